@@ -1,0 +1,165 @@
+"""Attention: the one formula, and the one class that uses it for self- and for cross-attention.
+
+`attention` is built in notebook 01, `MultiHeadAttention` and `record_attention` in 02, the check
+of the mask in 03. Source: Vaswani et al. 2017, sections 3.2.1 to 3.2.3; what everybody calls
+cross-attention is "encoder-decoder attention" there.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Scaled dot-product attention: softmax(Q Kᵀ / √d_k) V.
+
+    query (…, target, d_k), key (…, source, d_k), value (…, source, d_v); mask boolean,
+    True = may attend, broadcastable to (…, target, source).
+    Returns the output (…, target, d_v) and the weights (…, target, source). Each row of the
+    weights sums to 1; a row that may attend to nothing is all zeros, and so is its output.
+    Raises ValueError where shapes do not fit, TypeError for a mask that is not boolean.
+    Source: Vaswani et al. 2017, section 3.2.1.
+    """
+    check_attention_inputs(query, key, value, mask)
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))  # (…, target, source)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    weights = scores.softmax(dim=-1)  # (…, target, source)
+    if mask is not None:
+        weights = weights.masked_fill(~mask, 0.0)  # a row of -inf only would be NaN
+    return weights @ value, weights  # (…, target, d_v)
+
+
+class MultiHeadAttention(nn.Module):
+    """Several attentions side by side, each in its own d_k = d_model / num_heads dimensions.
+
+    The queries come from `x`, the keys and values from `context`. Self-attention passes the
+    same tensor twice; cross-attention passes the decoder's states and the encoder's output.
+    Raises ValueError if d_model is not divisible by num_heads.
+    Source: Vaswani et al. 2017, sections 3.2.2 and 3.2.3.
+    """
+
+    def __init__(self, d_model: int, num_heads: int):
+        super().__init__()
+        check_heads(d_model, num_heads)
+        self.d_model, self.num_heads = d_model, num_heads
+        self.w_q = nn.Linear(d_model, d_model)
+        self.w_k = nn.Linear(d_model, d_model)
+        self.w_v = nn.Linear(d_model, d_model)
+        self.w_o = nn.Linear(d_model, d_model)
+        self.fused = True  # use torch's fused kernel; False computes the formula step by step
+        self.recorder = None  # set by record_attention while somebody looks at the weights
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x (batch, target, d_model), context (batch, source, d_model) -> like x."""
+        return self.attend(x, *self.keys_values(context), mask)
+
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """This layer's own keys and values of `context`: two (batch, heads, source, d_k)."""
+        check_states("context", context, self.d_model)
+        key, value = self.w_k(context), self.w_v(context)  # (batch, source, d_model)
+        return split_heads(key, self.num_heads), split_heads(value, self.num_heads)
+
+    def attend(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Let x (batch, target, d_model) look at ready keys and values -> like x."""
+        check_states("x", x, self.d_model)
+        query = split_heads(self.w_q(x), self.num_heads)  # (batch, heads, target, d_k)
+        if self.fused and self.recorder is None:
+            check_attention_inputs(query, key, value, mask)
+            output = F.scaled_dot_product_attention(query, key, value, mask)
+        else:
+            output, weights = attention(query, key, value, mask)
+            if self.recorder is not None:
+                self.recorder(weights.detach())
+        return self.w_o(merge_heads(output))  # (batch, target, d_model)
+
+
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(batch, length, d_model) -> (batch, heads, length, d_k): each head gets its own columns."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(batch, heads, length, d_k) -> (batch, length, d_model): the inverse of split_heads."""
+    return x.transpose(1, 2).flatten(2)
+
+
+@contextmanager
+def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Look inside: `with record_attention(model) as maps: model(...)`.
+
+    maps[name] is the last (batch, heads, target, source) weights of the layer `name`, exactly
+    the ones used. Recording layers compute the formula instead of torch's fused
+    kernel; when the block ends, the model is as it was.
+    Raises ValueError if the model has no MultiHeadAttention.
+    """
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, MultiHeadAttention)}
+    if not layers:
+        raise ValueError(f"model must contain MultiHeadAttention, got {type(model).__name__}")
+    maps: dict[str, Tensor] = {}
+    try:
+        for name, layer in layers.items():
+            layer.recorder = partial(maps.__setitem__, name or "attention")
+        yield maps
+    finally:
+        for layer in layers.values():
+            layer.recorder = None
+
+
+def check_mask(mask: Tensor | None, scores_shape: tuple[int, ...]) -> None:
+    """Raise unless `mask` is None or a boolean tensor that broadcasts to `scores_shape`.
+
+    Raises TypeError for a mask that is not boolean, ValueError for one that does not fit.
+    """
+    if mask is None:
+        return
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(f"mask must be a boolean tensor (True = may attend), got {got}")
+    sizes = zip(reversed(mask.shape), reversed(scores_shape), strict=False)
+    if mask.dim() > len(scores_shape) or any(m not in (1, s) for m, s in sizes):
+        raise ValueError(
+            "mask must broadcast to the scores' shape (…, target, source) = "
+            f"{tuple(scores_shape)}, got {tuple(mask.shape)}"
+        )
+
+
+def check_attention_inputs(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
+    """Raise ValueError or TypeError, naming what does not fit, unless attention can be computed."""
+    if min(query.dim(), key.dim(), value.dim()) < 2 or query.size(-1) != key.size(-1):
+        raise ValueError(
+            "query and key need the shapes (…, target, d_k) and (…, source, d_k), "
+            f"got {tuple(query.shape)} and {tuple(key.shape)}"
+        )
+    if key.shape[:-1] != value.shape[:-1]:
+        raise ValueError(
+            "key and value need the same shape (…, source) before their last dimension, "
+            f"got {tuple(key.shape)} and {tuple(value.shape)}"
+        )
+    if query.shape[:-2] != key.shape[:-2]:
+        raise ValueError(
+            "query and key need the same batch (and heads), "
+            f"got {tuple(query.shape)} and {tuple(key.shape)}"
+        )
+    check_mask(mask, (*query.shape[:-1], key.size(-2)))
+
+
+def check_states(name: str, x: Tensor, d_model: int) -> None:
+    """Raise ValueError unless x is (batch, length, d_model)."""
+    if x.dim() != 3 or x.size(-1) != d_model:
+        raise ValueError(f"{name} must be (batch, length, {d_model}), got {tuple(x.shape)}")
+
+
+def check_heads(d_model: int, num_heads: int) -> None:
+    """Raise ValueError unless d_model can be divided evenly among num_heads."""
+    if num_heads < 1 or d_model < 1 or d_model % num_heads:
+        raise ValueError(
+            f"d_model must be divisible by num_heads, got d_model={d_model}, num_heads={num_heads}"
+        )

@@ -1,0 +1,103 @@
+"""Sentences of unequal length into rectangular tensors, with little padding.
+
+Used from notebook 03 on, explained in 09.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from helpers.masks import BOS, EOS, PAD
+
+
+@dataclass(frozen=True)
+class Batch:
+    """source_ids (batch, source) and target_ids (batch, target + 1), padded on the right.
+
+    target_ids hold BOS … EOS: the decoder reads `target_input`, all but the last column, and is
+    scored against `target_labels`, all but the first. (Teacher forcing: position t reads the
+    true token t and has to say token t + 1.)
+    """
+
+    source_ids: Tensor
+    target_ids: Tensor
+
+    @property
+    def target_input(self) -> Tensor:
+        return self.target_ids[:, :-1]
+
+    @property
+    def target_labels(self) -> Tensor:
+        return self.target_ids[:, 1:]
+
+    @property
+    def num_tokens(self) -> int:
+        """How many labels are scored: padding is not."""
+        return int((self.target_labels != PAD).sum())
+
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(self.source_ids.to(device), self.target_ids.to(device))
+
+
+Example = tuple[Sequence[int], Sequence[int]]  # source ids and target ids, without BOS and EOS
+
+
+def pad(sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Lists of ids -> (batch, longest), filled with PAD on the right.
+
+    Raises ValueError for no sequence at all or an empty one.
+    """
+    if not sequences or not all(len(sequence) for sequence in sequences):
+        raise ValueError("sequences must be one or more non-empty lists of ids")
+    longest = max(map(len, sequences))
+    return torch.tensor([[*ids, *[PAD] * (longest - len(ids))] for ids in sequences])
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Examples -> one Batch; the source ends in EOS, the target stands between BOS and EOS."""
+    sources = [[*source, EOS] for source, _ in examples]
+    targets = [[BOS, *target, EOS] for _, target in examples]
+    return Batch(pad(sources), pad(targets))
+
+
+def one_epoch(examples: Sequence[Example], max_tokens: int, seed: int) -> list[list[int]]:
+    """Every example once, as lists of indices: sentences of like length share a batch.
+
+    A batch holds at most max_tokens tokens on its longer side, padding included. The order of
+    batches, and of equally long sentences within them, follows from `seed`.
+    Raises ValueError if a sentence alone is longer than max_tokens, or if there is none.
+    """
+    if not examples:
+        raise ValueError("examples must hold at least one sentence pair, got none")
+    shuffled = random.Random(seed)
+    order = list(range(len(examples)))
+    shuffled.shuffle(order)
+    lengths = [max(len(source) + 1, len(target) + 2) for source, target in examples]
+    order.sort(key=lengths.__getitem__)  # stable: equal lengths stay shuffled
+    if lengths[order[-1]] > max_tokens:
+        raise ValueError(
+            f"max_tokens={max_tokens} is less than one sentence's {lengths[order[-1]]}"
+        )
+    batches: list[list[int]] = [[]]
+    for index in order:
+        if (len(batches[-1]) + 1) * lengths[index] > max_tokens:
+            batches.append([])
+        batches[-1].append(index)
+    shuffled.shuffle(batches)
+    return batches
+
+
+def endless_batches(
+    examples: Sequence[Example], max_tokens: int, seed: int = 0, start: int = 0
+) -> Iterator[Batch]:
+    """Epoch after epoch, each in its own order; `start` skips batches, to resume."""
+    for epoch in count():
+        for indices in one_epoch(examples, max_tokens, seed=seed * 1_000_003 + epoch):
+            if start > 0:
+                start -= 1
+                continue
+            yield collate([examples[i] for i in indices])

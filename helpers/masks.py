@@ -1,0 +1,43 @@
+"""Masks: who may look at what. Boolean, True = may attend, everywhere in this series.
+
+Built in notebook 03. That is the convention of torch's `scaled_dot_product_attention` and the
+opposite of `nn.MultiheadAttention`, `nn.Transformer` and their kin, where True = hidden; the two
+adapters at the end translate.
+"""
+
+import torch
+from torch import Tensor
+
+PAD, BOS, EOS, UNK = 0, 1, 2, 3  # the ids of <pad>, <bos>, <eos> and <unk>, everywhere
+
+
+def padding_mask(ids: Tensor) -> Tensor:
+    """True at real tokens: ids (batch, source) -> (batch, 1, 1, source).
+
+    Only columns (keys) are masked. A padded query's output is computed and then ignored by the
+    loss. Raises ValueError unless ids has two dimensions.
+    """
+    if ids.dim() != 2:
+        raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")
+    return (ids != PAD)[:, None, None, :]
+
+
+def causal_mask(length: int, device: torch.device | str | None = None) -> Tensor:
+    """True on and below the diagonal: position t may attend to 0 … t. (length, length)."""
+    if length < 1:
+        raise ValueError(f"length must be at least 1, got {length}")
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril()
+
+
+def to_key_padding_mask(mask: Tensor) -> Tensor:
+    """Our padding mask (batch, 1, 1, source) -> torch.nn's (batch, source), True = hidden."""
+    if mask.dim() != 4 or mask.size(1) != 1 or mask.size(2) != 1:
+        raise ValueError(f"mask must be (batch, 1, 1, source), got {tuple(mask.shape)}")
+    return ~mask[:, 0, 0, :]
+
+
+def to_attn_mask(mask: Tensor) -> Tensor:
+    """Our (target, source) mask -> torch.nn's attn_mask (target, source), True = hidden."""
+    if mask.dim() != 2:
+        raise ValueError(f"mask must be (target, source), got {tuple(mask.shape)}")
+    return ~mask

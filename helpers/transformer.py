@@ -1,0 +1,97 @@
+"""The whole machine: embeddings, encoder, decoder, output layer, and the masks between them.
+
+Built in notebook 08. Source: Vaswani et al. 2017, section 3.
+"""
+
+from dataclasses import dataclass, fields
+
+from torch import Tensor, nn
+
+from helpers.attention import check_heads
+from helpers.decoder import Decoder
+from helpers.encoder import Encoder
+from helpers.layers import Embedding
+from helpers.masks import causal_mask, padding_mask
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The numbers that make a Transformer; the defaults are the paper's base model (table 3).
+
+    Raises TypeError or ValueError naming the field that is wrong.
+    """
+
+    vocab_size: int  # one vocabulary for both languages
+    d_model: int = 512
+    num_heads: int = 8
+    d_ff: int = 2048
+    num_encoder_layers: int = 6
+    num_decoder_layers: int = 6
+    dropout: float = 0.1
+    norm_first: bool = False  # False: post-norm, the paper; True: pre-norm, trains more easily
+    tied_embeddings: bool = True  # source, target and output share one matrix (section 3.4)
+    max_length: int = 512  # positions per sentence
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (type(value) is not int or value < 1):
+                raise ValueError(f"{field.name} must be a whole number >= 1, got {value!r}")
+            if field.type is bool and type(value) is not bool:
+                raise TypeError(f"{field.name} must be True or False, got {value!r}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout!r}")
+        check_heads(self.d_model, self.num_heads)
+        if self.d_model % 2:
+            raise ValueError(f"d_model must be even (sine and cosine pairs), got {self.d_model}")
+
+
+class Transformer(nn.Module):
+    """The encoder-decoder Transformer.
+
+    forward: source_ids (batch, source), target_ids (batch, target) -> logits
+    (batch, target, vocab_size); the logits at position t predict token t + 1.
+    """
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.config = c = config
+        sizes = (c.d_model, c.num_heads, c.d_ff, c.dropout, c.norm_first)
+        self.source_embedding = Embedding(c.vocab_size, c.d_model, c.max_length, c.dropout)
+        self.target_embedding = Embedding(c.vocab_size, c.d_model, c.max_length, c.dropout)
+        self.encoder = Encoder(c.num_encoder_layers, *sizes)
+        self.decoder = Decoder(c.num_decoder_layers, *sizes)
+        self.output = nn.Linear(c.d_model, c.vocab_size, bias=False)
+        if c.tied_embeddings:
+            self.source_embedding.token.weight = self.output.weight
+            self.target_embedding.token.weight = self.output.weight
+        initialize(self)
+
+    def forward(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
+        memory, source_mask = self.encode(source_ids)
+        return self.output(self.decode(target_ids, memory, source_mask))
+
+    def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """source_ids (batch, source) -> memory (batch, source, d_model) and its padding mask."""
+        source_mask = padding_mask(source_ids)  # (batch, 1, 1, source)
+        return self.encoder(self.source_embedding(source_ids), source_mask), source_mask
+
+    def decode(self, target_ids: Tensor, memory: Tensor, source_mask: Tensor) -> Tensor:
+        """target_ids (batch, target) -> decoder states (batch, target, d_model).
+
+        The target's mask is made here, in training and in evaluation alike.
+        """
+        y = self.target_embedding(target_ids)
+        # (batch, 1, target, target): a real token, and not later than the one that looks
+        target_mask = padding_mask(target_ids) & causal_mask(y.size(1), y.device)
+        return self.decoder(y, memory, target_mask, source_mask)
+
+
+def initialize(model: Transformer) -> None:
+    """Xavier-uniform matrices as in torch.nn.Transformer; embeddings of size 1/√d_model."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module is not model.output:
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    for table in (model.source_embedding.token, model.target_embedding.token, model.output):
+        nn.init.normal_(table.weight, std=model.config.d_model**-0.5)
