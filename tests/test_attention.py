@@ -1,0 +1,261 @@
+"""attention.py: the formula, the heads, the checks of their input."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from helpers.attention import (
+    MultiHeadAttention,
+    attention,
+    merge_heads,
+    record_attention,
+    split_heads,
+)
+from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
+from tests.twins import attention_twin
+
+B, H, T, S, D, D_MODEL = 2, 4, 3, 5, 6, 16
+EXACT = {"rtol": 0, "atol": 1e-10}
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def attention_in_loops(query, key, value, mask):
+    """The formula word by word in NumPy, for 2-D inputs: an independent twin."""
+    output = np.zeros((len(query), value.shape[1]))
+    for t, q in enumerate(query):
+        allowed = [s for s in range(len(key)) if mask[t, s]]
+        exponentials = {s: math.exp(sum(q * key[s]) / math.sqrt(len(q))) for s in allowed}
+        for s in allowed:
+            output[t] += exponentials[s] / sum(exponentials.values()) * value[s]
+    return output
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 7), st.integers(1, 5))
+def test_attention_equals_the_formula_in_loops_with_any_mask(seed, target, source, d_k):
+    query, key = random(target, d_k, seed=seed), random(source, d_k, seed=seed + 1)
+    value = random(source, 3, seed=seed + 2)
+    mask = random(target, source, seed=seed + 3) > 0
+    output, _ = attention(query, key, value, mask)
+    expected = attention_in_loops(query.numpy(), key.numpy(), value.numpy(), mask.numpy())
+    np.testing.assert_allclose(output, expected, rtol=0, atol=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_rows_sum_to_one_or_are_all_zero(seed):
+    mask = random(B, 1, T, S, seed=seed) > 0.5
+    query, key, value = random(B, H, T, D), random(B, H, S, D, seed=1), random(B, H, S, 7, seed=2)
+    _, weights = attention(query, key, value, mask)
+    sums = weights.sum(-1)
+    torch.testing.assert_close(sums, mask.any(-1).expand(B, H, T).double(), **EXACT)
+    assert (weights.masked_select(~mask) == 0).all()
+
+
+def test_a_row_that_may_attend_to_nothing_is_zero_and_has_finite_gradients():
+    query, key, value = (random(T, D, seed=i).requires_grad_() for i in range(3))
+    mask = torch.ones(T, T, dtype=torch.bool)
+    mask[1] = False
+    output, weights = attention(query, key, value, mask)
+    output.sum().backward()
+    assert (output[1] == 0).all() and (weights[1] == 0).all()
+    for tensor in (query, key, value):
+        assert tensor.grad.isfinite().all() and tensor.grad.abs().sum() > 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations(range(S)), st.permutations(range(T)))
+def test_order_of_keys_does_not_matter_and_order_of_queries_is_kept(keys, queries):
+    query, key, value = random(T, D), random(S, D, seed=1), random(S, 4, seed=2)
+    output, weights = attention(query, key, value)
+    moved, moved_weights = attention(query[list(queries)], key[list(keys)], value[list(keys)])
+    torch.testing.assert_close(moved, output[list(queries)], **EXACT)
+    torch.testing.assert_close(moved_weights, weights[list(queries)][:, list(keys)], **EXACT)
+
+
+def masks() -> dict[str, torch.Tensor | None]:
+    ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
+    return {"none": None, "padding": padding_mask(ids)}
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("kind", ["none", "padding"])
+@pytest.mark.parametrize("cross", [True, False])
+def test_multi_head_attention_equals_torch_forward_and_backward(cross, kind, fused):
+    torch.manual_seed(0)
+    ours = MultiHeadAttention(D_MODEL, H).double()
+    ours.fused = fused
+    twin = attention_twin(ours)
+    x = random(B, T if cross else S, D_MODEL).requires_grad_()
+    context = random(B, S, D_MODEL, seed=1).requires_grad_() if cross else x
+    mask = masks()[kind]
+    output = ours(x, context, mask)
+    output.square().sum().backward()
+    gradients = [x.grad.clone(), context.grad.clone(), ours.w_k.weight.grad, ours.w_v.weight.grad]
+    x.grad = context.grad = None
+    hidden = None if mask is None else to_key_padding_mask(mask)
+    expected, _ = twin(x, context, context, key_padding_mask=hidden)
+    expected.square().sum().backward()
+    torch.testing.assert_close(output, expected, **EXACT)
+    w_k, w_v = twin.in_proj_weight.grad[D_MODEL : 2 * D_MODEL], twin.in_proj_weight.grad[-D_MODEL:]
+    for got, want in zip(gradients, [x.grad, context.grad, w_k, w_v], strict=True):
+        torch.testing.assert_close(got, want, **EXACT)
+
+
+def test_causal_mask_equals_torch():
+    torch.manual_seed(0)
+    ours = MultiHeadAttention(D_MODEL, H).double()
+    x, mask = random(B, T, D_MODEL), causal_mask(T)
+    expected, _ = attention_twin(ours)(x, x, x, attn_mask=to_attn_mask(mask))
+    torch.testing.assert_close(ours(x, x, mask), expected, **EXACT)
+
+
+class ScaledByModelWidth(MultiHeadAttention):
+    """Mutant: divides by √d_model instead of √d_k."""
+
+    def attend(self, x, key, value, mask=None):
+        return super().attend(x, key / math.sqrt(self.num_heads), value, mask)
+
+
+class KeysAsValues(MultiHeadAttention):
+    """Mutant: the published `k, v = x` bug, keys used as values."""
+
+    def keys_values(self, context):
+        key, _ = super().keys_values(context)
+        return key, key
+
+
+class MergedWithoutTranspose(MultiHeadAttention):
+    """Mutant: heads merged by a reshape alone."""
+
+    def attend(self, x, key, value, mask=None):
+        query = split_heads(self.w_q(x), self.num_heads)
+        return self.w_o(attention(query, key, value, mask)[0].reshape(x.shape))
+
+
+@pytest.mark.parametrize("mutant", [ScaledByModelWidth, KeysAsValues, MergedWithoutTranspose])
+def test_comparison_with_torch_rejects_mutants(mutant):
+    torch.manual_seed(0)
+    broken = mutant(D_MODEL, H).double()
+    x, context = random(B, T, D_MODEL), random(B, S, D_MODEL, seed=1)
+    expected, _ = attention_twin(broken)(x, context, context)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(broken(x, context), expected, **EXACT)
+
+
+def test_fused_kernel_and_formula_agree_where_a_row_is_masked_out():
+    torch.manual_seed(0)
+    module = MultiHeadAttention(D_MODEL, H).double()
+    x, context = random(B, T, D_MODEL), random(B, S, D_MODEL, seed=1)
+    mask = random(B, 1, T, S, seed=2) > 0
+    mask[0, 0, 1] = False
+    fused = module(x, context, mask)
+    module.fused = False
+    torch.testing.assert_close(fused, module(x, context, mask), **EXACT)
+    torch.testing.assert_close(fused[0, 1], module.w_o.bias, **EXACT)
+
+
+def test_keys_and_values_computed_once_give_the_same_output():
+    module = MultiHeadAttention(D_MODEL, H).double()
+    x, context = random(B, T, D_MODEL), random(B, S, D_MODEL, seed=1)
+    key, value = module.keys_values(context)
+    assert torch.equal(module.attend(x, key, value), module(x, context))
+
+
+def test_merge_is_the_inverse_of_split():
+    x = random(B, S, D_MODEL)
+    assert split_heads(x, H).shape == (B, H, S, D_MODEL // H)
+    assert torch.equal(merge_heads(split_heads(x, H)), x)
+    assert torch.equal(split_heads(x, H)[:, 1], x[..., 4:8])
+
+
+def test_recording_gives_the_weights_in_use_and_leaves_no_trace():
+    module = MultiHeadAttention(D_MODEL, H).double()
+    x, context = random(B, T, D_MODEL), random(B, S, D_MODEL, seed=1)
+    before = module(x, context)
+    with record_attention(nn.ModuleDict({"a": module})) as maps:
+        inside = module(x, context)
+    weights = maps["a"]
+    assert weights.shape == (B, H, T, S) and not weights.requires_grad
+    key, value = module.keys_values(context)
+    rebuilt = module.w_o(merge_heads(weights @ value))
+    torch.testing.assert_close(rebuilt, inside, **EXACT)
+    torch.testing.assert_close(before, inside, **EXACT)
+    assert module.recorder is None
+
+
+def test_recording_ends_even_when_the_model_fails():
+    module = MultiHeadAttention(D_MODEL, H)
+    with pytest.raises(ValueError, match="x must be"), record_attention(module):
+        module(torch.zeros(1, 2, 3), torch.zeros(1, 2, D_MODEL))
+    assert module.recorder is None
+
+
+@pytest.mark.parametrize("d_model, num_heads", [(16, 3), (16, 0), (0, 1), (10, 4)])
+def test_heads_that_do_not_divide_are_refused(d_model, num_heads):
+    with pytest.raises(ValueError, match=f"d_model={d_model}, num_heads={num_heads}"):
+        MultiHeadAttention(d_model, num_heads)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.uint8])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_mask_that_is_not_boolean_is_refused(dtype, fused):
+    module = MultiHeadAttention(D_MODEL, H)
+    module.fused = fused
+    x = torch.zeros(B, T, D_MODEL)
+    with pytest.raises(TypeError, match="mask must be a boolean tensor.*got torch"):
+        module(x, x, torch.ones(T, T, dtype=dtype))
+
+
+@pytest.mark.parametrize("shape", [(T, S + 1), (T + 1, S), (3, 1, T, S), (1, 1, 1, T, S)])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_mask_that_does_not_broadcast_is_refused(shape, fused):
+    module = MultiHeadAttention(D_MODEL, H)
+    module.fused = fused
+    with pytest.raises(ValueError, match="mask must broadcast"):
+        module(
+            torch.zeros(B, T, D_MODEL),
+            torch.zeros(B, S, D_MODEL),
+            torch.ones(shape, dtype=torch.bool),
+        )
+
+
+@pytest.mark.parametrize(
+    "x, context, message",
+    [
+        ((B, T, 8), (B, S, D_MODEL), "x must be"),
+        ((B, T, D_MODEL), (B, S, 8), "context must be"),
+        ((T, D_MODEL), (B, S, D_MODEL), "x must be"),
+        ((B, T, D_MODEL), (3, S, D_MODEL), "same batch"),
+    ],
+)
+def test_states_of_wrong_shape_are_refused(x, context, message):
+    with pytest.raises(ValueError, match=message):
+        MultiHeadAttention(D_MODEL, H)(torch.zeros(x), torch.zeros(context))
+
+
+@pytest.mark.parametrize(
+    "query, key, value, message",
+    [
+        ((T, 4), (S, 5), (S, 4), "query and key"),
+        ((T, 4), (S, 4), (S + 1, 4), "key and value"),
+        ((4,), (S, 4), (S, 4), "query and key"),
+    ],
+)
+def test_attention_refuses_shapes_that_do_not_fit(query, key, value, message):
+    with pytest.raises(ValueError, match=message):
+        attention(torch.zeros(query), torch.zeros(key), torch.zeros(value))
+
+
+def test_a_model_without_attention_cannot_be_recorded():
+    with pytest.raises(ValueError, match="model must contain MultiHeadAttention"):
+        with record_attention(nn.Linear(2, 2)):
+            pass

@@ -1,0 +1,84 @@
+"""layers.py: positions, embedding, feed-forward, add & norm."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.layers import AddNorm, Embedding, FeedForward, sinusoidal_positions
+
+EXACT = {"rtol": 0, "atol": 1e-10}
+
+
+def test_positions_equal_the_papers_formula():
+    table = sinusoidal_positions(7, 6)
+    for position in range(7):
+        for i in range(3):
+            angle = position / 10_000 ** (2 * i / 6)
+            assert table[position, 2 * i] == pytest.approx(math.sin(angle), abs=1e-6)
+            assert table[position, 2 * i + 1] == pytest.approx(math.cos(angle), abs=1e-6)
+
+
+def test_a_step_of_k_positions_is_one_rotation_wherever_it_starts():
+    table = sinusoidal_positions(40, 8).double().unflatten(1, (4, 2))  # (position, pair, sin/cos)
+    similarity = torch.einsum("apc,bpc->ab", table, table)
+    for shift in (1, 5, 17):
+        diagonal = similarity.diagonal(shift)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-5)
+
+
+def test_embedding_is_scaled_and_shifted_by_position():
+    embedding = Embedding(9, 6, max_length=5)
+    out = embedding(torch.tensor([[4, 4]]))
+    expected = embedding.token.weight[4] * math.sqrt(6) + sinusoidal_positions(2, 6)
+    torch.testing.assert_close(out[0], expected)
+
+
+@pytest.mark.parametrize(
+    "ids, message",
+    [
+        (torch.tensor([[4, 9]]), r"ids must lie in \[0, 9\), got 4 to 9"),
+        (torch.tensor([[-1, 3]]), r"ids must lie in \[0, 9\), got -1 to 3"),
+        (torch.zeros(1, 6, dtype=torch.long), "ids has 6 positions, but max_length is 5"),
+        (torch.zeros(0, 3, dtype=torch.long), "at least one sentence"),
+        (torch.zeros(2, 0, dtype=torch.long), "at least one sentence"),
+        (torch.zeros(3, dtype=torch.long), "ids must be"),
+        (torch.zeros(1, 2), "whole numbers"),
+    ],
+)
+def test_embedding_refuses_ids_that_it_cannot_look_up(ids, message):
+    with pytest.raises(ValueError, match=message):
+        Embedding(9, 6, max_length=5)(ids)
+
+
+def test_odd_width_has_no_sine_and_cosine_pairs():
+    with pytest.raises(ValueError, match="d_model must be even"):
+        sinusoidal_positions(3, 5)
+
+
+def test_feed_forward_treats_each_position_alone():
+    torch.manual_seed(0)
+    module = FeedForward(6, 11).double()
+    x = torch.randn(2, 4, 6, dtype=torch.float64)
+    changed = x.clone()
+    changed[:, 2] += 1
+    before, after = module(x), module(changed)
+    kept = [0, 1, 3]
+    assert torch.equal(before[:, kept], after[:, kept])
+    assert not torch.allclose(before[:, 2], after[:, 2])
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_add_norm_is_the_formula(norm_first):
+    torch.manual_seed(0)
+    module = AddNorm(6, 0.0, norm_first).double()
+    sublayer = nn.Linear(6, 6).double()
+    x = torch.randn(2, 4, 6, dtype=torch.float64)
+
+    def norm(v):
+        centred = v - v.mean(-1, keepdim=True)
+        return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+
+    expected = x + sublayer(norm(x)) if norm_first else norm(x + sublayer(x))
+    torch.testing.assert_close(module(x, sublayer), expected, **EXACT)

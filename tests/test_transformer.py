@@ -1,0 +1,107 @@
+"""transformer.py: equality with torch.nn.Transformer, the configuration, the parameter count."""
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
+from helpers.transformer import Transformer, TransformerConfig
+from tests.twins import stacks_twin, tiny_model
+
+SOURCE = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
+TARGET = torch.tensor([[1, 11, 12, 13], [1, 14, 15, 0]])
+EXACT = {"rtol": 0, "atol": 1e-10}
+
+
+def logits_by_torch(model: Transformer, source_ids, target_ids):
+    twin = stacks_twin(model)
+    hidden_source = to_key_padding_mask(padding_mask(source_ids))
+    states = twin(
+        model.source_embedding(source_ids),
+        model.target_embedding(target_ids),
+        tgt_mask=to_attn_mask(causal_mask(target_ids.size(1))),
+        src_key_padding_mask=hidden_source,
+        tgt_key_padding_mask=to_key_padding_mask(padding_mask(target_ids)),
+        memory_key_padding_mask=hidden_source,
+    )
+    return model.output(states), twin
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_whole_model_equals_torch_forward_and_backward(norm_first):
+    model = tiny_model(norm_first)
+    logits = model(SOURCE, TARGET)
+    expected, twin = logits_by_torch(model, SOURCE, TARGET)
+    torch.testing.assert_close(logits, expected, **EXACT)
+    embedding = model.source_embedding.token.weight
+    labels = torch.tensor([[11, 12, 13, 2], [14, 15, 2, 0]])
+
+    def loss(scores):
+        return nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), ignore_index=0)
+
+    (ours,) = torch.autograd.grad(loss(logits), embedding, retain_graph=True)
+    (theirs,) = torch.autograd.grad(loss(expected), embedding, retain_graph=True)
+    torch.testing.assert_close(ours, theirs, **EXACT)
+    pairs = [
+        (model.encoder.layers[0].feed_forward.w_1, twin.encoder.layers[0].linear1),
+        (model.encoder.layers[-1].self_attention.w_o, twin.encoder.layers[-1].self_attn.out_proj),
+        (model.decoder.layers[0].cross_attention.w_o, twin.decoder.layers[0].multihead_attn.out_proj),
+        (model.decoder.layers[-1].feed_forward.w_2, twin.decoder.layers[-1].linear2),
+    ]
+    for mine, other in pairs:
+        (a,) = torch.autograd.grad(loss(logits), mine.weight, retain_graph=True)
+        (b,) = torch.autograd.grad(loss(expected), other.weight, retain_graph=True)
+        assert b.abs().max() > 1e-8
+        torch.testing.assert_close(a, b, **EXACT)
+
+
+def test_paper_base_model_has_63_million_parameters():
+    with torch.device("meta"):
+        model = Transformer(TransformerConfig(vocab_size=37_000))
+    attention, norm = 4 * (512 * 512 + 512), 2 * 512
+    feed_forward = 512 * 2048 + 2048 + 2048 * 512 + 512
+    encoder = 6 * (attention + feed_forward + 2 * norm)
+    decoder = 6 * (2 * attention + feed_forward + 3 * norm)
+    counted = sum(p.numel() for p in model.parameters())
+    assert counted == 37_000 * 512 + encoder + decoder == 63_082_496
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_tied_embeddings_are_one_matrix(tied):
+    sizes = dict(d_model=8, num_heads=2, d_ff=8, num_encoder_layers=1, num_decoder_layers=1)
+    model = Transformer(TransformerConfig(10, tied_embeddings=tied, **sizes))
+    matrices = {
+        id(m.weight)
+        for m in (model.source_embedding.token, model.target_embedding.token, model.output)
+    }
+    assert len(matrices) == (1 if tied else 3)
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"d_model": 30}, ValueError, "d_model=30, num_heads=4"),
+        ({"d_model": 0}, ValueError, "d_model must be a whole number >= 1, got 0"),
+        ({"vocab_size": 3.5}, ValueError, "vocab_size must be a whole number"),
+        ({"num_heads": True}, ValueError, "num_heads must be a whole number"),
+        ({"dropout": 1.0}, ValueError, "dropout must lie in"),
+        ({"norm_first": 1}, TypeError, "norm_first must be True or False"),
+        ({"d_model": 5, "num_heads": 5}, ValueError, "d_model must be even"),
+    ],
+)
+def test_configuration_names_the_wrong_field(change, error, message):
+    good = {"vocab_size": 10, "d_model": 32, "num_heads": 4}
+    with pytest.raises(error, match=message):
+        TransformerConfig(**{**good, **change})
+
+
+def test_bad_ids_are_named():
+    model = tiny_model()
+    with pytest.raises(ValueError, match=r"ids must lie in \[0, 23\), got 4 to 23"):
+        model(torch.tensor([[4, 23]]), TARGET[:1])
+    with pytest.raises(ValueError, match="33 positions, but max_length is 32"):
+        model(SOURCE[:1], torch.ones(1, 33, dtype=torch.long))
+    with pytest.raises(ValueError, match="same batch"):
+        model(SOURCE, TARGET[:1])
+    with pytest.raises(ValueError, match="at least one sentence"):
+        model(SOURCE[:, :0], TARGET)
