@@ -13,13 +13,14 @@ from helpers.transformer import Transformer
 
 
 @torch.no_grad()
-def greedy(model: Transformer, source_ids: Tensor, max_length: int = 64) -> Tensor:
+def greedy(model: Transformer, source_ids: Tensor, max_length: int | None = None) -> Tensor:
     """Always the most probable next token, for a whole batch at once.
 
     source_ids (batch, source) -> ids (batch, length), without BOS; each row ends in EOS, then
-    PAD, or is cut at max_length tokens. The model is asked in evaluation mode and left in the
+    PAD, or is cut at max_length tokens (the model's own limit if none is given). The model is asked in evaluation mode and left in the
     mode it was in. Raises ValueError if max_length exceeds the model's positions.
     """
+    max_length = model.config.max_length if max_length is None else max_length
     if not 1 <= max_length <= model.config.max_length:
         raise ValueError(f"max_length must lie in [1, {model.config.max_length}], got {max_length}")
     was_training = model.training

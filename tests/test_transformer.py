@@ -45,7 +45,10 @@ def test_whole_model_equals_torch_forward_and_backward(norm_first):
     pairs = [
         (model.encoder.layers[0].feed_forward.w_1, twin.encoder.layers[0].linear1),
         (model.encoder.layers[-1].self_attention.w_o, twin.encoder.layers[-1].self_attn.out_proj),
-        (model.decoder.layers[0].cross_attention.w_o, twin.decoder.layers[0].multihead_attn.out_proj),
+        (
+            model.decoder.layers[0].cross_attention.w_o,
+            twin.decoder.layers[0].multihead_attn.out_proj,
+        ),
         (model.decoder.layers[-1].feed_forward.w_2, twin.decoder.layers[-1].linear2),
     ]
     for mine, other in pairs:

@@ -78,7 +78,9 @@ def every_decoder_layer_receives_the_final_memory(model):
     memory, mask = model.encode(SOURCE)
     received = []
     hooks = [
-        layer.cross_attention.register_forward_pre_hook(lambda _, inputs: received.append(inputs[1]))
+        layer.cross_attention.register_forward_pre_hook(
+            lambda _, inputs: received.append(inputs[1])
+        )
         for layer in model.decoder.layers
     ]
     model.decode(TARGET, memory, mask)
