@@ -1,0 +1,170 @@
+"""One training step of ours against torch.nn.Transformer, side by side in one run.
+
+Same work: both models have dropout at the same places (after each sub-layer and on the
+embeddings; torch.nn's further dropout of attention weights and inside the feed-forward is turned
+off), the same masks, the same float32, the same AdamW, and logits and loss at every position.
+At its best: torch.nn.Transformer as it comes, against ours with logits at real tokens only and, if it is
+faster on this processor, bfloat16 products.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.attention import MultiHeadAttention
+from helpers.batching import Batch, collate
+from helpers.layers import Embedding
+from helpers.masks import PAD, causal_mask
+from helpers.training import make_optimizer, training_step, translation_loss
+from helpers.transformer import Transformer, TransformerConfig
+
+SIZES = {
+    "d_model 128, 4 + 4 layers": dict(
+        d_model=128, num_heads=4, d_ff=256, num_encoder_layers=4, num_decoder_layers=4
+    ),
+    "d_model 256, 3 + 3 layers": dict(
+        d_model=256, num_heads=4, d_ff=1024, num_encoder_layers=3, num_decoder_layers=3
+    ),
+}
+VOCAB_SIZE, SMOOTHING = 8_000, 0.1
+
+
+class TorchTransformer(nn.Module):
+    """What a careful user of nn.Transformer writes: our embeddings, their stacks, tied output."""
+
+    def __init__(self, config: TransformerConfig, only_our_dropout: bool):
+        super().__init__()
+        c = config
+        self.embedding = Embedding(c.vocab_size, c.d_model, c.max_length, c.dropout)
+        self.stacks = nn.Transformer(
+            c.d_model,
+            c.num_heads,
+            c.num_encoder_layers,
+            c.num_decoder_layers,
+            c.d_ff,
+            c.dropout,
+            batch_first=True,
+            norm_first=c.norm_first,
+        )
+        self.output = nn.Linear(c.d_model, c.vocab_size, bias=False)
+        self.output.weight = self.embedding.token.weight
+        nn.init.normal_(self.output.weight, std=c.d_model**-0.5)
+        if not c.norm_first:  # the paper has no further norm at the end of a post-norm stack
+            self.stacks.encoder.norm = self.stacks.decoder.norm = None
+        if only_our_dropout:
+            for module in self.modules():
+                if isinstance(module, nn.MultiheadAttention):
+                    module.dropout = 0.0
+                if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
+                    module.dropout = nn.Identity()
+
+    def forward(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
+        hidden_source = source_ids == PAD
+        states = self.stacks(
+            self.embedding(source_ids),
+            self.embedding(target_ids),
+            tgt_mask=~causal_mask(target_ids.size(1)),
+            src_key_padding_mask=hidden_source,
+            tgt_key_padding_mask=target_ids == PAD,
+            memory_key_padding_mask=hidden_source,
+            tgt_is_causal=True,
+        )
+        return self.output(states)
+
+
+def loss_at_every_position(model: nn.Module, batch: Batch) -> Tensor:
+    logits = model(batch.source_ids, batch.target_input)
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(),
+        batch.target_labels.flatten(),
+        ignore_index=PAD,
+        label_smoothing=SMOOTHING,
+    )
+
+
+def loss_at_real_tokens(model: Transformer, batch: Batch) -> Tensor:
+    return translation_loss(model, batch, SMOOTHING)
+
+
+def random_batches(count: int, max_tokens: int, seed: int = 0) -> list[Batch]:
+    """Batches of sentences of 8 to 28 tokens, like a bucketed corpus of image captions."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(low: int, high: int, size: int) -> list[int]:
+        return torch.randint(low, high, (size,), generator=generator).tolist()
+
+    batches = []
+    for centre in draw(10, 26, count):
+        examples = []
+        for _ in range(max_tokens // (centre + 4)):
+            source, target = (max(1, centre + d) for d in draw(-2, 3, 2))
+            examples.append((draw(4, VOCAB_SIZE, source), draw(4, VOCAB_SIZE, target)))
+        batches.append(collate(examples))
+    return batches
+
+
+def use_formula(model: Transformer) -> Transformer:
+    """Explicit softmax attention: in bfloat16 on CPUs its backward beats the fused kernel's."""
+    for module in model.modules():
+        if isinstance(module, MultiHeadAttention):
+            module.fused = False
+    return model
+
+
+def measure(contenders: dict, batches: list[Batch], rounds: int) -> dict[str, list[float]]:
+    """Seconds per pass over the batches, contenders taking turns so that noise hits them alike."""
+    seconds = {name: [] for name in contenders}
+    optimizers = {name: make_optimizer(model) for name, (model, _, _) in contenders.items()}
+    for turn in range(rounds + 1):
+        for name, (model, loss, precision) in contenders.items():
+            started = time.perf_counter()
+            for batch in batches:
+                training_step(model, optimizers[name], loss, batch, precision)
+            if turn:  # the first pass warms up
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--tokens", type=int, default=4096, help="padded tokens per batch")
+    arguments = parser.parse_args()
+    batches = random_batches(4, arguments.tokens)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    for title, sizes in SIZES.items():
+        config = TransformerConfig(VOCAB_SIZE, norm_first=True, max_length=64, **sizes)
+        torch.manual_seed(0)
+        every, real = loss_at_every_position, loss_at_real_tokens
+        contenders = {
+            "nn.Transformer, our dropout places": (TorchTransformer(config, True), every, "float32"),
+            "ours, same work": (Transformer(config), every, "float32"),
+            "nn.Transformer as it comes": (TorchTransformer(config, False), every, "float32"),
+            "nn.Transformer as it comes, bf16": (TorchTransformer(config, False), every, "bfloat16"),
+            "ours, logits at real tokens": (Transformer(config), real, "float32"),
+            "ours, and bf16": (Transformer(config), real, "bfloat16"),
+            "ours, and bf16, formula": (use_formula(Transformer(config)), real, "bfloat16"),
+        }
+        for model, _, _ in contenders.values():
+            model.train()
+        seconds = measure(contenders, batches, arguments.rounds)
+        tokens = sum(batch.num_tokens for batch in batches)
+        print(f"\n{title}, {config.d_ff} d_ff, {VOCAB_SIZE} words, dropout {config.dropout}")
+        for name, times in seconds.items():
+            print(f"  {name:36s} {tokens / statistics.median(times):8,.0f} target tokens/s")
+        names = list(seconds)
+
+        def ratio(slow: str, fast: str, seconds=seconds) -> float:
+            return statistics.median(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))
+
+        best = min(names[4:], key=lambda name: statistics.median(seconds[name]))
+        print(f"  same work: ours is {ratio(names[0], names[1]):.2f} x as fast")
+        print(f"  at its best ({best}): {ratio(names[2], best):.2f} x nn.Transformer as it comes")
+
+
+if __name__ == "__main__":
+    main()
