@@ -1,0 +1,483 @@
+"""Pictures of data: attention maps, masks, small matrices, curves. One call a picture.
+
+Every function returns a matplotlib Figure that carries its own description in `figure.alt`;
+`show` displays it as a PNG with that description, or with a better one that you give. No pyplot,
+so nothing is drawn twice and nothing stays open. Rows are queries, columns are keys, everywhere.
+"""
+
+import functools
+import io
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Rectangle
+
+# The three roles (checked for contrast on white and dark, and for colour-blind readers).
+ENCODER, DECODER, CROSS = "#2B74D8", "#B87900", "#D6307F"
+ENCODER_TINT, DECODER_TINT, CROSS_TINT = "#E4EEFB", "#FAEFD8", "#FCE3EF"
+INK, MUTED, OFF = "#1F2937", "#6B7280", "#C9CED6"
+ROLES = {"encoder": ENCODER, "decoder": DECODER, "cross": CROSS}
+WIDTH, DPI = 8.4, 110
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.color": OFF,
+    "hatch.linewidth": 1.2,
+}
+
+
+# Used as a decorator: a drawing function sees the house style, the reader's own figures do not.
+def in_house_style(draw):
+    @functools.wraps(draw)
+    def drawn(*args, **kwargs):
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+@in_house_style
+def new_figure(height: float, columns: int = 1, rows: int = 1, **options) -> tuple[Figure, list]:
+    """A white card and its axes, row by row."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure.alt = ""
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+
+
+@in_house_style
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def bundle(figure: Figure, alt: str | None = None) -> dict:
+    """What the notebook stores: the PNG, and in its metadata the text for who cannot see it."""
+    alt = alt or getattr(figure, "alt", "")
+    if not alt:
+        raise ValueError("alt must say what the figure shows, got nothing")
+    return {
+        "data": {"image/png": png(figure)},
+        "metadata": {"image/png": {"alt": alt}},
+        "raw": True,
+    }
+
+
+def show(figure: Figure, alt: str | None = None) -> None:
+    """Display a figure with its alternative text. Raises ValueError if there is none."""
+    display(**_as_arguments(bundle(figure, alt)))
+
+
+@in_house_style
+def attention_map(
+    weights,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
+    gold: Collection[tuple[int, int]] | None = None,
+    role: str = "cross",
+    title: str | None = None,
+) -> Figure:
+    """One map of attention weights (target, source), from white (0) to the role's colour (1).
+
+    Rows are target_tokens, the queries; columns are source_tokens, the keys. Cells in `gold`,
+    pairs (target index, source index), are outlined. Raises ValueError if labels do not fit.
+    """
+    grid = _matrix(weights, len(target_tokens), len(source_tokens))
+    figure, (axes,) = new_figure(1.5 + 0.36 * len(target_tokens))
+    _draw_map(axes, grid, source_tokens, target_tokens, gold, role)
+    axes.set_title(title or "", pad=12)
+    bar = figure.colorbar(axes.images[0], ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label("attention weight")
+    bar.outline.set_visible(False)
+    figure.alt = _describe_map(grid, source_tokens, target_tokens, title)
+    return figure
+
+
+@in_house_style
+def attention_maps(
+    weights,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
+    titles: Sequence[str],
+    gold: Collection[tuple[int, int]] | None = None,
+    role: str = "cross",
+) -> Figure:
+    """Small multiples on one scale: weights (maps, target, source), a title for each map."""
+    grids = _array(weights)
+    if grids.ndim != 3 or len(grids) != len(titles):
+        raise ValueError(
+            f"weights must be ({len(titles)}, target, source) for {len(titles)} titles, "
+            f"got {grids.shape}"
+        )
+    columns = min(2, len(grids)) if len(source_tokens) > 5 else min(4, len(grids))
+    rows = -(-len(grids) // columns)
+    figure, axes = new_figure(rows * (1.25 + 0.27 * len(target_tokens)), columns, rows)
+    for ax in axes[len(grids) :]:
+        ax.set_axis_off()
+    for ax, grid, title in zip(axes, grids, titles, strict=False):
+        grid = _matrix(grid, len(target_tokens), len(source_tokens))
+        _draw_map(ax, grid, source_tokens, target_tokens, gold, role, numbers=False)
+        ax.set_title(title, pad=8)
+    figure.alt = f"{len(grids)} attention maps side by side: {', '.join(titles)}. " + (
+        _describe_map(grids[0], source_tokens, target_tokens, titles[0])
+    )
+    return figure
+
+
+@in_house_style
+def attention_steps(
+    scores, scaled, masked, weights, source_tokens: Sequence[str], target_tokens: Sequence[str]
+) -> Figure:
+    """Scores, scaled, masked, softmax: four grids of real numbers; masked cells are hatched."""
+    figure, axes = new_figure(1.7 + 0.42 * len(target_tokens), 4)
+    titles = ("1  scores", "2  ÷ √d_k", "3  mask", "4  softmax")
+    limit = np.abs(_array(scores)).max()
+    blocked = ~np.isfinite(_array(masked))
+    for index, (ax, grid) in enumerate(zip(axes, (scores, scaled, masked, weights), strict=True)):
+        grid = _matrix(grid, len(target_tokens), len(source_tokens))
+        hidden = blocked if index > 1 else np.zeros_like(blocked)
+        colours = _sequential(CROSS) if index == 3 else _diverging()
+        low, high = (0, 1) if index == 3 else (-limit, limit)
+        ax.imshow(np.where(hidden, 0, grid), cmap=colours, vmin=low, vmax=high, aspect="auto")
+        _write_numbers(ax, grid, hidden, "−∞" if index == 2 else "0")
+        _token_axes(ax, source_tokens, target_tokens if index == 0 else [""] * len(grid))
+        ax.set_title(titles[index], pad=8)
+    figure.alt = (
+        "Four grids with the same rows and columns: scores, scores divided by the square root of "
+        f"d_k, scores with {int(blocked.sum())} masked cells at minus infinity, and weights after "
+        "softmax, where the masked cells are 0 and each row sums to 1."
+    )
+    return figure
+
+
+@in_house_style
+def grids(
+    matrices: Mapping[str, object],
+    row_labels: Sequence[str] | None = None,
+    column_labels: Sequence[str] | None = None,
+    role: str = "encoder",
+) -> Figure:
+    """Small matrices side by side with their numbers; colour shows sign and size."""
+    arrays = {title: np.atleast_2d(_array(m)) for title, m in matrices.items()}
+    rows = max(len(a) for a in arrays.values())
+    figure, axes = new_figure(
+        1.1 + 0.36 * rows + (0.4 if column_labels else 0),
+        len(arrays),
+        width_ratios=[a.shape[1] + 0.6 for a in arrays.values()],
+    )
+    limit = max(np.abs(a).max() for a in arrays.values()) or 1.0
+    for index, (ax, (title, array)) in enumerate(zip(axes, arrays.items(), strict=True)):
+        ax.imshow(array, cmap=_diverging(ROLES[role]), vmin=-limit, vmax=limit, aspect="auto")
+        _write_numbers(ax, array, np.zeros(array.shape, dtype=bool), "")
+        fits = row_labels is not None and index == 0 and len(row_labels) == len(array)
+        names = column_labels if column_labels and len(column_labels) == array.shape[1] else None
+        _token_axes(ax, names or [""] * array.shape[1], row_labels if fits else [""] * len(array))
+        ax.set_title(title, pad=8)
+    shapes = ", ".join(f"{t} ({a.shape[0]} by {a.shape[1]})" for t, a in arrays.items())
+    figure.alt = f"Matrices with their numbers, side by side: {shapes}."
+    return figure
+
+
+@in_house_style
+def mask_grid(
+    masks: Mapping[str, object],
+    column_labels: Sequence[Sequence[str]],
+    row_labels: Sequence[Sequence[str]],
+) -> Figure:
+    """Masks side by side: a dot on a tint where looking is allowed, hatching where it is not."""
+    arrays = {title: _array(m).astype(bool) for title, m in masks.items()}
+    tallest = max(len(a) for a in arrays.values())
+    figure, axes = new_figure(
+        1.9 + 0.34 * tallest, len(arrays), width_ratios=[a.shape[1] + 2 for a in arrays.values()]
+    )
+    items = zip(axes, arrays.items(), column_labels, row_labels, strict=True)
+    for ax, (title, allowed), columns, rows in items:
+        _matrix(allowed, len(rows), len(columns))
+        ax.imshow(np.zeros(allowed.shape), cmap=_sequential(CROSS), vmin=0, vmax=1)
+        for t, s in np.ndindex(*allowed.shape):
+            corner = (s - 0.46, t - 0.46)
+            if allowed[t, s]:
+                ax.add_patch(Rectangle(corner, 0.92, 0.92, color=ENCODER_TINT, linewidth=0))
+                ax.add_patch(Circle((s, t), 0.16, color=ENCODER))
+            else:
+                ax.add_patch(
+                    Rectangle(corner, 0.92, 0.92, fill=False, hatch="////", ec=OFF, linewidth=0)
+                )
+        _token_axes(ax, columns, rows)
+        ax.set_title(title, pad=8)
+    figure.supxlabel("dot: True, may attend · hatched: False, hidden", fontsize=9, color=MUTED)
+    figure.alt = "Masks as grids, rows look at columns. " + "; ".join(
+        f"{title}: {int(a.sum())} of {a.size} cells allowed" for title, a in arrays.items()
+    )
+    return figure
+
+
+@in_house_style
+def positions(encoding) -> Figure:
+    """Positions (length, d_model): the table, four of its columns, similarity over distance."""
+    table = _array(encoding)
+    figure, (heat, curves, similar) = new_figure(3.1, 3, width_ratios=[1.1, 1, 1])
+    image = heat.imshow(table, cmap=_diverging(ENCODER), vmin=-1, vmax=1, aspect="auto")
+    heat.set(title="the table", xlabel="dimension", ylabel="position")
+    figure.colorbar(image, ax=heat, shrink=0.7)
+    for i, column in enumerate((0, table.shape[1] // 4, table.shape[1] // 2)):
+        curves.plot(table[:, column] - 2.6 * i, color=ENCODER, linewidth=1.6)
+        curves.text(0, 1.15 - 2.6 * i, f"dimension {column}", fontsize=9)
+    curves.set(title="three columns", xlabel="position", yticks=[])
+    middle = len(table) // 2
+    distance = np.arange(len(table)) - middle
+    similar.plot(distance, table @ table[middle], color=CROSS, linewidth=1.8)
+    similar.set(title="similarity", xlabel="distance from the middle", ylabel="dot product")
+    figure.alt = (
+        "Three panels: the table of positions as a heat map with fast waves left and slow waves "
+        "right; three columns as waves of growing length; the dot product of the middle position "
+        "with all others, highest at distance 0 and the same to both sides."
+    )
+    return figure
+
+
+@in_house_style
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    xlabel: str,
+    ylabel: str,
+    baseline: tuple[str, float] | None = None,
+    log: str = "",
+) -> Figure:
+    """Curves with their names at their right ends; log may be "x", "y" or "xy"."""
+    figure, (axes,) = new_figure(3.4)
+    colours = (ENCODER, CROSS, DECODER, INK, MUTED)
+    ends = []
+    for (name, (x, y)), colour, style in zip(
+        series.items(), colours * 2, ("-", "--", "-.", ":", "-") * 2, strict=False
+    ):
+        x, y = _array(x), _array(y)
+        axes.plot(
+            x, y, color=colour, linestyle=style, linewidth=2, marker="o" if len(x) < 9 else ""
+        )
+        ends.append((x[-1], y[-1], name, colour))
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    if baseline:
+        axes.axhline(baseline[1], color=MUTED, linestyle=":", linewidth=1.5)
+        ends.append((axes.get_xlim()[1], baseline[1], baseline[0], MUTED))
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    _label_ends(axes, ends)
+    parts = [
+        f"{name} goes from {_array(y)[0]:.3g} to {_array(y)[-1]:.3g}"
+        for name, (_, y) in series.items()
+    ]
+    figure.alt = f"Curves of {ylabel} over {xlabel}: " + "; ".join(parts) + "."
+    return figure
+
+
+@in_house_style
+def bars(values: Mapping[str, float], xlabel: str, highlight: str | None = None) -> Figure:
+    """Horizontal bars with their values written at the ends; `highlight` names one in colour."""
+    figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
+    names, numbers = list(values), [float(v) for v in values.values()]
+    colours = [CROSS if name == highlight else ENCODER for name in names]
+    axes.barh(names, numbers, color=colours, height=0.62)
+    axes.invert_yaxis()
+    reach = max(max(numbers), 0) - min(min(numbers), 0) or 1
+    for i, number in enumerate(numbers):
+        axes.text(max(number, 0) + 0.012 * reach, i, f"{number:.3g}", va="center", fontsize=9)
+    axes.set_xlim(min(min(numbers), 0), max(max(numbers), 0) + 0.09 * reach)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(xlabel)
+    listed = ", ".join(f"{name} {number:.3g}" for name, number in zip(names, numbers, strict=True))
+    figure.alt = f"Bars of {xlabel}: {listed}."
+    return figure
+
+
+@in_house_style
+def training_curve(history: Sequence[Mapping], baseline: float | None = None) -> Figure:
+    """Training loss solid, validation dashed, the learning rate as a strip below."""
+    figure, (axes, strip) = new_figure(3.9, 1, 2, height_ratios=[4, 1], sharex=True)
+    steps = [row["step"] for row in history]
+    axes.plot(steps, [row["train_loss"] for row in history], color=DECODER, linewidth=2)
+    ends = [(steps[-1], history[-1]["train_loss"], "training", DECODER)]
+    valid = [(r["step"], r["validation_loss"]) for r in history if r["validation_loss"] is not None]
+    if valid:
+        x, y = zip(*valid, strict=True)
+        axes.plot(x, y, color=CROSS, linewidth=2, linestyle="--")
+        ends.append((x[-1], y[-1], "validation", CROSS))
+    if baseline is not None:
+        axes.axhline(baseline, color=MUTED, linestyle=":", linewidth=1.5)
+        ends.append((steps[-1], baseline, "even guess", MUTED))
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("loss (nats per token)")
+    _label_ends(axes, ends)
+    rates = [row["learning_rate"] for row in history]
+    strip.fill_between(steps, rates, color=OFF)
+    strip.set(xlabel="step", ylabel="rate", yticks=[])
+    figure.alt = (
+        f"Loss over {steps[-1]} steps: training from {history[0]['train_loss']:.2f} to "
+        f"{history[-1]['train_loss']:.2f}"
+        + (f", validation from {valid[0][1]:.2f} to {valid[-1][1]:.2f}" if valid else "")
+        + "; below it the learning rate."
+    )
+    return figure
+
+
+class LiveCurve:
+    """A training curve that redraws in place while training runs; pass it as report=.
+
+    The title says how far, how fast and how long still; `finish` leaves the plain curve.
+    """
+
+    def __init__(self, total_steps: int, baseline: float | None = None):
+        self.total_steps, self.baseline = total_steps, baseline
+        self.handle, self.history, self.drawn = None, [], 0.0
+
+    def __call__(self, history: list[dict]) -> None:
+        self.history = history
+        if len(history) < 2 or time.monotonic() - self.drawn < 1.0:
+            return
+        row = history[-1]
+        left = (self.total_steps - row["step"]) * row["seconds"] / row["step"]
+        figure = training_curve(history, self.baseline)
+        figure.suptitle(
+            f"step {row['step']} of {self.total_steps} · "
+            f"{row['tokens_per_second']:,.0f} tokens/s · about {left:.0f} s left",
+            fontsize=10,
+            x=0.02,
+            ha="left",
+        )
+        self._draw(figure)
+
+    def finish(self) -> None:
+        if self.history:
+            self._draw(training_curve(self.history, self.baseline))
+
+    def _draw(self, figure: Figure) -> None:
+        parts = _as_arguments(bundle(figure))
+        if self.handle is None:
+            self.handle = display(**parts, display_id=True)
+        else:
+            self.handle.update(**parts)
+        self.drawn = time.monotonic()
+
+
+# ---- Parts --------------------------------------------------------------------------------
+
+
+def _as_arguments(parts: dict) -> dict:
+    return {"obj": parts["data"], "metadata": parts["metadata"], "raw": True}
+
+
+def _array(values) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values, dtype=float)
+
+
+def _matrix(values, rows: int, columns: int) -> np.ndarray:
+    grid = _array(values)
+    if grid.shape != (rows, columns):
+        raise ValueError(
+            f"weights must be (target, source) = ({rows}, {columns}) for {rows} target tokens and "
+            f"{columns} source tokens, got {grid.shape}"
+        )
+    return grid
+
+
+def _sequential(colour: str) -> LinearSegmentedColormap:
+    return LinearSegmentedColormap.from_list("role", ["white", colour])
+
+
+def _diverging(colour: str = CROSS) -> LinearSegmentedColormap:
+    return LinearSegmentedColormap.from_list("signed", ["#6B7280", "white", colour])
+
+
+def _escape(token: str) -> str:
+    return token.replace("$", r"\$")  # matplotlib would set what stands between two as formulas
+
+
+def _token_axes(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
+    angle = 45 if max(map(len, columns), default=0) > 2 else 0
+    axes.xaxis.tick_top()
+    axes.set_xticks(
+        range(len(columns)),
+        [_escape(c) for c in columns],
+        rotation=angle,
+        ha="left" if angle else "center",
+        rotation_mode="anchor" if angle else None,
+    )
+    axes.set_yticks(range(len(rows)), [_escape(r) for r in rows])
+    axes.tick_params(length=0, pad=3)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _write_numbers(axes: Axes, grid: np.ndarray, hidden: np.ndarray, instead: str) -> None:
+    size = 9 if grid.shape[1] <= 8 else 7.5
+    for row, column in np.ndindex(*grid.shape):
+        if hidden[row, column]:
+            box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", ec=OFF, lw=0)
+            axes.add_patch(box)
+        text = instead if hidden[row, column] else f"{grid[row, column]:.2f}".replace("-", "−")
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=INK)
+
+
+def _draw_map(axes, grid, source_tokens, target_tokens, gold, role, numbers=True) -> None:
+    if role not in ROLES:
+        raise ValueError(f"role must be one of {sorted(ROLES)}, got {role!r}")
+    axes.imshow(grid, cmap=_sequential(ROLES[role]), vmin=0, vmax=1, aspect="auto")
+    _token_axes(axes, source_tokens, target_tokens)
+    for edge in np.arange(len(target_tokens) + 1) - 0.5:
+        axes.axhline(edge, color=OFF, linewidth=0.4)
+    for edge in np.arange(len(source_tokens) + 1) - 0.5:
+        axes.axvline(edge, color=OFF, linewidth=0.4)
+    for target, source in gold or ():
+        corner = (source - 0.46, target - 0.46)
+        axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.6))
+    if numbers and len(source_tokens) <= 14:
+        for row, column in np.argwhere(grid >= 0.05):
+            value = grid[row, column]
+            colour = "white" if value > 0.6 else INK
+            text = f"{value:.2f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
+
+
+def _describe_map(grid, source_tokens, target_tokens, title) -> str:
+    strongest = [
+        f"{target} at {source_tokens[grid[row].argmax()]} ({grid[row].max():.2f})"
+        for row, target in enumerate(target_tokens)
+        if grid[row].max() > 0
+    ]
+    name = f"{title}. " if title else ""
+    return f"{name}Attention map; each row looks most at: {', '.join(strongest[:16])}."
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Names at the right ends of curves, moved apart where they would touch."""
+    low, high = axes.get_ylim()
+    to_height = axes.transScale + axes.transLimits
+    placed: list[float] = []
+    for x, y, name, colour in sorted(ends, key=lambda end: end[1]):
+        height = float(to_height.transform((x, min(max(y, low), high)))[1])
+        height = max([height, *(other + 0.085 for other in placed)])
+        placed.append(height)
+        axes.text(
+            1.015, height, name, color=colour, transform=axes.transAxes, va="center", fontsize=9.5
+        )
