@@ -141,10 +141,18 @@ def main() -> None:
         torch.manual_seed(0)
         every, real = loss_at_every_position, loss_at_real_tokens
         contenders = {
-            "nn.Transformer, our dropout places": (TorchTransformer(config, True), every, "float32"),
+            "nn.Transformer, our dropout places": (
+                TorchTransformer(config, True),
+                every,
+                "float32",
+            ),
             "ours, same work": (Transformer(config), every, "float32"),
             "nn.Transformer as it comes": (TorchTransformer(config, False), every, "float32"),
-            "nn.Transformer as it comes, bf16": (TorchTransformer(config, False), every, "bfloat16"),
+            "nn.Transformer as it comes, bf16": (
+                TorchTransformer(config, False),
+                every,
+                "bfloat16",
+            ),
             "ours, logits at real tokens": (Transformer(config), real, "float32"),
             "ours, and bf16": (Transformer(config), real, "bfloat16"),
             "ours, and bf16, formula": (use_formula(Transformer(config)), real, "bfloat16"),
@@ -159,7 +167,9 @@ def main() -> None:
         names = list(seconds)
 
         def ratio(slow: str, fast: str, seconds=seconds) -> float:
-            return statistics.median(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))
+            return statistics.median(
+                a / b for a, b in zip(seconds[slow], seconds[fast], strict=True)
+            )
 
         best = min(names[4:], key=lambda name: statistics.median(seconds[name]))
         print(f"  same work: ours is {ratio(names[0], names[1]):.2f} x as fast")

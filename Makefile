@@ -1,0 +1,61 @@
+# Every target in one line: make help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NOTEBOOK ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test run execute sync address checkpoint benchmark format lint lock clean
+
+help: ## Say what each target does
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+lab: $(READY) ## Install what is missing and open JupyterLab at notebook 00
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+test: $(READY) ## Every test, then every notebook against its stored outputs
+	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=900 notebooks/*$(NOTEBOOK)*.ipynb
+
+run: $(READY) ## Execute the whole series into build/ and print held-out translations
+	$(BIN)/python -m tools.notebooks run $(NOTEBOOK)
+
+execute: $(READY) ## Refresh stored outputs in place; NOTEBOOK=07 for one
+	$(BIN)/python -m tools.notebooks execute $(NOTEBOOK)
+
+sync: $(READY) ## Copy set-up cell and helper definitions into the notebooks that show them
+	$(BIN)/python -m tools.notebooks sync
+
+address: $(READY) ## Write the repository's address (pyproject.toml) wherever it is needed
+	$(BIN)/python -m tools.notebooks address
+
+checkpoint: $(READY) ## Train again the small translator that notebook 00 opens with
+	$(BIN)/python -m benchmarks.translator --save helpers/data/translator.safetensors
+
+benchmark: $(READY) ## Figures: training speed against torch.nn, and how well the translator learns
+	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.translator
+
+format: $(READY) ## Format code and notebooks
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(READY) ## Check style without changing anything
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+lock: $(READY) ## Renew requirements.lock from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m tools.lock
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) build *.egg-info
+
+# The stamp comes last, so an interrupted installation is done again, a complete one never.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or later is needed, {sys.executable} is {v[0]}.{v[1]}; try: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)

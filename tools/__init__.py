@@ -1,0 +1,1 @@
+"""What keeps notebooks, helpers and addresses in step. Used through make."""

@@ -1,0 +1,183 @@
+"""Keep the notebooks in step: `python -m tools.notebooks sync | address | execute | run [NAME]`.
+
+sync     copies the set-up cell and each helper's definition into the cells tagged for them
+address  writes the repository's address from pyproject.toml into README, badges and set-up cells
+execute  runs notebooks in a fresh kernel and stores their outputs in place
+run      runs the whole series into build/ and prints what the trained model translates
+"""
+
+import ast
+import re
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+ADDRESS = re.compile(r"https://github\.com/[\w.-]+/understanding-transformers")
+COLAB = re.compile(
+    r"https://colab\.research\.google\.com/github/[\w.-]+/understanding-transformers"
+)
+
+
+def paths(name: str = "") -> list[Path]:
+    """The notebooks whose file name holds `name`, in order. Raises SystemExit if there are none."""
+    found = sorted(p for p in NOTEBOOKS.glob("*.ipynb") if name in p.name)
+    if not found:
+        sys.exit(f"no notebook in {NOTEBOOKS.name}/ has {name!r} in its name")
+    return found
+
+
+def read(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    nbformat.validate(notebook)
+    nbformat.write(notebook, path)
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    return (cell for cell in notebook.cells if cell.cell_type == "code")
+
+
+def helper_names(cell: NotebookNode) -> list[str]:
+    """["attention.MultiHeadAttention"] for a cell tagged helper:attention.MultiHeadAttention."""
+    return [tag.removeprefix("helper:") for tag in tags(cell) if tag.startswith("helper:")]
+
+
+def definition(name: str) -> str:
+    """The source of a definition in helpers/, decorators and docstring included.
+
+    Raises ValueError if there is no such file or no such definition.
+    """
+    module, _, wanted = name.rpartition(".")
+    path = ROOT / "helpers" / f"{module.replace('.', '/')}.py"
+    if not path.is_file():
+        raise ValueError(f"tag helper:{name}: there is no helpers/{module}.py")
+    source = path.read_text(encoding="utf8")
+    for node in ast.parse(source).body:
+        if getattr(node, "name", None) == wanted:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            return "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+    raise ValueError(f"tag helper:{name}: helpers/{module}.py does not define {wanted}")
+
+
+def setup_source() -> str:
+    return (ROOT / "tools" / "setup_cell.py").read_text(encoding="utf8").rstrip()
+
+
+def wanted_source(cell: NotebookNode) -> str | None:
+    """What a tagged cell must hold, or None for a cell that is the author's own."""
+    if "setup" in tags(cell):
+        return setup_source()
+    names = helper_names(cell)
+    return "\n\n\n".join(definition(name) for name in names) if names else None
+
+
+def sync() -> None:
+    for path in paths():
+        notebook = read(path)
+        stale = [c for c in code_cells(notebook) if wanted_source(c) not in (None, c.source)]
+        for cell in stale:
+            cell.source = wanted_source(cell)
+        if stale:
+            write(notebook, path)
+            print(f"{path.name}: {len(stale)} cells updated")
+
+
+def repository() -> str:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
+    return project["project"]["urls"]["Repository"]
+
+
+def with_address(text: str) -> str:
+    """The text with every address of this repository, plain or through Colab, made current."""
+    address = repository()
+    text = COLAB.sub(
+        address.replace("https://github.com", "https://colab.research.google.com/github"), text
+    )
+    return ADDRESS.sub(address, text)
+
+
+def address_files() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CITATION.cff", ROOT / "tools" / "setup_cell.py", *paths()]
+
+
+def address() -> None:
+    for path in address_files():
+        before = path.read_text(encoding="utf8")
+        if before != (after := with_address(before)):
+            path.write_text(after, encoding="utf8")
+            print(f"{path.name}: address written")
+
+
+def run_notebook(path: Path) -> tuple[NotebookNode, float]:
+    """Execute in a fresh kernel; (the notebook with outputs, seconds). Exits naming what failed."""
+    notebook = read(path)
+    started = time.perf_counter()
+    client = NotebookClient(
+        notebook,
+        timeout=1800,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        coalesce_streams=True,
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        sys.exit(f"{path.name} stopped:\n{error}")
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    )
+    return notebook, time.perf_counter() - started
+
+
+def execute(name: str = "") -> None:
+    for path in paths(name):
+        notebook, seconds = run_notebook(path)
+        write(notebook, path)
+        print(f"{path.name}: {seconds:.0f} s", flush=True)
+
+
+def run(name: str = "") -> None:
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    chosen, held_out = paths(name), []
+    for number, path in enumerate(chosen, start=1):
+        print(f"[{number}/{len(chosen)}] {path.name} …", end=" ", flush=True)
+        notebook, seconds = run_notebook(path)
+        write(notebook, build / path.name)
+        print(f"{seconds:.0f} s", flush=True)
+        for cell in code_cells(notebook):
+            if "held-out" in tags(cell):
+                held_out += [output.text for output in cell.outputs if "text" in output]
+    print(f"\nThe executed notebooks are in {build.name}/.")
+    if held_out:
+        print("Sentences that the model trained just now had never seen:\n")
+        print("".join(held_out))
+
+
+def main() -> None:
+    commands = {"sync": sync, "address": address, "execute": execute, "run": run}
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] not in commands:
+        sys.exit(__doc__)
+    commands[arguments[0]](*arguments[1:])
+
+
+if __name__ == "__main__":
+    main()

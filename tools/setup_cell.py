@@ -1,0 +1,24 @@
+# Finds the helpers in a checkout, as an installed package, or, on Colab, in a copy that it fetches.
+# It never touches an installed torch or numpy.
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+here = pathlib.Path.cwd()
+for folder in (here, *here.parents):
+    if (folder / "helpers" / "attention.py").exists():
+        sys.path.insert(0, str(folder))
+        break
+if importlib.util.find_spec("helpers") is None:
+    address = "git+https://github.com/OWNER/understanding-transformers"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", address], check=True)
+missing = [p for p in ("safetensors", "sacrebleu") if importlib.util.find_spec(p) is None]
+if missing:
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *missing], check=True)
+
+import numpy
+import torch
+
+torch.manual_seed(0)
+print(f"Python {sys.version.split()[0]}, torch {torch.__version__}, numpy {numpy.__version__}")
