@@ -56,6 +56,7 @@ def in_house_style(draw):
 def new_figure(height: float, columns: int = 1, rows: int = 1, **options) -> tuple[Figure, list]:
     """A white card and its axes, row by row."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     figure.alt = ""
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
@@ -68,21 +69,21 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def bundle(figure: Figure, alt: str | None = None) -> dict:
-    """What the notebook stores: the PNG, and in its metadata the text for who cannot see it."""
+def bundle(figure: Figure, alt: str | None = None) -> tuple[dict, dict]:
+    """What the notebook stores: the PNG, and beside it the text for who cannot see it.
+
+    Raises ValueError if there is no text, neither given nor in figure.alt.
+    """
     alt = alt or getattr(figure, "alt", "")
     if not alt:
         raise ValueError("alt must say what the figure shows, got nothing")
-    return {
-        "data": {"image/png": png(figure)},
-        "metadata": {"image/png": {"alt": alt}},
-        "raw": True,
-    }
+    return {"image/png": png(figure)}, {"image/png": {"alt": alt}}
 
 
 def show(figure: Figure, alt: str | None = None) -> None:
     """Display a figure with its alternative text. Raises ValueError if there is none."""
-    display(**_as_arguments(bundle(figure, alt)))
+    data, metadata = bundle(figure, alt)
+    display(data, metadata=metadata, raw=True)
 
 
 @in_house_style
@@ -370,19 +371,15 @@ class LiveCurve:
             self._draw(training_curve(self.history, self.baseline))
 
     def _draw(self, figure: Figure) -> None:
-        parts = _as_arguments(bundle(figure))
+        data, metadata = bundle(figure)
         if self.handle is None:
-            self.handle = display(**parts, display_id=True)
+            self.handle = display(data, metadata=metadata, raw=True, display_id=True)
         else:
-            self.handle.update(**parts)
+            self.handle.update(data, metadata=metadata, raw=True)
         self.drawn = time.monotonic()
 
 
 # ---- Parts --------------------------------------------------------------------------------
-
-
-def _as_arguments(parts: dict) -> dict:
-    return {"obj": parts["data"], "metadata": parts["metadata"], "raw": True}
 
 
 def _array(values) -> np.ndarray:
@@ -406,7 +403,7 @@ def _sequential(colour: str) -> LinearSegmentedColormap:
 
 
 def _diverging(colour: str = CROSS) -> LinearSegmentedColormap:
-    return LinearSegmentedColormap.from_list("signed", ["#6B7280", "white", colour])
+    return LinearSegmentedColormap.from_list("signed", ["#9CA3AF", "white", colour])
 
 
 def _escape(token: str) -> str:

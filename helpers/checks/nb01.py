@@ -1,0 +1,66 @@
+"""Checks of notebook 01, self-attention."""
+
+import numpy as np
+
+from helpers.checks import Wrong, ask, close, exercise, expect
+
+_RNG = np.random.default_rng(7)
+_QUERY, _KEY, _VALUE = _RNG.normal(size=(3, 4)), _RNG.normal(size=(5, 4)), _RNG.normal(size=(5, 2))
+
+
+def _softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+@exercise("1.1")
+def check_rows(answer):
+    """Predict: what each row of the weights sums to, and how many rows there are for 9 words."""
+    total, rows = (float(x) for x in answer)
+    if total == 9:
+        raise Wrong("the first number is the sum of one row: softmax makes it a distribution")
+    if total != 1:
+        raise Wrong("a row is a share of attention: what do all shares together make?")
+    if rows != 9:
+        raise Wrong("there is one row per query, and every word asks one question")
+    return "each of the 9 words spreads exactly 1 of attention"
+
+
+@exercise("1.2")
+def check_attention_by_hand(answer):
+    """Implement attention in NumPy for query (3, 4), key (5, 4), value (5, 2)."""
+    got = ask(answer, _QUERY, _KEY, _VALUE)
+    raw = _QUERY @ _KEY.T
+    mistakes = {
+        "the scores are not divided by √d_k yet": _softmax(raw) @ _VALUE,
+        "the scores are divided by d_k; the formula has its square root": _softmax(raw / 4)
+        @ _VALUE,
+        "softmax runs over the wrong axis: each ROW (axis -1) has to sum to 1": _softmax(
+            raw / 2, axis=0
+        )
+        @ _VALUE,
+        "these are the scores times the values: the softmax is missing": (raw / 2) @ _VALUE,
+    }
+    for message, wrong in mistakes.items():
+        if close(got, wrong):
+            raise Wrong(message)
+    if close(got, _softmax(raw / 2)):
+        raise Wrong("these are the weights; the output is the weights times the values")
+    expect(got, _softmax(raw / 2) @ _VALUE, "the numbers differ from softmax(Q Kᵀ / √d_k) V")
+    return "that is the whole formula"
+
+
+@exercise("1.3")
+def check_copying_scores(answer):
+    """Break it: scores (4, 4) whose softmax makes every word look only at the word before it."""
+    scores = np.asarray(ask(answer, 4), dtype=float)
+    if scores.shape != (4, 4):
+        raise Wrong(f"the scores should be (4, 4), yours are {scores.shape}")
+    weights = _softmax(scores)
+    if close(weights.argmax(-1)[:3], [1, 2, 3]):
+        raise Wrong("each word looks at the NEXT one: rows are queries, columns are keys")
+    if (weights.max(-1)[1:] < 0.95).any():
+        raise Wrong("the right places are not strong enough: softmax needs larger differences")
+    if (weights.argmax(-1)[1:] != [0, 1, 2]).any():
+        raise Wrong("row t should have its largest score in column t - 1")
+    return "large differences in the scores make softmax nearly a choice"
