@@ -157,7 +157,7 @@ def attention_steps(
         colours = _sequential(CROSS) if index == 3 else _diverging()
         low, high = (0, 1) if index == 3 else (-limit, limit)
         ax.imshow(np.where(hidden, 0, grid), cmap=colours, vmin=low, vmax=high, aspect="auto")
-        _write_numbers(ax, grid, hidden, "−∞" if index == 2 else "0")
+        _write_numbers(ax, grid, hidden, "−∞" if index == 2 else "0", 2 if index == 3 else 1, 8.5)
         _token_axes(ax, source_tokens, target_tokens if index == 0 else [""] * len(grid))
         ax.set_title(titles[index], pad=8)
     figure.alt = (
@@ -206,7 +206,7 @@ def mask_grid(
     arrays = {title: _array(m).astype(bool) for title, m in masks.items()}
     tallest = max(len(a) for a in arrays.values())
     figure, axes = new_figure(
-        1.9 + 0.34 * tallest, len(arrays), width_ratios=[a.shape[1] + 2 for a in arrays.values()]
+        1.4 + 0.26 * tallest, len(arrays), width_ratios=[a.shape[1] + 2 for a in arrays.values()]
     )
     items = zip(axes, arrays.items(), column_labels, row_labels, strict=True)
     for ax, (title, allowed), columns, rows in items:
@@ -426,13 +426,16 @@ def _token_axes(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None
         spine.set_visible(False)
 
 
-def _write_numbers(axes: Axes, grid: np.ndarray, hidden: np.ndarray, instead: str) -> None:
-    size = 9 if grid.shape[1] <= 8 else 7.5
+def _write_numbers(
+    axes: Axes, grid: np.ndarray, hidden: np.ndarray, instead: str, digits: int = 2, size: float = 9
+) -> None:
+    shown = grid[np.isfinite(grid)]
+    digits = 0 if (shown == shown.round()).all() else digits
     for row, column in np.ndindex(*grid.shape):
         if hidden[row, column]:
             box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", ec=OFF, lw=0)
             axes.add_patch(box)
-        text = instead if hidden[row, column] else f"{grid[row, column]:.2f}".replace("-", "−")
+        text = instead if hidden[row, column] else f"{grid[row, column]:.{digits}f}".replace("-", "−")
         axes.text(column, row, text, ha="center", va="center", fontsize=size, color=INK)
 
 
