@@ -1,0 +1,67 @@
+"""Checks of notebook 07, cross-attention."""
+
+import torch
+
+from helpers.attention import MultiHeadAttention
+from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.masks import padding_mask
+
+
+@exercise("7.1")
+def check_shapes(answer):
+    """Predict: shapes of the weights and of the output for B=2, T=3, S=5, H=4, d_model=16."""
+    weights, output = (tuple(shape) for shape in answer)
+    if weights == (2, 4, 5, 3):
+        raise Wrong("rows are queries: the target comes before the source")
+    if weights in ((2, 4, 3, 3), (2, 4, 5, 5)):
+        raise Wrong("a square map is self-attention; here T looks at S")
+    if weights != (2, 4, 3, 5):
+        raise Wrong("the weights are (batch, heads, target, source)")
+    if output == (2, 5, 16):
+        raise Wrong("one output vector per QUERY: as many as target positions")
+    if output != (2, 3, 16):
+        raise Wrong("the output is shaped like the decoder's states, (batch, target, d_model)")
+    return "a rectangular map, and an output shaped like the decoder's states"
+
+
+@exercise("7.2")
+def check_cross_attention(answer):
+    """Implement cross-attention with a MultiHeadAttention, decoder states, memory, source ids."""
+    torch.manual_seed(0)
+    layer = MultiHeadAttention(16, 4)
+    states, memory = torch.randn(2, 5, 16), torch.randn(2, 5, 16)  # T = S: bugs stay silent
+    ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
+    mask = padding_mask(ids)
+    got = ask(answer, layer, states, memory, ids)
+    causal = torch.ones(5, 5, dtype=torch.bool).tril()
+    mistakes = {
+        "queries come from the memory: x is the decoder's states, context the memory": layer(
+            memory, states, mask
+        ),
+        "keys and values come from the decoder: the context is the memory": layer(
+            states, states, mask
+        ),
+        "the padded source words are looked at: the mask is missing": layer(states, memory),
+        "this is the decoder's causal mask; cross-attention needs the SOURCE's padding mask": layer(
+            states, memory, causal
+        ),
+        "the mask is inverted: True = may attend": layer(states, memory, ~mask),
+    }
+    for message, wrong in mistakes.items():
+        if close(got, wrong):
+            raise Wrong(message)
+    expect(got, layer(states, memory, mask), "x, context and mask: which is which?")
+    return "queries from the decoder, keys and values from the memory, the source's mask"
+
+
+@exercise("7.3")
+def check_who_moved(answer):
+    """Break it: which of three decoder layers' maps move when layer 2's W_K changes (bits)."""
+    first, second, third = (bool(x) for x in answer)
+    if first:
+        raise Wrong("layer 1 has its own W_K and comes before: nothing that it reads has changed")
+    if not second:
+        raise Wrong("layer 2's own keys changed: its map has to move")
+    if not third:
+        raise Wrong("layer 3's keys did not move, but its QUERIES come from layer 2's output")
+    return "layer 3 moves too, through its queries; its keys are the same to the last bit"
