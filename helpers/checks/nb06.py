@@ -1,0 +1,51 @@
+"""Checks of notebook 06, the decoder."""
+
+import torch
+
+from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.masks import BOS, EOS
+
+
+@exercise("6.1")
+def check_shift(answer):
+    """Implement teacher forcing: ids of a sentence -> (input, labels)."""
+    reads, says = (list(map(int, part)) for part in ask(answer, [7, 8, 9]))
+    if reads == says:
+        raise Wrong("input and labels are the same: the model would only have to copy")
+    if (reads, says) == ([7, 8], [8, 9]):
+        raise Wrong("the shift is right, but nobody learns to start (BOS) or to stop (EOS)")
+    if reads == [BOS, 7, 8, 9, EOS] or says == [BOS, 7, 8, 9, EOS]:
+        raise Wrong("input and labels must be equally long: input without EOS, labels without BOS")
+    if (reads, says) == ([7, 8, 9, EOS], [BOS, 7, 8, 9]):
+        raise Wrong("the shift goes the wrong way: at BOS the model must say the first word")
+    if (reads, says) != ([BOS, 7, 8, 9], [7, 8, 9, EOS]):
+        raise Wrong("for words 7 8 9: read BOS 7 8 9, say 7 8 9 EOS")
+    return "same words, one step apart"
+
+
+@exercise("6.2")
+def check_temperature(answer):
+    """Implement: logits and a temperature -> probabilities."""
+    logits = torch.tensor([2.0, 1.0, 0.0])
+    got = ask(answer, logits, 0.5)
+    if close(got, (logits * 0.5).softmax(-1)):
+        raise Wrong("multiplied: a temperature below 1 should make the best word MORE likely")
+    if close(got, logits.softmax(-1) / 0.5):
+        raise Wrong("divide the logits BEFORE softmax, or the result sums to 2")
+    if close(got, logits / 0.5):
+        raise Wrong("these are logits still: softmax makes probabilities of them")
+    expect(got, (logits / 0.5).softmax(-1), "softmax of logits / temperature")
+    return "cold makes sure, hot makes bold"
+
+
+@exercise("6.3")
+def check_what_it_needs(answer):
+    """Explain: which part does a decoder-only model lack to translate."""
+    said = str(answer).lower()
+    if "mask" in said:
+        raise Wrong("it has its mask: what it lacks is something to read")
+    if "position" in said:
+        raise Wrong("positions are in its embedding already")
+    if "cross" not in said and "source" not in said and "encoder" not in said:
+        raise Wrong("which sentence should it write? Name the part that would tell it")
+    return "it has no source to look at: cross-attention is next"

@@ -1,0 +1,56 @@
+"""Checks of notebook 09, training."""
+
+import math
+
+import torch
+
+from helpers.checks import Wrong, ask, close, exercise, expect
+
+
+@exercise("9.1")
+def check_uniform_loss(answer):
+    """Predict: the loss of an even guess among 1,000 words, in nats."""
+    value = float(answer)
+    if abs(value - math.log2(1000)) < 0.1:
+        raise Wrong("that is in bits; a nat uses the natural logarithm")
+    if abs(value - 3.0) < 0.06:
+        raise Wrong("that is the logarithm to base 10; cross-entropy uses the natural one")
+    if abs(value - 0.001) < 1e-4:
+        raise Wrong("that is the probability of each word; the loss is minus its logarithm")
+    if abs(value - math.log(1000)) > 0.06:
+        raise Wrong("each word has probability 1/1000; what is minus its natural logarithm?")
+    return "log 1000: remember it as the first number of every training run"
+
+
+@exercise("9.2")
+def check_smoothed_target(answer):
+    """Implement the target distribution of label smoothing."""
+    got = ask(answer, 2, 5, 0.1)
+    plain = torch.zeros(5)
+    plain[2] = 1.0
+    if close(got, plain):
+        raise Wrong("this is the hard target: ε is not used")
+    others = torch.full((5,), 0.1 / 4)
+    others[2] = 0.9
+    if close(got, others):
+        raise Wrong("here ε goes to the four other words; torch shares it among all five")
+    added = plain + 0.1 / 5
+    if close(got, added):
+        raise Wrong("it sums to more than 1: the true word gives up ε first")
+    expect(got, 0.9 * plain + 0.1 / 5, "1 - ε to the true word, ε shared evenly among all")
+    return "it sums to 1 and asks for a little doubt"
+
+
+@exercise("9.3")
+def check_exact_match(answer):
+    """Implement exact match."""
+    translations, references = ["a b .", "c .", "d e f ."], ["a b .", "c !", "d e f ."]
+    got = ask(answer, translations, references)
+    if close(got, 2):
+        raise Wrong("this counts the right ones; divide by how many there are")
+    if close(got, 1 / 3):
+        raise Wrong("this is the share that is wrong")
+    if close(got, 1.0):
+        raise Wrong("'c .' is not 'c !': to the letter means every sign")
+    expect(float(got), 2 / 3, "two of three are equal to the letter")
+    return "strict, and fair where one answer is right"
