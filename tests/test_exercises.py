@@ -1,0 +1,249 @@
+"""Every exercise: the stub says "not attempted yet", the folded solution passes its check.
+
+And every check tells typical wrong answers apart, with the diagnosis that fits.
+"""
+
+import importlib
+import re
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+from helpers.masks import causal_mask, padding_mask
+from tools import notebooks as tools
+
+PATHS = sorted(tools.NOTEBOOKS.glob("*.ipynb"))
+
+
+def namespace_after_setup(notebook) -> dict:
+    """What a learner has after the first two cells."""
+    names: dict = {"__name__": "__main__"}
+    for cell in tools.code_cells(notebook):
+        if {"setup", "imports"} & set(tools.tags(cell)):
+            exec(cell.source, names)
+    return names
+
+
+def exercises(notebook):
+    for index, cell in enumerate(notebook.cells):
+        if "exercise" in tools.tags(cell):
+            yield cell.source, notebook.cells[index + 1].source
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_stubs_are_harmless_and_solutions_pass(path, capsys):
+    assert matplotlib  # imported before, so that notebooks find its settings as they are
+    notebook = tools.read(path)
+    names = namespace_after_setup(notebook)
+    for stub, solution in exercises(notebook):
+        capsys.readouterr()
+        exec(stub, dict(names))
+        assert "not attempted yet" in capsys.readouterr().out
+        check = stub.strip().splitlines()[-1]
+        assert re.fullmatch(r"check_\w+\(\w+\)", check), f"ends with {check!r}, not with a check"
+        code = re.search(r"```python\n(.*?)```", solution, re.DOTALL).group(1)
+        mine = dict(names)
+        exec(code, mine)
+        assert eval(check, mine) is True, capsys.readouterr().out
+
+
+def softmax(scores, axis=-1):
+    powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+def merge_interleaved(x):
+    return x.permute(0, 2, 3, 1).flatten(2)
+
+
+WRONG = {
+    "nb00.check_three_parts": [
+        (("encoder", "decoder"), "what connects"),
+        (("encoder", "cross-attention"), "what writes"),
+        (("decoder", "cross-attention"), "what reads"),
+    ],
+    "nb00.check_row": [
+        (("dog",), "rows are English"),
+        (("der", "Ball"), "find the row"),
+        (("hat",), "further to the right"),
+    ],
+    "nb00.check_order": [(1, "word by word"), (0, "count from 1"), (4, "yesterday")],
+    "nb01.check_rows": [((9, 9), "sum of one row"), ((2, 9), "a share"), ((1, 3), "per query")],
+    "nb01.check_attention_by_hand": [
+        (lambda q, k, v: softmax(q @ k.T) @ v, "not divided"),
+        (lambda q, k, v: softmax(q @ k.T / 4) @ v, "square root"),
+        (lambda q, k, v: softmax(q @ k.T / 2, axis=0) @ v, "wrong axis"),
+        (lambda q, k, v: q @ k.T / 2 @ v, "softmax is missing"),
+        (lambda q, k, v: softmax(q @ k.T / 2), "these are the weights"),
+    ],
+    "nb01.check_copying_scores": [
+        (lambda n: 10 * np.eye(n, k=1), "NEXT"),
+        (lambda n: np.eye(n, k=-1), "larger differences"),
+        (lambda n: 10 * np.eye(n), "column t - 1"),
+        (lambda n: np.eye(n - 1), r"\(4, 4\)"),
+    ],
+    "nb02.check_parameters": [
+        ((16384, 16384), "bias too"),
+        ((12480, 12480), "W_O is missing"),
+        ((16640, 133120), "does the size change"),
+    ],
+    "nb02.check_merge": [
+        (lambda x: x.reshape(2, 5, 12), "mixes words"),
+        (merge_interleaved, "interleaved"),
+        (lambda x: x.mean(1), "averaged"),
+    ],
+    "nb02.check_two_places": [
+        ([[0.5, 0, 0.5]] * 2, "look alike"),
+        ([[1, 1, 0], [0, 0, 1]], "sum to 1"),
+        ([[0, 0, 1], [1, 0, 0]], "each other's word"),
+    ],
+    "nb02.check_multi_head": [
+        (lambda q, k, v, h: softmax_torch(q, k, v), "one head"),
+        (lambda q, k, v, h: heads_torch(q, k / 2**0.5, v, h), "d_model"),
+        (lambda q, k, v, h: heads_torch(q, k, k, h), "split all three"),
+    ],
+    "nb03.check_zero_row": [((0, 15), "how many are not"), ((1, 10), "itself"), ((0, 4), "diagonal")],
+    "nb03.check_decoder_mask": [
+        (lambda ids: ~(padding_mask(ids) & causal_mask(4)), "HIDDEN"),
+        (lambda ids: causal_mask(4), "padding"),
+        (lambda ids: padding_mask(ids), "future"),
+        (lambda ids: (padding_mask(ids) & causal_mask(4)).float(), "boolean"),
+        (lambda ids: padding_mask(ids) | causal_mask(4), "either"),
+    ],
+    "nb03.check_leak_test": [
+        (lambda f: True, "never sees"),
+        (lambda f: False, "LATER"),
+        (lambda f: torch.equal(f(torch.ones(2, 6)), torch.arange(1, 7.0).expand(2, 6)), "swapped"),
+    ],
+    "nb04.check_feed_forward_share": [
+        ((2099712, 1050624), "swapped"),
+        ((1050624, 1050624), "two linear maps|up to d_ff"),
+        ((1048576, 2097152), "bias"),
+    ],
+    "nb04.check_layer_norm": [
+        (
+            lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5),
+            "square root",
+        ),
+        (lambda x: x / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt(), "not subtracted"),
+        (
+            lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt(),
+            "unbiased",
+        ),
+        (
+            lambda x: (x - x.mean((0, 1))) / (x.var((0, 1), correction=0) + 1e-5).sqrt(),
+            "each vector",
+        ),
+    ],
+    "nb04.check_block": [
+        (lambda x, n, s: n(x + s(x)), "post-norm"),
+        (lambda x, n, s: s(n(x)), "residual is missing"),
+        (lambda x, n, s: n(x) + s(n(x)), "AROUND"),
+    ],
+    "nb05.check_what_moves": [((1, 0), "everybody"), ((5, 0), "causal"), ((9, 9), "masked")],
+    "nb05.check_encoder_layer": [
+        (lambda x, a, f, n, m: m(f(n(x + a(x, x)))), "second residual is missing"),
+        (lambda x, a, f, n, m: m(n(x + a(x, x)) + f(x)), "should read"),
+        (lambda x, a, f, n, m: m(x + f(n(x + a(x, x)))), "not the first x"),
+        (lambda x, a, f, n, m: pre_norm_layer(x, a, f, n, m), "pre-norm"),
+    ],
+    "nb05.check_baseline": [
+        (lambda a, b: 0.5, "in training"),
+        (lambda a, b: 3, "divide"),
+        (lambda a, b: 0.25, "every test word"),
+    ],
+    "nb06.check_shift": [
+        (lambda ids: (ids, ids), "only have to copy"),
+        (lambda ids: (ids[:-1], ids[1:]), "start"),
+        (lambda ids: ([*ids, 2], [1, *ids]), "wrong way"),
+        (lambda ids: ([1, *ids, 2], [*ids, 2]), "equally long"),
+    ],
+    "nb06.check_temperature": [
+        (lambda z, t: (z * t).softmax(-1), "multiplied"),
+        (lambda z, t: z.softmax(-1) / t, "BEFORE"),
+        (lambda z, t: z / t, "still"),
+    ],
+    "nb06.check_what_it_needs": [
+        ("a mask", "has its mask"),
+        ("positions", "positions"),
+        ("more layers", "which sentence"),
+    ],
+    "nb07.check_shapes": [
+        (((2, 4, 5, 3), (2, 3, 16)), "rows are queries"),
+        (((2, 4, 3, 3), (2, 3, 16)), "square"),
+        (((2, 4, 3, 5), (2, 5, 16)), "per QUERY"),
+    ],
+    "nb07.check_cross_attention": [
+        (lambda a, y, m, ids: a(m, y, padding_mask(ids)), "queries come from|x, context"),
+        (lambda a, y, m, ids: a(y, y, padding_mask(ids)), "from the decoder"),
+        (lambda a, y, m, ids: a(y, m), "mask is missing"),
+        (lambda a, y, m, ids: a(y, m, causal_mask(5)), "causal"),
+        (lambda a, y, m, ids: a(y, m, ~padding_mask(ids)), "inverted"),
+    ],
+    "nb07.check_who_moved": [
+        ((True, True, True), "layer 1"),
+        ((False, False, True), "own keys"),
+        ((False, True, False), "QUERIES"),
+    ],
+    "nb08.check_arrows": [((1, 1), "cross-attention per layer"), ((6, 6), "layer i"), ((12, 1), "K and V")],
+    "nb08.check_parameter_count": [
+        (lambda d, f: 4 * (d * d + d) + 2 * d * f + d + f + 4 * d, "encoder layer"),
+        (lambda d, f: 8 * d * d + 2 * d * f + 6 * d, "biases"),
+        (lambda d, f: 8 * (d * d + d) + 2 * d * f + d + f + 4 * d, "three norms"),
+        (lambda d, f: 8 * (d * d + d) + 2 * d * f + d + f, "norms are missing"),
+    ],
+    "nb08.check_wiring_test": [
+        (lambda r, m, n: m in r, "layer i"),
+        (lambda r, m, n: all(c is m for c in r), "last layer only"),
+        (lambda r, m, n: len(set(r)) == 1 and len(r) == n, "early encoder"),
+        (lambda r, m, n: False, "right"),
+    ],
+    "nb09.check_uniform_loss": [(9.97, "bits"), (3.0, "base 10"), (0.001, "probability"), (5, "1/1000")],
+    "nb09.check_smoothed_target": [
+        (lambda t, v, e: torch.eye(v)[t], "hard target"),
+        (lambda t, v, e: torch.eye(v)[t] + e / v, "more than 1"),
+        (lambda t, v, e: torch.full((v,), e / 4) + (0.9 - e / 4) * torch.eye(v)[t], "other words"),
+    ],
+    "nb09.check_exact_match": [
+        (lambda a, b: sum(x == y for x, y in zip(a, b, strict=True)), "counts"),
+        (lambda a, b: sum(x != y for x, y in zip(a, b, strict=True)) / 3, "wrong"),
+        (lambda a, b: 1.0, "every sign"),
+    ],
+}
+
+
+def softmax_torch(q, k, v):
+    return (q @ k.transpose(-2, -1) / q.size(-1) ** 0.5).softmax(-1) @ v
+
+
+def heads_torch(q, k, v, heads):
+    parts = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v)]
+    return softmax_torch(*parts).transpose(1, 2).flatten(2)
+
+
+def pre_norm_layer(x, attend, feed, norm_1, norm_2):
+    x = x + attend(norm_1(x), norm_1(x))
+    return x + feed(norm_2(x))
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_answers_get_the_diagnosis_that_fits(name, capsys):
+    module, function = name.split(".")
+    check = getattr(importlib.import_module(f"helpers.checks.{module}"), function)
+    assert len(WRONG[name]) >= 3
+    for answer, diagnosis in WRONG[name]:
+        capsys.readouterr()
+        assert check(answer) is False
+        printed = capsys.readouterr().out
+        assert re.search(diagnosis, printed), f"expected {diagnosis!r} in {printed!r}"
+
+
+def test_every_check_of_every_notebook_has_wrong_answers_tested():
+    named = set()
+    for path in PATHS:
+        module = f"nb{path.name[:2]}"
+        for stub, _ in exercises(tools.read(path)):
+            named.add(f"{module}.{re.search(r'check_[a-z_]+', stub.splitlines()[-1]).group()}")
+    assert named == set(WRONG)

@@ -1,0 +1,239 @@
+"""Every notebook keeps the house's rules; each rule rejects a notebook that breaks it."""
+
+import ast
+import copy
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools import notebooks as tools
+
+ROOT = tools.ROOT
+PATHS = sorted(tools.NOTEBOOKS.glob("*.ipynb"))
+# Never in a stored output: a path of somebody's machine, an escape code, a warning.
+FORBIDDEN = re.compile(r"/(root|home|tmp|work|Users|usr)/[\w.-]|[A-Z]:\\\\|\x1b\[|Warning")
+
+
+def outputs(notebook):
+    return [output for cell in tools.code_cells(notebook) for output in cell.outputs]
+
+
+def was_run_top_to_bottom(notebook):
+    counts = [cell.execution_count for cell in tools.code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def has_clean_outputs(notebook):
+    for output in outputs(notebook):
+        assert output.output_type != "error", "stores an error"
+        assert output.get("name") != "stderr", "stores stderr"
+        text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
+        assert not FORBIDDEN.search(text), f"stores a path, a warning or colour codes: {text!r}"
+
+
+def describes_its_pictures(notebook):
+    for output in outputs(notebook):
+        if "image/png" in output.get("data", {}):
+            alt = output.metadata.get("image/png", {}).get("alt", "")
+            assert len(alt) > 20, "a picture without alternative text"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            assert "![](" not in cell.source, "an image without alternative text"
+
+
+def opens_as_all_do(notebook):
+    first, setup, imports, minimap = notebook.cells[:4]
+    for wanted in ("# ", "**Time**", "to read", "to run", "**Before this**", "You will\n-"):
+        assert wanted in first.source, f"the first cell lacks {wanted!r}"
+    for badge in ("colab-badge.svg", "[Download]"):
+        assert badge in first.source
+    assert tools.tags(setup) == ["setup", "nbval-ignore-output"]
+    assert tools.tags(imports) == ["imports"]
+    assert "diagrams.minimap(" in minimap.source
+
+
+def closes_with_a_recap(notebook):
+    assert "## Recap" in notebook.cells[-1].source and "**Next**" in notebook.cells[-1].source
+
+
+def shows_the_helpers_definitions(notebook):
+    for cell in tools.code_cells(notebook):
+        wanted = tools.wanted_source(cell)
+        if wanted is not None:
+            assert ast.dump(ast.parse(cell.source)) == ast.dump(ast.parse(wanted)), (
+                f"the cell {tools.tags(cell)} differs from its source: run make sync"
+            )
+
+
+def has_short_cells(notebook):
+    for cell in tools.code_cells(notebook):
+        limit = 45 if tools.helper_names(cell) else 30
+        length = len(cell.source.splitlines())
+        assert length <= limit, f"a cell of {length} lines: {cell.source[:60]!r}"
+
+
+def has_exercises(notebook):
+    exercises = [i for i, c in enumerate(notebook.cells) if "exercise" in tools.tags(c)]
+    assert 3 <= len(exercises) <= 6
+    for index in exercises:
+        solution = notebook.cells[index + 1].source
+        assert "<details><summary>Solution</summary>" in solution and "```python" in solution
+
+
+def needs_no_network(notebook):
+    for cell in tools.code_cells(notebook):
+        if "setup" not in tools.tags(cell):
+            assert not re.search(r"https?://|urlopen|requests\.|pip install", cell.source)
+
+
+RULES = [
+    was_run_top_to_bottom,
+    has_clean_outputs,
+    describes_its_pictures,
+    opens_as_all_do,
+    closes_with_a_recap,
+    shows_the_helpers_definitions,
+    has_short_cells,
+    has_exercises,
+    needs_no_network,
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_notebook_keeps_the_rule(path, rule):
+    rule(tools.read(path))
+
+
+def test_the_series_is_complete():
+    assert [path.name[:2] for path in PATHS] == [f"{i:02d}" for i in range(10)]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_notebook_is_valid_and_small(path):
+    notebook = tools.read(path)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) >= (4, 5)
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    assert path.stat().st_size < 2_000_000
+
+
+def first_code(notebook, wanted=lambda cell: True):
+    return next(cell for cell in tools.code_cells(notebook) if wanted(cell))
+
+
+def image_output(notebook):
+    return next(o for o in outputs(notebook) if "image/png" in o.get("data", {}))
+
+
+def stream(text, name="stdout"):
+    return nbformat.v4.new_output("stream", text=text, name=name)
+
+
+def is_home(cell):
+    return bool(tools.helper_names(cell))
+
+
+# One mutation for each rule: what the rule must refuse.
+MUTATIONS = {
+    "run out of order": (was_run_top_to_bottom, lambda n: first_code(n).update(execution_count=9)),
+    "a path": (has_clean_outputs, lambda n: first_code(n).outputs.append(stream("/home/me/x.py"))),
+    "stderr": (has_clean_outputs, lambda n: first_code(n).outputs.append(stream("x", "stderr"))),
+    "a warning": (
+        has_clean_outputs,
+        lambda n: first_code(n).outputs.append(stream("UserWarning: x")),
+    ),
+    "no alt text": (describes_its_pictures, lambda n: image_output(n).metadata.clear()),
+    "no goals": (opens_as_all_do, lambda n: n.cells[0].update(source="# A title")),
+    "no mini-map": (opens_as_all_do, lambda n: n.cells.pop(3)),
+    "no recap": (closes_with_a_recap, lambda n: n.cells[-1].update(source="The end.")),
+    "another definition": (
+        shows_the_helpers_definitions,
+        lambda n: first_code(n, is_home).update(
+            source=first_code(n, is_home).source.replace("return", "return None and")
+        ),
+    ),
+    "a long cell": (has_short_cells, lambda n: first_code(n).update(source="x = 1\n" * 31)),
+    "no solution": (has_exercises, lambda n: n.cells[-1].update(source="## Recap")),
+    "a download": (
+        needs_no_network,
+        lambda n: n.cells[5].update(cell_type="code", source="urlopen('http://x')"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_rule_refuses_what_breaks_it(name):
+    rule, mutate = MUTATIONS[name]
+    notebook = copy.deepcopy(tools.read(PATHS[7]))
+    rule(notebook)
+    mutate(notebook)
+    with pytest.raises(AssertionError):
+        rule(notebook)
+
+
+def test_every_definition_has_one_home():
+    homes = [
+        name
+        for path in PATHS
+        for cell in tools.code_cells(tools.read(path))
+        for name in tools.helper_names(cell)
+    ]
+    assert len(homes) == len(set(homes))
+    assert {"attention.attention", "attention.MultiHeadAttention", "decoder.DecoderLayer"} < set(homes)
+
+
+def test_a_tag_for_nothing_is_named():
+    with pytest.raises(ValueError, match="does not define Nothing"):
+        tools.definition("attention.Nothing")
+    with pytest.raises(ValueError, match=r"no helpers/nowhere\.py"):
+        tools.definition("nowhere.Something")
+
+
+@pytest.mark.parametrize("number", [1, 7])
+def test_notebook_runs_anywhere_and_without_network(number, tmp_path):
+    """All code cells in one fresh process, in an empty folder, with every connection refused."""
+    guard = """
+import socket
+def refuse(*args, **kwargs):
+    raise OSError("no network in this test")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+"""
+    cells = [cell.source for cell in tools.code_cells(tools.read(PATHS[number]))]
+    script = tmp_path / "cells.py"
+    script.write_text(guard + "\n\n".join(cells), encoding="utf8")
+    environment = {**os.environ, "PYTHONIOENCODING": "utf8"}
+    result = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_readme_lists_exactly_the_notebooks():
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    linked = re.findall(r"\]\(notebooks/(\d\d_\w+\.ipynb)\)", readme)
+    assert sorted(set(linked)) == [path.name for path in PATHS]
+    for path in PATHS:
+        assert f"blob/main/notebooks/{path.name}" in readme, f"no Colab link for {path.name}"
+
+
+def test_links_between_notebooks_lead_somewhere():
+    for path in PATHS:
+        for cell in tools.read(path).cells:
+            if cell.cell_type == "markdown":
+                for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", cell.source):
+                    assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_addresses_agree():
+    for path in tools.address_files():
+        text = Path(path).read_text(encoding="utf8")
+        assert text == tools.with_address(text), f"{path.name}: run make address"
+        assert tools.repository().removeprefix("https://github.com/") in text
+    other = "https://github.com/somebody/understanding-transformers"
+    assert tools.with_address(other) == tools.repository()
