@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test run execute sync address checkpoint benchmark format lint lock clean
+.PHONY: help lab test run execute sync address picture checkpoint benchmark format lint lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ sync: $(READY) ## Copy set-up cell and helper definitions into the notebooks tha
 
 address: $(READY) ## Write the repository's address (pyproject.toml) wherever it is needed
 	$(BIN)/python -m tools.notebooks address
+
+picture: $(READY) ## Draw the README's picture again
+	$(BIN)/python -m tools.picture
 
 checkpoint: $(READY) ## Train again the small translator that notebook 00 opens with
 	$(BIN)/python -m benchmarks.translator --save helpers/data/translator.safetensors

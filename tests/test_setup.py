@@ -1,0 +1,162 @@
+"""Pins, environment, Makefile and CI agree; the helpers keep their floors; set-up is polite."""
+
+import ast
+import importlib.util
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from tools.notebooks import ROOT, setup_source
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+FLOORS = [
+    *("attention", "masks", "layers", "encoder", "decoder", "transformer", "lexicon", "corpus"),
+    *("tokenizer", "batching", "checkpoints", "training", "decoding", "evaluation"),
+    *("plots", "diagrams", "checks"),
+]
+
+
+def pins(text: str) -> dict[str, list[Requirement]]:
+    found: dict[str, list[Requirement]] = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            found.setdefault(requirement.name.lower(), []).append(requirement)
+    return found
+
+
+def check_lock(text: str) -> None:
+    locked = pins(text)
+    for name, entries in locked.items():
+        for entry in entries:
+            assert re.fullmatch(r"==[\w.]+", str(entry.specifier)), f"{name} is not pinned exactly"
+    assert [str(r) for r in locked["torch"]] == ["torch==2.13.0"]
+    wanted = [*PROJECT["dependencies"]]
+    for extra in PROJECT["optional-dependencies"].values():
+        wanted += extra
+    for requirement in map(Requirement, wanted):
+        assert requirement.name in locked, f"{requirement.name} is not in the lock"
+        for pin in locked[requirement.name]:
+            version = str(pin.specifier).removeprefix("==")
+            assert requirement.specifier.contains(version), f"{pin} is below {requirement}"
+
+
+def check_environment(text: str) -> None:
+    environment = yaml.safe_load(text)
+    assert environment["channels"] == ["conda-forge"]
+    (pip_part,) = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
+    assert pip_part == ["-r requirements.lock", "--no-build-isolation", "-e ."]
+    others = [d for d in environment["dependencies"] if isinstance(d, str)]
+    assert [d.split("=")[0] for d in others] == ["python", "pip"]
+    python = Version(others[0].split("=")[1])
+    assert Version("3.11") <= python <= Version("3.13")
+
+
+def check_ci(text: str) -> None:
+    commands = [
+        line for line in text.splitlines() if line and not line.startswith(("#", "set ", "cd "))
+    ]
+    assert commands == ["make test"]
+
+
+FILES = {
+    "requirements.lock": check_lock,
+    "environment.yml": check_environment,
+    ".ci/run": check_ci,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file_agrees_with_the_others(name):
+    FILES[name]((ROOT / name).read_text(encoding="utf8"))
+
+
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("requirements.lock", "torch==2.13.0", "torch==2.12.0"),
+        ("requirements.lock", "sacrebleu==", "sacrebleu>="),
+        ("requirements.lock", "safetensors==0.8.0\n", ""),
+        ("requirements.lock", "safetensors==0.8.0", "safetensors==0.1.0"),
+        ("environment.yml", "-r requirements.lock", "numpy==2.0"),
+        ("environment.yml", "python=3.12", "python=3.9"),
+        (".ci/run", "make test", "pip install x\nmake test"),
+    ],
+)
+def test_drift_is_noticed(name, old, new):
+    text = (ROOT / name).read_text(encoding="utf8")
+    assert old in text
+    with pytest.raises(AssertionError):
+        FILES[name](text.replace(old, new))
+
+
+def test_help_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf8")
+    phony = re.search(r"\.PHONY: (.*)", makefile).group(1).split()
+    described = re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)
+    assert sorted(phony) == sorted(described)
+
+
+def imported_helpers(source: str) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers"):
+            parts = node.module.split(".")
+            names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return names
+
+
+def test_helpers_import_only_from_floors_above():
+    files = {p.stem for p in (ROOT / "helpers").glob("*.py")} - {"__init__"}
+    assert files == set(FLOORS) - {"checks"}
+    for floor, name in enumerate(FLOORS[:-1]):
+        source = (ROOT / "helpers" / f"{name}.py").read_text(encoding="utf8")
+        below = imported_helpers(source) - set(FLOORS[:floor])
+        assert not below, f"{name}.py imports {below}, which stand below it"
+
+
+def test_model_files_need_torch_alone():
+    for name in FLOORS[:6]:
+        tree = ast.parse((ROOT / "helpers" / f"{name}.py").read_text(encoding="utf8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                modules = [getattr(node, "module", None) or a.name for a in node.names]
+                for module in modules:
+                    top = module.split(".")[0]
+                    assert top in {"torch", "helpers", "math", "collections", "contextlib"} | {
+                        "functools",
+                        "dataclasses",
+                    }, f"{name}.py imports {module}"
+
+
+def run_setup(monkeypatch, tmp_path, missing: set[str]) -> list[list[str]]:
+    """The set-up cell in an empty folder where `missing` packages cannot be found."""
+    commands = []
+    real = importlib.util.find_spec
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in missing else real(name)
+    )
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+    exec(setup_source(), {"__name__": "__main__"})
+    return commands
+
+
+def test_setup_installs_nothing_where_nothing_is_missing(monkeypatch, tmp_path, capsys):
+    assert run_setup(monkeypatch, tmp_path, set()) == []
+    assert "torch" in capsys.readouterr().out
+
+
+def test_setup_installs_only_what_is_missing_and_never_torch(monkeypatch, tmp_path):
+    (command,) = run_setup(monkeypatch, tmp_path, {"sacrebleu"})
+    assert command[-1] == "sacrebleu" and "safetensors" not in command
+
+
+def test_setup_fetches_the_helpers_without_their_dependencies(monkeypatch, tmp_path):
+    (command,) = run_setup(monkeypatch, tmp_path, {"helpers"})
+    assert "--no-deps" in command and command[-1].startswith("git+https://")
