@@ -3,8 +3,8 @@
 Same work: both models have dropout at the same places (after each sub-layer and on the
 embeddings; torch.nn's further dropout of attention weights and inside the feed-forward is turned
 off), the same masks, the same float32, the same AdamW, and logits and loss at every position.
-At its best: torch.nn.Transformer as it comes, against ours with logits at real tokens only and, if it is
-faster on this processor, bfloat16 products.
+At its best: torch.nn.Transformer as it comes, against ours with logits at real tokens only and,
+if it is faster on this processor, bfloat16 products.
 """
 
 import argparse

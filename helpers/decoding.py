@@ -17,8 +17,9 @@ def greedy(model: Transformer, source_ids: Tensor, max_length: int | None = None
     """Always the most probable next token, for a whole batch at once.
 
     source_ids (batch, source) -> ids (batch, length), without BOS; each row ends in EOS, then
-    PAD, or is cut at max_length tokens (the model's own limit if none is given). The model is asked in evaluation mode and left in the
-    mode it was in. Raises ValueError if max_length exceeds the model's positions.
+    PAD, or is cut at max_length tokens (the model's own limit if none is given). The model is
+    asked in evaluation mode and left in the mode it was in.
+    Raises ValueError if max_length exceeds the model's positions.
     """
     max_length = model.config.max_length if max_length is None else max_length
     if not 1 <= max_length <= model.config.max_length:

@@ -233,8 +233,8 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
         _arrow(axes, (5.0 + d_k * cell * 0.5, y + half), (6.22, middle), OFF, 1.3)
     axes.text(3.1, -0.3, f"each (length, d_k = {d_k})", fontsize=9, color=MUTED)
     figure.alt = (
-        f"A matrix of {d_model} columns is split into {num_heads} heads of {d_k} columns; each head "
-        "attends on its own; the results are put side by side again."
+        f"A matrix of {d_model} columns is split into {num_heads} heads of {d_k} columns; each "
+        "head attends on its own; the results are put side by side again."
     )
     return figure
 

@@ -435,7 +435,9 @@ def _write_numbers(
         if hidden[row, column]:
             box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", ec=OFF, lw=0)
             axes.add_patch(box)
-        text = instead if hidden[row, column] else f"{grid[row, column]:.{digits}f}".replace("-", "−")
+        text = (
+            instead if hidden[row, column] else f"{grid[row, column]:.{digits}f}".replace("-", "−")
+        )
         axes.text(column, row, text, ha="center", va="center", fontsize=size, color=INK)
 
 

@@ -256,6 +256,8 @@ def test_attention_refuses_shapes_that_do_not_fit(query, key, value, message):
 
 
 def test_a_model_without_attention_cannot_be_recorded():
-    with pytest.raises(ValueError, match="model must contain MultiHeadAttention"):
-        with record_attention(nn.Linear(2, 2)):
-            pass
+    with (
+        pytest.raises(ValueError, match="model must contain MultiHeadAttention"),
+        record_attention(nn.Linear(2, 2)),
+    ):
+        pass

@@ -104,7 +104,11 @@ WRONG = {
         (lambda q, k, v, h: heads_torch(q, k / 2**0.5, v, h), "d_model"),
         (lambda q, k, v, h: heads_torch(q, k, k, h), "split all three"),
     ],
-    "nb03.check_zero_row": [((0, 15), "how many are not"), ((1, 10), "itself"), ((0, 4), "diagonal")],
+    "nb03.check_zero_row": [
+        ((0, 15), "how many are not"),
+        ((1, 10), "itself"),
+        ((0, 4), "diagonal"),
+    ],
     "nb03.check_decoder_mask": [
         (lambda ids: ~(padding_mask(ids) & causal_mask(4)), "HIDDEN"),
         (lambda ids: causal_mask(4), "padding"),
@@ -124,7 +128,9 @@ WRONG = {
     ],
     "nb04.check_layer_norm": [
         (
-            lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5),
+            lambda x: (
+                (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5)
+            ),
             "square root",
         ),
         (lambda x: x / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt(), "not subtracted"),
@@ -187,7 +193,11 @@ WRONG = {
         ((False, False, True), "own keys"),
         ((False, True, False), "QUERIES"),
     ],
-    "nb08.check_arrows": [((1, 1), "cross-attention per layer"), ((6, 6), "layer i"), ((12, 1), "K and V")],
+    "nb08.check_arrows": [
+        ((1, 1), "cross-attention per layer"),
+        ((6, 6), "layer i"),
+        ((12, 1), "K and V"),
+    ],
     "nb08.check_parameter_count": [
         (lambda d, f: 4 * (d * d + d) + 2 * d * f + d + f + 4 * d, "encoder layer"),
         (lambda d, f: 8 * d * d + 2 * d * f + 6 * d, "biases"),
@@ -200,7 +210,12 @@ WRONG = {
         (lambda r, m, n: len(set(r)) == 1 and len(r) == n, "early encoder"),
         (lambda r, m, n: False, "right"),
     ],
-    "nb09.check_uniform_loss": [(9.97, "bits"), (3.0, "base 10"), (0.001, "probability"), (5, "1/1000")],
+    "nb09.check_uniform_loss": [
+        (9.97, "bits"),
+        (3.0, "base 10"),
+        (0.001, "probability"),
+        (5, "1/1000"),
+    ],
     "nb09.check_smoothed_target": [
         (lambda t, v, e: torch.eye(v)[t], "hard target"),
         (lambda t, v, e: torch.eye(v)[t] + e / v, "more than 1"),

@@ -185,7 +185,9 @@ def test_every_definition_has_one_home():
         for name in tools.helper_names(cell)
     ]
     assert len(homes) == len(set(homes))
-    assert {"attention.attention", "attention.MultiHeadAttention", "decoder.DecoderLayer"} < set(homes)
+    assert {"attention.attention", "attention.MultiHeadAttention", "decoder.DecoderLayer"} < set(
+        homes
+    )
 
 
 def test_a_tag_for_nothing_is_named():

@@ -9,7 +9,11 @@ def check_three_parts(answer):
     said = " ".join(map(str, answer)).lower() if not isinstance(answer, str) else answer.lower()
     for part in ("encoder", "decoder", "cross"):
         if part not in said:
-            hint = {"cross": "what connects the two?", "encoder": "what reads?", "decoder": "what writes?"}
+            hint = {
+                "cross": "what connects the two?",
+                "encoder": "what reads?",
+                "decoder": "what writes?",
+            }
             raise Wrong(f"one part is missing: {hint[part]}")
     return "what reads, what writes, and what lets the writer look at what was read"
 

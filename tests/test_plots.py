@@ -1,0 +1,168 @@
+"""plots.py and diagrams.py: no text overlaps or is cut, every figure says what it shows."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from helpers import diagrams, plots
+from helpers.layers import sinusoidal_positions
+
+WORDS = ["gestern", "hat", "der", "kleine", "Hund", "den", "Ball", "gefunden", "."]
+ENGLISH = ["the", "little", "dog", "found", "the", "ball", "yesterday", "."]
+RNG = np.random.default_rng(0)
+
+
+def shares(*shape):
+    x = RNG.random(shape)
+    return x / x.sum(-1, keepdims=True)
+
+
+HISTORY = [
+    {"step": s, "seconds": s / 50, "tokens_per_second": 9e3, "train_loss": 5 / s + 1}
+    | {"validation_loss": 4 / s, "learning_rate": 1 / s}
+    for s in range(1, 12)
+]
+SCORES = RNG.normal(size=(3, 5))
+MASKED = np.where([True, True, True, True, False], SCORES / 2, -np.inf)
+
+FIGURES = {
+    "minimap": lambda: diagrams.minimap("cross-attention"),
+    "minimap all": lambda: diagrams.minimap("all"),
+    "transformer": lambda: diagrams.transformer(),
+    "transformer pre-norm": lambda: diagrams.transformer(norm_first=True),
+    "stack": lambda: diagrams.stack(6),
+    "stack of 1": lambda: diagrams.stack(1),
+    "cross_attention": lambda: diagrams.cross_attention(),
+    "self_attention": lambda: diagrams.self_attention(),
+    "heads": lambda: diagrams.heads(),
+    "pre_post_norm": lambda: diagrams.pre_post_norm(),
+    "attention_map": lambda: plots.attention_map(shares(8, 9), WORDS, ENGLISH, {(0, 2)}, title="x"),
+    "attention_maps": lambda: plots.attention_maps(shares(4, 8, 9), WORDS, ENGLISH, list("abcd")),
+    "attention_steps": lambda: plots.attention_steps(
+        SCORES, SCORES / 2, MASKED, shares(3, 5), WORDS[:5], ENGLISH[:3]
+    ),
+    "grids": lambda: plots.grids({"Q": SCORES, "K": SCORES * 2}, row_labels=list("abc")),
+    "mask_grid": lambda: plots.mask_grid(
+        {"a": np.tri(3) > 0, "b": np.ones((3, 4))}, [list("abc"), list("abcd")], [list("xyz")] * 2
+    ),
+    "positions": lambda: plots.positions(sinusoidal_positions(32, 16)),
+    "lines": lambda: plots.lines(
+        {"one": ([1, 2], [1, 2]), "other": ([1, 2], [2.01, 2])}, "x", "y", ("base", 2.0)
+    ),
+    "bars": lambda: plots.bars({"a": 1.0, "a long name": 0.2}, "share", highlight="a"),
+    "training_curve": lambda: plots.training_curve(HISTORY, baseline=6.0),
+}
+
+
+def texts_do_not_collide(figure: Figure) -> None:
+    """Every visible text lies on the canvas, and no two boxes overlap by more than a hair."""
+    FigureCanvasAgg(figure).draw()
+    renderer = figure.canvas.get_renderer()
+    canvas = figure.bbox
+    undrawn = set()  # labels of ticks beyond an axis' limits
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            if not low <= tick.get_loc() <= high:
+                undrawn |= {tick.label1, tick.label2}
+    boxes = []
+    for text in figure.findobj(lambda artist: hasattr(artist, "get_text")):
+        if text.get_visible() and text.get_text().strip() and text not in undrawn:
+            box = text.get_window_extent(renderer)
+            assert box.x0 >= -1 and box.y0 >= -1, f"{text.get_text()!r} is cut"
+            assert box.x1 <= canvas.x1 + 1 and box.y1 <= canvas.y1 + 1, (
+                f"{text.get_text()!r} is cut"
+            )
+            if not text.get_rotation() % 90:  # a slanted label's box is larger than its ink
+                boxes.append((text.get_text(), box))
+    for (one, a), (other, b) in itertools.combinations(boxes, 2):
+        width = min(a.x1, b.x1) - max(a.x0, b.x0)
+        height = min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert width < 2 or height < 2, f"{one!r} and {other!r} overlap"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_legible_and_described(name):
+    figure = FIGURES[name]()
+    assert len(figure.alt) > 20
+    with plots.matplotlib.rc_context(plots.STYLE):
+        texts_do_not_collide(figure)
+
+
+def test_the_legibility_check_refuses_overlap_and_cut():
+    overlapping = Figure(figsize=(4, 2))
+    for _ in range(2):
+        overlapping.text(0.5, 0.5, "the same place")
+    with pytest.raises(AssertionError, match="overlap"):
+        texts_do_not_collide(overlapping)
+    cut = Figure(figsize=(4, 2))
+    cut.text(0.9, 0.5, "too far to the right")
+    with pytest.raises(AssertionError, match="is cut"):
+        texts_do_not_collide(cut)
+
+
+def test_the_same_figure_gives_the_same_bytes():
+    assert plots.png(diagrams.stack(2)) == plots.png(diagrams.stack(2))
+
+
+def test_show_stores_a_picture_and_its_description_and_nothing_else(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", lambda *data, **options: shown.append((data, options)))
+    plots.show(diagrams.minimap("encoder"))
+    plots.show(diagrams.minimap("encoder"), "my words")
+    assert [list(data[0]) for data, _ in shown] == [["image/png"]] * 2
+    assert shown[0][1]["metadata"]["image/png"]["alt"].startswith("Map of the Transformer")
+    assert shown[1][1]["metadata"]["image/png"]["alt"] == "my words"
+    with pytest.raises(ValueError, match="alt must say"):
+        plots.show(Figure())
+
+
+def test_tokens_that_look_like_markup_are_shown_as_they_are():
+    figure = plots.attention_map(np.eye(2), ["$x$", "<b>"], ["$", "a"])
+    plots.png(figure)
+    labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    assert labels == [r"\$x\$", "<b>"]
+
+
+def test_tensors_with_gradients_can_be_drawn():
+    weights = torch.eye(2, requires_grad=True)
+    plots.png(plots.attention_map(weights, list("ab"), list("cd")))
+
+
+def test_live_curve_redraws_one_display(monkeypatch):
+    drawn = []
+
+    class Handle:
+        def update(self, *data, **options):
+            drawn.append("update")
+
+    def display(*data, **options):
+        drawn.append("display")
+        return Handle()
+
+    monkeypatch.setattr(plots, "display", display)
+    live = plots.LiveCurve(total_steps=11)
+    live(HISTORY[:3])
+    live.finish()
+    assert drawn == ["display", "update"]
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: diagrams.minimap("encodr"), "lit must be among .*got 'encodr'"),
+        (lambda: diagrams.stack(0), "num_layers must be at least 1"),
+        (lambda: diagrams.heads(3, 8), "must be divisible"),
+        (lambda: diagrams.cross_attention(target=9), "must lie in 1 to 8"),
+        (lambda: plots.attention_map(np.eye(2), list("abc"), list("ab")), r"\(2, 3\)"),
+        (lambda: plots.attention_map(np.eye(2), list("ab"), list("ab"), role="red"), "role must"),
+        (lambda: plots.attention_maps(np.eye(2), list("ab"), list("ab"), ["x"]), r"\(1, target"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
