@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -25,6 +26,28 @@ class FeedForward(nn.Module):
         return self.w_2(self.w_1(x).relu())
 
 
+class Dropout(nn.Module):
+    """nn.Dropout in about a third of its time on a CPU, where drawing random numbers is its cost.
+
+    One random byte decides about each number, so the rate p is rounded to a multiple of 1/256;
+    what is kept grows by 1 / (1 - rate), which keeps the mean. Does nothing in evaluation mode.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        dropped = round(self.p * 256)  # of 256 possible bytes
+        if not self.training or dropped == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.p)
+        eight_bytes = torch.empty(x.numel() // 8 + 1, dtype=torch.int64).random_(-(2**63), None)
+        keep = eight_bytes.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
+        return x * keep.to(x.dtype).mul_(256 / (256 - dropped))
+
+
 class AddNorm(nn.Module):
     """What wraps every sub-layer: a residual connection and a layer norm.
 
@@ -36,7 +59,7 @@ class AddNorm(nn.Module):
     def __init__(self, d_model: int, dropout: float, norm_first: bool):
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm_first = norm_first
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
@@ -71,7 +94,7 @@ class Embedding(nn.Module):
     def __init__(self, vocab_size: int, d_model: int, max_length: int, dropout: float = 0.0):
         super().__init__()
         self.token = nn.Embedding(vocab_size, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         positions = sinusoidal_positions(max_length, d_model)
         self.register_buffer("positions", positions, persistent=False)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.layers import AddNorm, Embedding, FeedForward, sinusoidal_positions
+from helpers.layers import AddNorm, Dropout, Embedding, FeedForward, sinusoidal_positions
 
 EXACT = {"rtol": 0, "atol": 1e-10}
 
@@ -82,3 +82,32 @@ def test_add_norm_is_the_formula(norm_first):
 
     expected = x + sublayer(norm(x)) if norm_first else norm(x + sublayer(x))
     torch.testing.assert_close(module(x, sublayer), expected, **EXACT)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate):
+    torch.manual_seed(0)
+    x = torch.ones(400, 1001, requires_grad=True)
+    y = Dropout(rate)(x)
+    y.sum().backward()
+    assert (y == 0).float().mean().item() == pytest.approx(rate, abs=0.005)
+    assert y.mean().item() == pytest.approx(1.0, abs=0.005)
+    assert torch.equal(x.grad, y.detach())  # what was dropped gets no gradient
+    assert not torch.equal(Dropout(rate)(x), y)
+
+
+def test_dropout_treats_neighbours_independently():
+    torch.manual_seed(0)
+    dropped = (Dropout(0.5)(torch.ones(1_000, 1_000)) == 0).float()
+    for shift in range(1, 9):
+        together = (dropped[:, shift:] * dropped[:, :-shift]).mean().item()
+        assert together == pytest.approx(0.25, abs=0.005)
+
+
+def test_dropout_follows_the_seed_and_rests_in_evaluation():
+    layer, x = Dropout(0.3), torch.randn(5, 7, dtype=torch.bfloat16)
+    torch.manual_seed(4)
+    first = layer(x)
+    torch.manual_seed(4)
+    assert torch.equal(layer(x), first) and first.dtype == x.dtype
+    assert layer.eval()(x) is x and Dropout(0.0)(x) is x

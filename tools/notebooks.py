@@ -135,6 +135,7 @@ def run_notebook(path: Path) -> tuple[NotebookNode, float]:
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],  # of the kernel; keeps its start-up notes away
     )
     try:
         client.execute()
