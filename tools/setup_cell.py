@@ -1,10 +1,11 @@
-# Finds the helpers in a checkout, as an installed package, or, on Colab, in a copy that it fetches.
+# Finds the helpers in a checkout, as an installed package, or else (on Colab) fetches them.
 # It never touches an installed torch or numpy.
 import importlib.util
 import pathlib
 import subprocess
 import sys
 
+install = [sys.executable, "-m", "pip", "install", "-q"]
 here = pathlib.Path.cwd()
 for folder in (here, *here.parents):
     if (folder / "helpers" / "attention.py").exists():
@@ -12,10 +13,10 @@ for folder in (here, *here.parents):
         break
 if importlib.util.find_spec("helpers") is None:
     address = "git+https://github.com/OWNER/understanding-transformers"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", address], check=True)
+    subprocess.run([*install, "--no-deps", address], check=True)
 missing = [p for p in ("safetensors", "sacrebleu") if importlib.util.find_spec(p) is None]
 if missing:
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *missing], check=True)
+    subprocess.run([*install, *missing], check=True)
 
 import numpy
 import torch
