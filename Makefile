@@ -12,7 +12,7 @@ help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: $(READY) ## Install what is missing and open JupyterLab at notebook 00
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
 test: $(READY) ## Every test, then every notebook against its stored outputs
 	$(BIN)/python -m pytest -q tests
