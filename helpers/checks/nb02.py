@@ -47,12 +47,12 @@ def check_two_places(answer):
         raise Wrong("each head's weights sum to 1")
     if close(weights[0], weights[1]):
         raise Wrong("both heads look alike: then one head would do")
-    values = torch.tensor([[6.0, 0.0], [0.0, 0.0], [0.0, 8.0]])  # two columns per word
+    values = torch.tensor([[6.0, 5.0], [0.0, 0.0], [7.0, 8.0]])  # two columns per word
     got = torch.stack([weights[0] @ values[:, 0], weights[1] @ values[:, 1]])
-    if close(got, [0.0, 0.0]):
+    if close(got, [7.0, 5.0]):
         raise Wrong("the heads look at each other's word: head 1 owns column 1")
     expect(got, [6.0, 8.0], "head 1 should fetch the 6 and head 2 the 8, both undiluted")
-    return "one head would have to share: at best 3 and 4"
+    return "one head has the same shares for both columns: never 6 and 8"
 
 
 @exercise("2.4")
