@@ -193,6 +193,14 @@ WRONG = {
         ((False, False, True), "own keys"),
         ((False, True, False), "QUERIES"),
     ],
+    "nb07.check_hearing_test": [
+        (lambda f: True, "accepts the wiring 'keys and values from the decoder'"),
+        (lambda f: False, "rejects the wiring 'right'"),
+        (lambda f: hears(f, 5, 5, range(5)), "'queries from the memory'"),
+        (lambda f: hears(f, 3, 5, [0]), "'only the first source word'"),
+        (lambda f: hears(f, 3, 5, range(4)), "'only the first source word'|'the last"),
+        (lambda f: hears(f, 3, 5, [slice(None)]), "'only the first source word'"),
+    ],
     "nb08.check_arrows": [
         ((1, 1), "cross-attention per layer"),
         ((6, 6), "layer i"),
@@ -236,6 +244,18 @@ def softmax_torch(q, k, v):
 def heads_torch(q, k, v, heads):
     parts = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v)]
     return softmax_torch(*parts).transpose(1, 2).flatten(2)
+
+
+def hears(f, target, source, places):
+    """Whether f keeps the states' shape and hears a change of the memory at each of `places`."""
+    states, memory = torch.randn(1, target, 16), torch.randn(1, source, 16)
+    before = f(states, memory)
+    for place in places:
+        changed = memory.clone()
+        changed[0, place] += 1.0
+        if torch.equal(f(states, changed), before):
+            return False
+    return before.shape == states.shape
 
 
 def pre_norm_layer(x, attend, feed, norm_1, norm_2):

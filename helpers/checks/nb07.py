@@ -65,3 +65,29 @@ def check_who_moved(answer):
     if not third:
         raise Wrong("layer 3's keys did not move, but its QUERIES come from layer 2's output")
     return "layer 3 moves too, through its queries; its keys are the same to the last bit"
+
+
+@exercise("7.4")
+def check_hearing_test(answer):
+    """Break it: a test that f(states, memory) hears every source vector, for any T and S."""
+    torch.manual_seed(0)
+    layer = MultiHeadAttention(16, 4)
+    cases = {
+        "right": (lambda states, memory: layer(states, memory), True),
+        "keys and values from the decoder": (lambda states, memory: layer(states, states), False),
+        "queries from the memory": (lambda states, memory: layer(memory, states), False),
+        "only the first source word": (
+            lambda states, memory: layer(states, memory[:, :1]),
+            False,
+        ),
+        "the last source word is lost": (
+            lambda states, memory: layer(states, memory[:, :-1]),
+            False,
+        ),
+    }
+    for name, (function, verdict) in cases.items():
+        got = ask(answer, function)
+        if bool(got) != verdict:
+            says = "accepts" if got else "rejects"
+            raise Wrong(f"your test {says} the wiring '{name}'")
+    return "one source vector at a time, and T different from S"
