@@ -6,7 +6,7 @@ cross-attention is "encoder-decoder attention" there.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -57,9 +57,16 @@ class MultiHeadAttention(nn.Module):
         self.fused = True  # use torch's fused kernel; False computes the formula step by step
         self.recorder = None  # set by record_attention while somebody looks at the weights
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x (batch, target, d_model), context (batch, source, d_model) -> like x."""
-        return self.attend(x, *self.keys_values(context), mask)
+    def forward(
+        self, x: Tensor, context: Tensor, mask: Tensor | None = None, cache: Callable | None = None
+    ) -> Tensor:
+        """x (batch, target, d_model), context (batch, source, d_model) -> like x.
+
+        A cache (notebook 10) may answer with keys and values that it has kept.
+        """
+        if cache is None:
+            return self.attend(x, *self.keys_values(context), mask)
+        return self.attend(x, *cache(self.keys_values, context), mask)
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """This layer's own keys and values of `context`: two (batch, heads, source, d_k)."""

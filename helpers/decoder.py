@@ -4,9 +4,12 @@ Without memory (`with_memory=False`) the middle sub-layer is left out, and the s
 decoder-only language model. Source: Vaswani et al. 2017, section 3.1.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from helpers.attention import MultiHeadAttention
+from helpers.cache import Cache
 from helpers.layers import AddNorm, FeedForward
 
 
@@ -43,15 +46,20 @@ class DecoderLayer(nn.Module):
         memory: Tensor | None = None,
         target_mask: Tensor | None = None,
         source_mask: Tensor | None = None,
+        cache: tuple[Callable, Callable] | None = None,
     ) -> Tensor:
         if (memory is not None) != self.with_memory:
             got = "no memory" if memory is None else "a memory"
             raise ValueError(f"a layer built with with_memory={self.with_memory} got {got}")
-        y = self.add_norm_self(y, lambda h: self.self_attention(h, h, target_mask))  # T at T
+        own, across = cache or (None, None)  # kept keys and values, see notebook 10
+        y = self.add_norm_self(
+            y,
+            lambda h: self.self_attention(h, h, target_mask, own),  # T looks at T
+        )
         if self.with_memory:
             y = self.add_norm_cross(
                 y,
-                lambda h: self.cross_attention(h, memory, source_mask),  # T looks at S
+                lambda h: self.cross_attention(h, memory, source_mask, across),  # T looks at S
             )
         return self.add_norm_ff(y, self.feed_forward)
 
@@ -85,7 +93,9 @@ class Decoder(nn.Module):
         memory: Tensor | None = None,
         target_mask: Tensor | None = None,
         source_mask: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
-        for layer in self.layers:
-            y = layer(y, memory, target_mask, source_mask)
+        caches = [None] * len(self.layers) if cache is None else cache.layers
+        for layer, kept in zip(self.layers, caches, strict=True):
+            y = layer(y, memory, target_mask, source_mask, kept)
         return self.norm(y)

@@ -86,7 +86,8 @@ def sinusoidal_positions(length: int, d_model: int) -> Tensor:
 class Embedding(nn.Module):
     """Token ids to vectors: √d_model times the token's row, plus its position, then dropout.
 
-    ids (batch, length) -> (batch, length, d_model). Raises ValueError for an empty batch or
+    ids (batch, length) -> (batch, length, d_model); the first one stands at position `start`,
+    which is 0 unless a cache holds what came before. Raises ValueError for an empty batch or
     sentence, for ids outside [0, vocab_size) and for sentences longer than max_length.
     Source: sections 3.4 and 3.5.
     """
@@ -98,15 +99,15 @@ class Embedding(nn.Module):
         positions = sinusoidal_positions(max_length, d_model)
         self.register_buffer("positions", positions, persistent=False)
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
         if ids.dim() != 2 or ids.numel() == 0 or ids.is_floating_point():
             raise ValueError(
                 "ids must be whole numbers (batch, length), at least one sentence and one token, "
                 f"got {ids.dtype} of shape {tuple(ids.shape)}"
             )
-        length, max_length = ids.size(1), self.positions.size(0)
-        if length > max_length:
-            raise ValueError(f"ids has {length} positions, but max_length is {max_length}")
+        end, max_length = start + ids.size(1), self.positions.size(0)
+        if end > max_length:
+            raise ValueError(f"ids has {end} positions, but max_length is {max_length}")
         try:
             x = self.token(ids) * math.sqrt(self.token.embedding_dim)
         except IndexError:
@@ -114,4 +115,4 @@ class Embedding(nn.Module):
                 f"ids must lie in [0, {self.token.num_embeddings}), "
                 f"got {int(ids.min())} to {int(ids.max())}"
             ) from None
-        return self.dropout(x + self.positions[:length])
+        return self.dropout(x + self.positions[start:end])

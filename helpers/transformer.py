@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from torch import Tensor, nn
 
 from helpers.attention import check_heads
+from helpers.cache import Cache
 from helpers.decoder import Decoder
 from helpers.encoder import Encoder
 from helpers.layers import Embedding
@@ -76,15 +77,21 @@ class Transformer(nn.Module):
         source_mask = padding_mask(source_ids)  # (batch, 1, 1, source)
         return self.encoder(self.source_embedding(source_ids), source_mask), source_mask
 
-    def decode(self, target_ids: Tensor, memory: Tensor, source_mask: Tensor) -> Tensor:
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
         """target_ids (batch, target) -> decoder states (batch, target, d_model).
 
-        The target's mask is made here, in training and in evaluation alike.
+        The target's mask is made here, in training and in evaluation alike. With a cache,
+        target_ids are only the tokens that it does not have yet, without padding.
         """
-        y = self.target_embedding(target_ids)
-        # (batch, 1, target, target): a real token, and not later than the one that looks
-        target_mask = padding_mask(target_ids) & causal_mask(y.size(1), y.device)
-        return self.decoder(y, memory, target_mask, source_mask)
+        past = 0 if cache is None else cache.length
+        y = self.target_embedding(target_ids, past)
+        # (target, past + target): not later than the token that looks
+        target_mask = causal_mask(past + y.size(1), y.device)[past:]
+        if cache is None:  # (batch, 1, target, target): and a real token
+            target_mask = padding_mask(target_ids) & target_mask
+        return self.decoder(y, memory, target_mask, source_mask, cache)
 
 
 def initialize(model: Transformer) -> None:

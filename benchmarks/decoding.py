@@ -1,0 +1,161 @@
+"""Decoding, side by side in one run: against Hugging Face `generate`, and with against without cache.
+
+Equal work: a Marian model (transformers) and ours have the same sizes, post-norm, float32, both
+with a cache. Neither may end a sentence, so that both produce exactly `--length` tokens for each;
+weights are random, which does not change what is computed. The contenders take turns and the
+ratio is the median over rounds. Then our cached decoding against our own uncached one, with the
+trained translator on sentences of its test set, where sentences end when they end.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from helpers.batching import pad
+from helpers.checkpoints import load_model
+from helpers.corpus import splits, vocabulary
+from helpers.decoding import beam_search, greedy
+from helpers.masks import BOS, EOS, PAD
+from helpers.tokenizer import Tokenizer
+from helpers.transformer import Transformer, TransformerConfig
+
+SIZES = {
+    "d_model 128, 4 + 4 layers, d_ff 256": (128, 4, 256, 4),
+    "d_model 256, 3 + 3 layers, d_ff 512": (256, 4, 512, 3),
+}
+VOCAB_SIZE = 4_000
+
+
+def ours(d_model: int, heads: int, d_ff: int, layers: int) -> Transformer:
+    torch.manual_seed(0)
+    model = Transformer(
+        TransformerConfig(VOCAB_SIZE, d_model, heads, d_ff, layers, layers, max_length=128)
+    )
+    with torch.no_grad():
+        model.output.weight[EOS] = 0.0  # never the largest of thousands of random logits
+    return model.eval()
+
+
+def marian(d_model: int, heads: int, d_ff: int, layers: int):
+    from transformers import MarianConfig, MarianMTModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    torch.manual_seed(0)
+    config = MarianConfig(
+        vocab_size=VOCAB_SIZE,
+        d_model=d_model,
+        encoder_layers=layers,
+        decoder_layers=layers,
+        encoder_attention_heads=heads,
+        decoder_attention_heads=heads,
+        encoder_ffn_dim=d_ff,
+        decoder_ffn_dim=d_ff,
+        activation_function="relu",
+        scale_embedding=True,
+        max_position_embeddings=128,
+        pad_token_id=PAD,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        decoder_start_token_id=BOS,
+        attn_implementation="sdpa",
+    )
+    return MarianMTModel(config).eval()
+
+
+def their_generate(model, source_ids: torch.Tensor, length: int, beams: int) -> torch.Tensor:
+    from transformers import GenerationConfig
+
+    settings = GenerationConfig(
+        max_new_tokens=length,
+        num_beams=beams,
+        do_sample=False,
+        use_cache=True,
+        pad_token_id=PAD,
+        eos_token_id=None,
+        decoder_start_token_id=BOS,
+    )
+    mask = (source_ids != PAD).long()
+    return model.generate(input_ids=source_ids, attention_mask=mask, generation_config=settings)
+
+
+def take_turns(contenders: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each contender in each round; the first round warms up and is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 1):
+        for name, run in contenders.items():
+            started = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def ratio(slow: list[float], fast: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def against_marian(arguments: argparse.Namespace) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shape = (arguments.batch, arguments.source_length)
+    source_ids = torch.randint(4, VOCAB_SIZE, shape, generator=generator)
+    length = arguments.length
+    for title, sizes in SIZES.items():
+        mine, theirs = ours(*sizes), marian(*sizes)
+        counts = [sum(p.numel() for p in model.parameters()) for model in (mine, theirs)]
+        print(f"\n{title}, {VOCAB_SIZE} words; parameters: ours {counts[0]:,}, Marian {counts[1]:,}")
+        assert greedy(mine, source_ids, length).shape == (arguments.batch, length)
+        assert their_generate(theirs, source_ids, length, 1).size(1) == length + 1  # with BOS
+        assert beam_search(mine, source_ids, 4, max_length=length)[0].size(1) == length
+        assert their_generate(theirs, source_ids, length, 4).size(1) == length + 1
+        contenders = {
+            "greedy, generate": lambda m=theirs: their_generate(m, source_ids, length, 1),
+            "greedy, ours": lambda m=mine: greedy(m, source_ids, length),
+            "beam 4, generate": lambda m=theirs: their_generate(m, source_ids, length, 4),
+            "beam 4, ours": lambda m=mine: beam_search(m, source_ids, 4, max_length=length),
+        }
+        seconds = take_turns(contenders, arguments.rounds)
+        for name, times in seconds.items():
+            print(f"  {name:18s} {arguments.batch / statistics.median(times):7.1f} sentences/s")
+        for way in ("greedy", "beam 4"):
+            times = ratio(seconds[f"{way}, generate"], seconds[f"{way}, ours"])
+            print(f"  {way}: ours is {times:.2f} x as fast")
+
+
+def against_uncached(arguments: argparse.Namespace) -> None:
+    root = Path(__file__).parents[1]
+    model = load_model(root / "helpers/data/translator.safetensors")
+    tokenizer = Tokenizer(vocabulary())
+    pairs = sorted(splits().test[: arguments.sentences], key=lambda pair: len(pair.source))
+    encoded = [[*tokenizer.encode(pair.source), EOS] for pair in pairs]
+    batches = [pad(encoded[i : i + 100]) for i in range(0, len(encoded), 100)]
+    lengths = [int((greedy(model, b) != PAD).sum(1).max()) for b in batches]
+    print(f"\nthe trained translator, {len(pairs)} test sentences, up to {max(lengths)} tokens")
+    assert all(torch.equal(greedy(model, b), greedy(model, b, cached=False)) for b in batches)
+    contenders = {
+        "without cache": lambda: [greedy(model, b, cached=False) for b in batches],
+        "with cache": lambda: [greedy(model, b) for b in batches],
+    }
+    seconds = take_turns(contenders, arguments.rounds)
+    print(f"  with the cache: {ratio(*seconds.values()):.2f} x as fast, the same tokens")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=64, help="sentences at once")
+    parser.add_argument("--source-length", type=int, default=16)
+    parser.add_argument("--length", type=int, default=16, help="tokens to produce per sentence")
+    parser.add_argument("--sentences", type=int, default=500, help="for cached against uncached")
+    arguments = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    against_marian(arguments)
+    against_uncached(arguments)
+
+
+if __name__ == "__main__":
+    main()
