@@ -13,18 +13,27 @@ KeysValues = tuple[Tensor, Tensor]  # two (batch, heads, length, d_k)
 
 
 class Growing:
-    """Self-attention's cache: the new tokens' keys and values are appended to the past's."""
+    """Self-attention's cache: the new tokens' keys and values are appended to the past's.
+
+    They stand in one block with room to spare, time first: what is there already stays where it
+    is when a token is added, and choosing rows moves whole vectors.
+    """
 
     def __init__(self):
-        self.kept: KeysValues | None = None
+        self.block: Tensor | None = None  # (2, room, batch, heads, d_k): keys, then values
+        self.length = 0
 
     def __call__(self, keys_values: Callable[[Tensor], KeysValues], new: Tensor) -> KeysValues:
-        key, value = keys_values(new)  # (batch, heads, new, d_k)
-        if self.kept is not None:
-            key = torch.cat([self.kept[0], key], dim=2)  # (batch, heads, so far, d_k)
-            value = torch.cat([self.kept[1], value], dim=2)
-        self.kept = key, value
-        return self.kept
+        both = torch.stack(keys_values(new)).permute(0, 3, 1, 2, 4)  # (2, new, batch, heads, d_k)
+        start, self.length = self.length, self.length + both.size(1)
+        if self.block is None or self.length > self.block.size(1):
+            roomier = both.new_empty(2, 2 * self.length + 14, *both.shape[2:])
+            if self.block is not None:
+                roomier[:, :start] = self.block[:, :start]
+            self.block = roomier
+        self.block[:, start : self.length] = both
+        key, value = self.block[:, : self.length].permute(0, 2, 3, 1, 4)
+        return key, value  # (batch, heads, so far, d_k)
 
 
 class Once:
@@ -51,16 +60,4 @@ class Cache:
     @property
     def length(self) -> int:
         """How many target tokens are cached."""
-        past = self.layers[0][0].kept
-        return 0 if past is None else past[0].size(2)
-
-    def select(self, rows: Tensor, memory_too: bool = True) -> None:
-        """Go on with these rows (whole numbers, repeats allowed), in this order.
-
-        memory_too=False leaves the memory's keys and values as they are: right when every row
-        is replaced by one of the same source sentence, as beams are.
-        """
-        for pair in self.layers:
-            for part in pair if memory_too else pair[:1]:
-                if part.kept is not None:
-                    part.kept = (part.kept[0][rows], part.kept[1][rows])
+        return self.layers[0][0].length

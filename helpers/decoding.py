@@ -55,7 +55,7 @@ def decode(
             chosen = choose(next_logits(model, ids, memory, source_mask, cache))  # (batch,)
             ids = torch.cat([ids, chosen.masked_fill(done, PAD)[:, None]], dim=1)
             done = done | (chosen == EOS)
-    return ids[:, 1:]
+    return ids[:, 1:].clone()  # a tensor like any other, no longer bound to inference mode
 
 
 def greedy(
@@ -123,41 +123,47 @@ def beam_search(
         raise ValueError(f"beam_size must lie in [1, {vocab_size}], got {beam_size}")
     max_length = longest(model, source_ids, max_length)
     batch, device = source_ids.size(0), source_ids.device
-    first_row = torch.arange(batch, device=device)[:, None] * beam_size  # of each sentence
+    sentence = torch.arange(batch, device=device)[:, None]  # (batch, 1), to index with
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)
-        memory = memory.repeat_interleave(beam_size, dim=0)  # (batch * beam, source, d_model)
-        source_mask = source_mask.repeat_interleave(beam_size, dim=0)
         cache = Cache(len(model.decoder.layers))
-        ids = source_ids.new_full((batch * beam_size, 1), BOS)
-        alive = torch.full((batch, beam_size), -torch.inf, device=device)  # log-probabilities
-        alive[:, 0] = 0.0  # all slots start alike: go on from one, or they would stay alike
+        ids = source_ids.new_full((batch, 1, 1), BOS)  # one hypothesis; after one step, beam_size
+        alive = torch.zeros(batch, 1, device=device)  # log-probability of each
+        ancestors = torch.ones(batch, 1, 0, dtype=torch.bool, device=device)
         best_ids = source_ids.new_full((batch, max_length), PAD)
         best = torch.full((batch,), -torch.inf, device=device)
         for length in range(1, max_length + 1):
-            logits = next_logits(model, ids, memory, source_mask, cache)
-            gains, words = logits.topk(beam_size, dim=-1)  # (batch * beam, beam)
-            gains = gains - logits.logsumexp(-1, keepdim=True)  # log-probabilities
-            totals = (alive.view(-1, 1) + gains).view(batch, -1)  # (batch, beam * beam)
-            alive, place = totals.topk(beam_size, dim=-1)  # (batch, beam)
-            rows = (first_row + place // beam_size).flatten()  # which beginning each one continues
-            words = words.view(batch, -1).gather(1, place)
-            ids = torch.cat([ids[rows], words.view(-1, 1)], dim=1)  # (batch * beam, 1 + length)
+            # The newest tokens stand side by side, at one position. Of all that is cached each
+            # may look at itself and at its ancestors: (batch, beam, cached).
+            beam = ids.size(1)
+            itself = torch.eye(beam, dtype=torch.bool, device=device).expand(batch, -1, -1)
+            ancestors = torch.cat([ancestors, itself], dim=-1)
+            y = model.target_embedding(ids[:, :, -1].reshape(-1, 1), start=length - 1)
+            y = y.view(batch, beam, -1)  # (batch, beam, d_model)
+            hidden = model.decoder(y, memory, ancestors[:, None], source_mask, cache)
+            log_probabilities = model.output(hidden).log_softmax(-1)  # (batch, beam, vocab_size)
 
-            ended = (words == EOS) | (length == max_length)  # (batch, beam)
+            gains, words = log_probabilities.topk(beam_size)  # (batch, beam, beam_size)
+            totals = (alive[:, :, None] + gains).flatten(1)  # (batch, beam * beam_size)
+            alive, place = totals.topk(beam_size)  # (batch, beam_size)
+            parent = place // beam_size  # which hypothesis each of the new ones continues
+            words = words.flatten(1).gather(1, place)
+            ids = torch.cat([ids[sentence, parent], words[:, :, None]], dim=-1)
+            ancestors = ancestors[sentence, parent]
+
+            ended = (words == EOS) | (length == max_length)  # (batch, beam_size)
             scores = alive.where(ended, -torch.inf) / length_divisor(length, length_penalty)
             score, slot = scores.max(dim=-1)  # (batch,)
             new = score > best
             best = torch.where(new, score, best)
-            best_ids[new, :length] = ids.view(batch, beam_size, -1)[new, slot[new], 1:]
+            best_ids[new, :length] = ids[new, slot[new], 1:]
 
             alive = alive.masked_fill(ended, -torch.inf)
             # More tokens can only lower a log-probability, and no divisor is larger than this.
             hope = alive.amax(dim=-1) / length_divisor(max_length, length_penalty)
             if (hope <= best).all():
                 break
-            cache.select(rows, memory_too=False)
-    return best_ids[:, :length], best
+    return best_ids[:, :length].clone(), best.clone()
 
 
 def length_divisor(length: int, length_penalty: float) -> float:
@@ -180,7 +186,7 @@ def log_probability(model: Transformer, source_ids: Tensor, ids: Tensor) -> Tens
         read = torch.cat([ids.new_full((ids.size(0), 1), BOS), ids[:, :-1]], dim=1)
         log_probabilities = model(source_ids, read).log_softmax(-1)
         said = log_probabilities.gather(-1, ids[:, :, None])[:, :, 0]  # (batch, length)
-        return said.masked_fill(ids == PAD, 0.0).sum(-1)
+    return said.masked_fill(ids == PAD, 0.0).sum(-1)
 
 
 def longest(model: Transformer, source_ids: Tensor, max_length: int | None) -> int:
@@ -195,11 +201,11 @@ def longest(model: Transformer, source_ids: Tensor, max_length: int | None) -> i
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients inside the block; afterwards the mode that was before."""
+    """Evaluation mode inside the block, and nothing kept for gradients; afterwards as before."""
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.inference_mode():
             yield
     finally:
         model.train(was_training)
@@ -247,4 +253,4 @@ def cross_attention_maps(
     target_ids = torch.tensor([[BOS, *tokenizer.encode(target)]], device=device)
     with evaluating(model), record_attention(model) as maps:
         model(source_ids, target_ids)
-    return {name: m[0].cpu() for name, m in maps.items() if "cross_attention" in name}
+    return {name: m[0].cpu().clone() for name, m in maps.items() if "cross_attention" in name}

@@ -87,10 +87,12 @@ class Transformer(nn.Module):
         """
         past = 0 if cache is None else cache.length
         y = self.target_embedding(target_ids, past)
-        # (target, past + target): not later than the token that looks
-        target_mask = causal_mask(past + y.size(1), y.device)[past:]
+        if past and y.size(1) == 1:
+            target_mask = None  # the newest token may look at all that came before
+        else:  # (target, past + target): not later than the token that looks
+            target_mask = causal_mask(past + y.size(1), y.device)[past:]
         if cache is None:  # (batch, 1, target, target): and a real token
-            target_mask = padding_mask(target_ids) & target_mask
+            target_mask = target_mask & padding_mask(target_ids)
         return self.decoder(y, memory, target_mask, source_mask, cache)
 
 
