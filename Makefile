@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test run execute sync address picture checkpoint benchmark format lint lock clean
+.PHONY: help lab test run execute sync address picture checkpoint experiment benchmark format lint lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,12 @@ picture: $(READY) ## Draw the README's picture again
 checkpoint: $(READY) ## Train again the small translator that notebook 00 opens with
 	$(BIN)/python -m benchmarks.translator --save helpers/data/translator.safetensors
 
-benchmark: $(READY) ## Figures: training speed against torch.nn, and how well the translator learns
+experiment: $(READY) ## Notebook 11's full experiment, about 20 minutes; goes on where it stopped
+	$(BIN)/python -m benchmarks.experiment --processes 2
+
+benchmark: $(READY) ## Figures: speed against torch.nn and Hugging Face, how well the translator learns
 	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.translator
 
 format: $(READY) ## Format code and notebooks

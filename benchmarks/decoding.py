@@ -1,4 +1,4 @@
-"""Decoding, side by side in one run: against Hugging Face `generate`, and with against without cache.
+"""Decoding, side by side in one run: against Hugging Face `generate`, and with and without cache.
 
 Equal work: a Marian model (transformers) and ours have the same sizes, post-norm, float32, both
 with a cache. Neither may end a sentence, so that both produce exactly `--length` tokens for each;

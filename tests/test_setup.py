@@ -15,7 +15,7 @@ from tools.notebooks import ROOT, setup_source
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 FLOORS = [
-    *("attention", "masks", "layers", "cache", "encoder", "decoder", "transformer"),
+    *("attention", "masks", "layers", "cache", "encoder", "decoder", "transformer", "wirings"),
     *(
         "lexicon",
         "corpus",
@@ -25,6 +25,7 @@ FLOORS = [
         "training",
         "decoding",
         "evaluation",
+        "experiment",
     ),
     *("plots", "diagrams", "checks"),
 ]

@@ -1,0 +1,141 @@
+"""Other ways to connect encoder and decoder, for the experiment of notebook 11.
+
+All have the parameters of `Transformer`; only what the decoder's middle attention looks at
+changes. The recurrent model is what translated before attention (Sutskever et al. 2014).
+"""
+
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from helpers.masks import causal_mask, padding_mask
+from helpers.transformer import Transformer, TransformerConfig
+
+WIRINGS = {
+    "full": "the final encoding into every decoder layer",
+    "layer by layer": "encoder layer i into decoder layer i",
+    "first only": "the final encoding into the first decoder layer only",
+    "last only": "the final encoding into the last decoder layer only",
+    "mean": "one vector, the mean of the final encoding, into every decoder layer",
+    "recurrent": "one vector, the last state of a recurrent network; no attention at all",
+    "shuffled": "the final encoding of another sentence of the batch",
+    "none": "no memory: the middle attention looks at the target again",
+}
+
+
+class WiredTransformer(Transformer):
+    """A Transformer whose middle attention is rerouted as WIRINGS says.
+
+    Where a decoder layer hears no memory, the same attention looks at the target's own states,
+    so the number of parameters stays. Raises ValueError for an unknown wiring, for "layer by
+    layer" with unequal stacks, and at encode() for "shuffled" with a batch of one sentence.
+    """
+
+    def __init__(self, config: TransformerConfig, wiring: str):
+        if wiring not in WIRINGS or wiring == "recurrent":
+            known = [name for name in WIRINGS if name != "recurrent"]
+            raise ValueError(f"wiring must be one of {known}, got {wiring!r}")
+        if wiring == "layer by layer" and config.num_encoder_layers != config.num_decoder_layers:
+            raise ValueError("wiring 'layer by layer' needs as many encoder as decoder layers")
+        super().__init__(config)
+        self.wiring = wiring
+
+    def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """source_ids (batch, source) -> one memory for each decoder layer, stacked, and the mask.
+
+        memory (layers, batch, source, d_model), source_mask (batch, 1, 1, source); with "mean"
+        the source has length 1.
+        """
+        mask = padding_mask(source_ids)
+        x, outputs = self.source_embedding(source_ids), []
+        for layer in self.encoder.layers:
+            x = layer(x, mask)
+            outputs.append(self.encoder.norm(x))
+        memory = outputs[-1]  # (batch, source, d_model)
+        if self.wiring == "mean":
+            real = mask[:, 0, 0, :, None]  # (batch, source, 1)
+            memory = (memory * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+            mask = torch.ones_like(mask[..., :1])
+        if self.wiring == "shuffled":
+            if memory.size(0) < 2:
+                raise ValueError("wiring 'shuffled' needs at least two sentences in a batch, got 1")
+            memory, mask = memory.roll(1, dims=0), mask.roll(1, dims=0)
+        if self.wiring == "layer by layer":
+            return torch.stack(outputs), mask
+        return memory.expand(len(self.decoder.layers), -1, -1, -1), mask
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: None = None
+    ) -> Tensor:
+        """As in Transformer, without a cache; memory holds one encoding for each layer."""
+        if cache is not None:
+            raise ValueError("cache must be None: these wirings decode without one")
+        y = self.target_embedding(target_ids)
+        target_mask = padding_mask(target_ids) & causal_mask(y.size(1), y.device)
+        last = len(self.decoder.layers) - 1
+        deaf = {"none": {*range(last + 1)}, "first only": {*range(1, last + 1)}}
+        deaf["last only"] = {*range(last)}
+        for i, layer in enumerate(self.decoder.layers):
+            if i in deaf.get(self.wiring, ()):
+                own_states = F.layer_norm(y, (y.size(-1),))  # of the size that a memory has
+                y = layer(y, own_states, target_mask, target_mask)
+            else:
+                y = layer(y, memory[i], target_mask, source_mask)
+        return self.decoder.norm(y)
+
+
+class RecurrentTranslator(nn.Module):
+    """Encoder and decoder are gated recurrent networks; one vector goes from one to the other.
+
+    The interface is Transformer's: encode, decode, output. Source: Sutskever et al. 2014, with
+    the units of Cho et al. 2014 (GRU).
+    """
+
+    def __init__(self, vocab_size: int, d_model: int, hidden: int, max_length: int = 512):
+        super().__init__()
+        self.config = SimpleNamespace(max_length=max_length, vocab_size=vocab_size)
+        self.source_embedding = nn.Embedding(vocab_size, d_model)
+        self.target_embedding = nn.Embedding(vocab_size, d_model)
+        self.encoder = nn.GRU(d_model, hidden, batch_first=True)
+        self.decoder = nn.GRU(d_model, hidden, batch_first=True)
+        self.to_model = nn.Linear(hidden, d_model)
+        self.output = nn.Linear(d_model, vocab_size, bias=False)
+        self.source_embedding.weight = self.target_embedding.weight = self.output.weight
+        nn.init.normal_(self.output.weight, std=d_model**-0.5)
+
+    def embed(self, table: nn.Embedding, ids: Tensor) -> Tensor:
+        return table(ids) * table.embedding_dim**0.5
+
+    def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """source_ids (batch, source) -> the last state (batch, 1, hidden), and a mask of True."""
+        mask = padding_mask(source_ids)
+        lengths = mask.sum(-1).flatten().cpu()
+        x = self.embed(self.source_embedding, source_ids)
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        _, state = self.encoder(packed)  # (1, batch, hidden)
+        return state.transpose(0, 1), torch.ones_like(mask[..., :1])
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: None = None
+    ) -> Tensor:
+        """target_ids (batch, target) -> states (batch, target, d_model); starts from the memory."""
+        if cache is not None:
+            raise ValueError("cache must be None: the recurrent model decodes without one")
+        y = self.embed(self.target_embedding, target_ids)
+        states, _ = self.decoder(y, memory.transpose(0, 1).contiguous())
+        return self.to_model(states)
+
+
+def build(wiring: str, config: TransformerConfig) -> nn.Module:
+    """An untrained model with this wiring, of the config's size or as near as it gets."""
+    if wiring != "recurrent":
+        return WiredTransformer(config, wiring)
+    d, words = config.d_model, config.vocab_size
+    wanted = sum(p.numel() for p in Transformer(config).parameters())
+    hidden = 8  # the largest number of units that does not exceed the Transformer's size
+    while 6 * (hidden + 8) * (d + hidden + 8 + 2) + (hidden + 9) * d + words * d <= wanted:
+        hidden += 8
+    return RecurrentTranslator(words, d, hidden, config.max_length)
