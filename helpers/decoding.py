@@ -128,10 +128,10 @@ def beam_search(
         memory, source_mask = model.encode(source_ids)
         cache = Cache(len(model.decoder.layers))
         ids = source_ids.new_full((batch, 1, 1), BOS)  # one hypothesis; after one step, beam_size
-        alive = torch.zeros(batch, 1, device=device)  # log-probability of each
+        alive = memory.new_zeros(batch, 1)  # log-probability of each
         ancestors = torch.ones(batch, 1, 0, dtype=torch.bool, device=device)
         best_ids = source_ids.new_full((batch, max_length), PAD)
-        best = torch.full((batch,), -torch.inf, device=device)
+        best = memory.new_full((batch,), -torch.inf)
         for length in range(1, max_length + 1):
             # The newest tokens stand side by side, at one position. Of all that is cached each
             # may look at itself and at its ancestors: (batch, beam, cached).
@@ -163,7 +163,8 @@ def beam_search(
             hope = alive.amax(dim=-1) / length_divisor(max_length, length_penalty)
             if (hope <= best).all():
                 break
-    return best_ids[:, :length].clone(), best.clone()
+    longest_best = int((best_ids != PAD).sum(-1).max())
+    return best_ids[:, :longest_best].clone(), best.clone()
 
 
 def length_divisor(length: int, length_penalty: float) -> float:

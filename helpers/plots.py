@@ -256,20 +256,30 @@ def positions(encoding) -> Figure:
 
 @in_house_style
 def lines(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    series: Mapping[str, tuple[Sequence, ...]],
     xlabel: str,
     ylabel: str,
     baseline: tuple[str, float] | None = None,
     log: str = "",
 ) -> Figure:
-    """Curves with their names at their right ends; log may be "x", "y" or "xy"."""
+    """Curves with their names at their right ends; log may be "x", "y" or "xy".
+
+    A series is (x, y), or (x, y, low, high) to shade the range between low and high. Words as x
+    become the ticks.
+    """
     figure, (axes,) = new_figure(3.4)
     colours = (ENCODER, CROSS, DECODER, INK, MUTED)
+    styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
     ends = []
-    for (name, (x, y)), colour, style in zip(
-        series.items(), colours * 2, ("-", "--", "-.", ":", "-") * 2, strict=False
+    for (name, (x, y, *band)), colour, style in zip(
+        series.items(), colours * 2, styles, strict=False
     ):
+        if isinstance(x[0], str):
+            axes.set_xticks(range(len(x)), x)
+            x = range(len(x))
         x, y = _array(x), _array(y)
+        if band:
+            axes.fill_between(x, _array(band[0]), _array(band[1]), color=colour, alpha=0.15)
         axes.plot(
             x, y, color=colour, linestyle=style, linewidth=2, marker="o" if len(x) < 9 else ""
         )
@@ -285,7 +295,7 @@ def lines(
     _label_ends(axes, ends)
     parts = [
         f"{name} goes from {_array(y)[0]:.3g} to {_array(y)[-1]:.3g}"
-        for name, (_, y) in series.items()
+        for name, (_, y, *_) in series.items()
     ]
     figure.alt = f"Curves of {ylabel} over {xlabel}: " + "; ".join(parts) + "."
     return figure
@@ -307,6 +317,66 @@ def bars(values: Mapping[str, float], xlabel: str, highlight: str | None = None)
     axes.set_xlabel(xlabel)
     listed = ", ".join(f"{name} {number:.3g}" for name, number in zip(names, numbers, strict=True))
     figure.alt = f"Bars of {xlabel}: {listed}."
+    return figure
+
+
+@in_house_style
+def beam_tree(
+    steps: Sequence[Sequence[tuple[float, Sequence[str]]]], best: Sequence[str]
+) -> Figure:
+    """The hypotheses a beam search keeps: a column a step, the most probable on top.
+
+    steps[t] holds (log-probability, tokens) of each hypothesis kept after step t; a line leads to
+    the one that it continues. The path of `best`, a list of tokens, is drawn in colour.
+    """
+    widest = max(map(len, steps))
+    figure, (axes,) = new_figure(0.9 + 0.62 * widest)
+    axes.set_axis_off()
+    best = tuple(best)
+    for column, kept in enumerate(steps):
+        earlier = {tuple(tokens): row for row, (_, tokens) in enumerate(steps[column - 1])}
+        for row, (total, tokens) in enumerate(kept):
+            tokens = tuple(tokens)
+            on_path = best[: len(tokens)] == tokens
+            colour = DECODER if on_path else MUTED
+            parent = earlier.get(tokens[:-1]) if column else None
+            if parent is not None:
+                ends = [column - 0.62, column - 0.38], [-parent, -row]
+                axes.plot(*ends, color=colour, linewidth=2 if on_path else 1)
+            text = f"{_escape(tokens[-1])}\n{total:.2f}"
+            box = dict(boxstyle="round,pad=0.25", edgecolor=colour, linewidth=1.2)
+            box["facecolor"] = DECODER_TINT if on_path else "white"
+            axes.text(column, -row, text, ha="center", va="center", fontsize=7.5, bbox=box)
+    axes.set(xlim=(-0.5, len(steps) - 0.5), ylim=(0.5 - widest, 0.5))
+    figure.alt = (
+        f"A tree over {len(steps)} steps with up to {widest} hypotheses a step; "
+        f"the best path reads: {' '.join(best)}."
+    )
+    return figure
+
+
+@in_house_style
+def cache_growth(panels: Mapping[str, tuple[object, Sequence[str]]]) -> Figure:
+    """What is computed at each step: {title: (counts (steps, tokens), token labels)}.
+
+    counts are 2 where keys and values are computed in that step, 1 where they are kept from an
+    earlier one, 0 where there is nothing yet. Rows are steps from the top.
+    """
+    arrays = {title: (_array(grid), labels) for title, (grid, labels) in panels.items()}
+    rows = max(len(grid) for grid, _ in arrays.values())
+    widths = [grid.shape[1] + 1 for grid, _ in arrays.values()]
+    figure, axes = new_figure(1.6 + 0.22 * rows, len(arrays), width_ratios=widths)
+    colours = LinearSegmentedColormap.from_list("kept", ["white", CROSS_TINT, CROSS], 3)
+    for ax, (title, (grid, labels)) in zip(axes, arrays.items(), strict=True):
+        ax.imshow(grid, cmap=colours, vmin=0, vmax=2, aspect="auto")
+        _token_axes(ax, labels, [str(step) for step in range(1, len(grid) + 1)])
+        ax.set_title(title, pad=8)
+    axes[0].set_ylabel("step")
+    counts = ", ".join(
+        f"{title}: {int((grid == 2).sum())} computed, {int((grid == 1).sum())} kept"
+        for title, (grid, _) in arrays.items()
+    )
+    figure.alt = f"Keys and values over the steps of decoding. {counts}."
     return figure
 
 

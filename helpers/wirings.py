@@ -106,6 +106,9 @@ class RecurrentTranslator(nn.Module):
         self.source_embedding.weight = self.target_embedding.weight = self.output.weight
         nn.init.normal_(self.output.weight, std=d_model**-0.5)
 
+    def forward(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
+        return self.output(self.decode(target_ids, *self.encode(source_ids)))
+
     def embed(self, table: nn.Embedding, ids: Tensor) -> Tensor:
         return table(ids) * table.embedding_dim**0.5
 

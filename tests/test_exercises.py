@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.bugs import CASES
 from helpers.masks import causal_mask, padding_mask
 from tools import notebooks as tools
 
@@ -234,7 +235,55 @@ WRONG = {
         (lambda a, b: sum(x != y for x, y in zip(a, b, strict=True)) / 3, "wrong"),
         (lambda a, b: 1.0, "every sign"),
     ],
+    "nb10.check_key_counts": [
+        ((72, 6), "other way round"),
+        ((1, 12), "one layer"),
+        ((72, 72), "without a cache"),
+        ((6, 12), "count layers"),
+    ],
+    "nb10.check_winner": [
+        (lambda t, n, a: 2, "largest, near zero"),
+        (lambda t, n, a: 1, "most probable one"),
+        (lambda t, n, a: 0, "length does not count"),
+        (lambda t, n, a: 0 if a == 0 else 2, "length itself"),
+    ],
+    "nb10.check_nucleus": [
+        (lambda p, top_p: p.masked_fill(p < 0.2, 0.0), "sum to 1"),
+        (lambda p, top_p: (p == p.max()).float(), "crosses top_p"),
+        (lambda p, top_p: p, "nothing is cut"),
+    ],
+    "nb11.check_least_gradient": [
+        ("none", "none at all"),
+        ("mean", "evenly"),
+        ("full", "one step"),
+        ("lstm", "name one of"),
+    ],
+    "nb11.check_zero_head": [
+        (lambda m, head, n: m * (torch.arange(m.size(-1)) % n != head), "neighbouring"),
+        (lambda m, head, n: m * (torch.arange(m.size(-1)) // 4 == head), "keeps that head"),
+        (lambda m, head, n: m * (torch.arange(m.size(-1)) != head), "one column"),
+        (lambda m, head, n: m * 0, "columns head"),
+    ],
+    "nb11.check_pooled": [
+        (lambda m, real: m.mean(1, keepdim=True), "padding is averaged"),
+        (lambda m, real: (m * real[..., None]).mean(1, keepdim=True), "still counted"),
+        (lambda m, real: (m * real[..., None]).sum(1) / real.sum(1)[:, None], "source axis"),
+    ],
 }
+
+
+def looks_at_the_name(subject):
+    """A test of code, not of behaviour: it knows the repaired version by its name."""
+    assert getattr(subject, "__name__", type(subject).__name__) in ("Transformer", "labels")
+
+
+for case in CASES:
+    WRONG[f"nb12.check_{case}"] = [
+        (lambda subject: True, "passes on the bug"),
+        (lambda subject: False, "repaired code too"),
+        (looks_at_the_name, "harmless refactoring"),
+        (lambda subject: subject.no_such_part, "stops with AttributeError"),
+    ]
 
 
 def softmax_torch(q, k, v):

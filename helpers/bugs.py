@@ -1,0 +1,221 @@
+"""Ten broken Transformers for notebook 12. Each is a bug that somebody published; the code is ours.
+
+All take the weights of a `Transformer`, so that a trained model can be put into a broken one.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.attention import MultiHeadAttention
+from helpers.cache import Cache
+from helpers.layers import AddNorm
+from helpers.masks import BOS, EOS, PAD, causal_mask, padding_mask
+from helpers.transformer import Transformer, TransformerConfig
+from helpers.wirings import WiredTransformer
+
+# Two sentence pairs for tests: unequal lengths on all sides, the second source padded.
+source_ids = torch.tensor([[5, 6, 7, 8, 9, EOS], [10, 11, 12, EOS, PAD, PAD]])
+target_ids = torch.tensor([[BOS, 13, 14, 15], [BOS, 16, 17, 18]])
+
+
+class FutureInEvaluation(Transformer):
+    """The causal mask is made in training mode only."""
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        y = self.target_embedding(target_ids)
+        target_mask = padding_mask(target_ids)
+        if self.training:
+            target_mask = target_mask & causal_mask(y.size(1), y.device)
+        return self.decoder(y, memory, target_mask, source_mask)
+
+
+class TargetMaskInCross(Transformer):
+    """Cross-attention gets the padding mask of the target, cut or filled to the source's length."""
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        source, target = memory.size(1), target_ids.size(1)
+        wrong = F.pad(padding_mask(target_ids), (0, max(0, source - target)))[..., :source]
+        return super().decode(target_ids, memory, wrong)
+
+
+class InvertedMask(Transformer):
+    """Cross-attention takes True for "hidden"."""
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        return super().decode(target_ids, memory, ~source_mask)
+
+
+class ResidualFromEncoder(Transformer):
+    """After cross-attention the encoder's states are added, not the decoder's own."""
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        y = self.target_embedding(target_ids)
+        target_mask = padding_mask(target_ids) & causal_mask(y.size(1), y.device)
+        source, target = memory.size(1), y.size(1)
+        theirs = F.pad(memory, (0, 0, 0, max(0, target - source)))[:, :target]
+        for layer in self.decoder.layers:
+            wrap: AddNorm = layer.add_norm_cross
+            y = layer.add_norm_self(y, lambda h: layer.self_attention(h, h, target_mask))  # noqa: B023
+            look = layer.cross_attention(wrap.norm(y), memory, source_mask)
+            y = layer.add_norm_ff(theirs + wrap.dropout(look), layer.feed_forward)
+        return self.decoder.norm(y)
+
+
+class LayerByLayer(WiredTransformer):
+    """Encoder layer i feeds decoder layer i."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__(config, "layer by layer")
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        return super().decode(target_ids, memory, source_mask)
+
+
+class OwnKeysAndValues(Transformer):
+    """The "cross-attention" takes keys and values from the decoder: nothing reads the encoder."""
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        y = self.target_embedding(target_ids)
+        target_mask = padding_mask(target_ids) & causal_mask(y.size(1), y.device)
+        for layer in self.decoder.layers:
+            y = layer(y, F.layer_norm(y, (y.size(-1),)), target_mask, target_mask)
+        return self.decoder.norm(y)
+
+
+class StartIsPadding(Transformer):
+    """The target starts with the id of padding, so the mask hides the start from everybody."""
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        return super().decode(target_ids.masked_fill(target_ids == BOS, PAD), memory, source_mask)
+
+
+class DropoutInEvaluation(Transformer):
+    """Attention weights are dropped by a function call that does not ask for the mode."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__(config)
+        for module in self.modules():
+            if isinstance(module, MultiHeadAttention):
+                module.w_o.register_forward_pre_hook(lambda m, inputs: (F.dropout(inputs[0], 0.3),))
+
+
+class CachedOneTooEarly(Transformer):
+    """With a cache, the new token is given the position of the one before it."""
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        if cache is None or cache.length == 0:
+            return super().decode(target_ids, memory, source_mask, cache)
+        past = cache.length
+        y = self.target_embedding(target_ids, past - 1)
+        target_mask = causal_mask(past + y.size(1), y.device)[past:]
+        return self.decoder(y, memory, target_mask, source_mask, cache)
+
+
+class Refactored(Transformer):
+    """Nothing is wrong here: the same model in other words. No good test may fail on it."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__(config)
+        for module in self.modules():
+            if isinstance(module, MultiHeadAttention):
+                module.fused = False  # the formula step by step: other rounding
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        past = cache.length if cache is not None else 0
+        y = self.target_embedding(target_ids, past)
+        place = torch.arange(past + y.size(1), device=y.device)
+        target_mask = place[None, :] <= place[past:, None]
+        if past == 0:
+            target_mask = target_mask & padding_mask(target_ids)
+        kept = cache.layers if cache is not None else [None] * len(self.decoder.layers)
+        for layer, pair in zip(self.decoder.layers, kept, strict=True):
+            y = layer(y, memory, target_mask, source_mask, pair)
+        return self.decoder.norm(y)
+
+
+def swapped_labels(source: list[str], target: list[str]) -> tuple[list[str], list[str]]:
+    """(labels of the rows, labels of the columns) of a cross-attention map: the wrong way."""
+    return source, target
+
+
+def labels(source: list[str], target: list[str]) -> tuple[list[str], list[str]]:
+    """(labels of the rows, labels of the columns): rows are queries, the target."""
+    return target, source
+
+
+def labels_in_other_words(source: list[str], target: list[str]) -> tuple[list[str], list[str]]:
+    """The same as `labels`, written differently."""
+    return [*target], [*source]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A bug, where it was reported, and what its test is run against."""
+
+    name: str
+    reported: str  # repository and number
+    bug: object
+    fix: object = Transformer
+    refactoring: object = Refactored
+
+    def subjects(self) -> tuple:
+        """(broken, repaired, refactored): models with the same random weights, or functions."""
+        kinds = (self.bug, self.fix, self.refactoring)
+        if not isinstance(self.fix, type):
+            return kinds
+        torch_state = torch.get_rng_state()
+        models: list[nn.Module] = []
+        for kind in kinds:
+            torch.manual_seed(0)
+            config = TransformerConfig(24, 16, 4, 32, 2, 2, dropout=0.1, max_length=32)
+            models.append(kind(config).double())
+        torch.set_rng_state(torch_state)
+        return tuple(models)
+
+
+CASES = {
+    "future": Case("future", "shiyu-coder/Kronos #199", FutureInEvaluation),
+    "target_mask": Case("target_mask", "keras-team/keras-io #1046", TargetMaskInCross),
+    "inverted": Case("inverted", "lucidrains/x-transformers #160", InvertedMask),
+    "residual": Case("residual", "georgepar/slp #26", ResidualFromEncoder),
+    "layers": Case("layers", "jadore801120/attention-is-all-you-need-pytorch #27", LayerByLayer),
+    "unwired": Case("unwired", "keitakurita/Practical_NLP_in_PyTorch #1", OwnKeysAndValues),
+    "labels": Case(
+        "labels",
+        "harvardnlp/annotated-transformer #104",
+        swapped_labels,
+        labels,
+        labels_in_other_words,
+    ),
+    "start": Case("start", "harvardnlp/annotated-transformer #127", StartIsPadding),
+    "dropout": Case("dropout", "wenet-e2e/wenet #2699", DropoutInEvaluation),
+    "position": Case("position", "huggingface/transformers #15751", CachedOneTooEarly),
+}
+
+
+def put_into(kind: type[Transformer], model: Transformer) -> Transformer:
+    """The weights of `model` in a (broken) model of this kind, in evaluation mode."""
+    other = kind(model.config)
+    other.load_state_dict(model.state_dict())
+    return other.eval()

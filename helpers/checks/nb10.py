@@ -1,0 +1,57 @@
+"""Checks of notebook 10, decoding."""
+
+import torch
+
+from helpers.checks import Wrong, ask, attempted, close, exercise, expect
+from helpers.decoding import length_divisor, nucleus
+
+
+@exercise("10.1")
+def check_key_counts(answer):
+    """Predict: cross-attention key computations for 12 tokens, 6 layers: (cached, uncached)."""
+    pair = tuple(attempted(x) for x in answer)
+    if pair == (72, 6):
+        raise Wrong("the other way round: the cache saves work")
+    if pair == (1, 12):
+        raise Wrong("that is one layer's share; each of the six computes its own keys")
+    if pair == (72, 72):
+        raise Wrong("that is without a cache; with one, no layer computes the memory's keys twice")
+    if pair != (6, 72):
+        raise Wrong("count layers times how often each one asks W_K for keys of the memory")
+    return "once a sentence and layer, against once a token and layer"
+
+
+@exercise("10.2")
+def check_winner(answer):
+    """Implement: the best of several hypotheses after length normalisation."""
+    totals, lengths = [-4.0, -4.6, -7.0], [4, 7, 12]
+    plain, normal = ask(answer, totals, lengths, 0.0), ask(answer, totals, lengths, 0.6)
+    by_mean = max(range(3), key=lambda i: totals[i] / lengths[i])
+    if plain == 2 and normal == 2:
+        raise Wrong("a log-probability is negative: the best score is the largest, near zero")
+    if plain != 0:
+        raise Wrong("with length_penalty 0 every divisor is 1, so the most probable one wins")
+    if normal == 0:
+        raise Wrong("the length does not count yet: divide by ((5 + length) / 6) ** penalty")
+    if normal == by_mean:
+        raise Wrong("this divides by the length itself, or by its full power: mind the exponent")
+    right = max(range(3), key=lambda i: totals[i] / length_divisor(lengths[i], 0.6))
+    if normal != right:
+        raise Wrong("divide each total by ((5 + length) / 6) ** penalty, then take the largest")
+    return "the middle one wins: less probable than the short one, but by less than its length"
+
+
+@exercise("10.3")
+def check_nucleus(answer):
+    """Implement top-p for one row of probabilities."""
+    p = torch.tensor([0.1, 0.45, 0.05, 0.3, 0.1])
+    got = ask(answer, p, 0.7)
+    if close(got, torch.tensor([0.0, 0.45, 0.0, 0.3, 0.0])):
+        raise Wrong("the right words are kept; rescale them so that they sum to 1")
+    if close(got, torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0])):
+        raise Wrong("the word that crosses top_p is missing: keep words until the sum reaches it")
+    if close(got, p):
+        raise Wrong("nothing is cut off yet")
+    expect(got, nucleus(p[None], 0.7)[0], "keep the most probable words that reach 0.7 together")
+    expect(ask(answer, p, 0.01), nucleus(p[None], 0.01)[0], "the most probable word always stays")
+    return "two words carry three quarters; the tail is gone"
