@@ -180,7 +180,8 @@ def test_the_beams_score_is_the_sentences_own_probability():
     model = model_that_ends(3).double()
     source_ids = pad(SENTENCES)
     ids, scores = beam_search(model, source_ids, beam_size=3, max_length=20)
-    divisors = torch.tensor([length_divisor(int(n), 0.6) for n in (ids != PAD).sum(-1)]).double()
+    lengths = (ids != PAD).sum(-1).tolist()
+    divisors = torch.tensor([length_divisor(n, 0.6) for n in lengths], dtype=torch.float64)
     own = log_probability(model, source_ids, ids) / divisors
     torch.testing.assert_close(scores, own, rtol=0, atol=1e-9)
 
