@@ -53,13 +53,13 @@ class DecoderLayer(nn.Module):
             raise ValueError(f"a layer built with with_memory={self.with_memory} got {got}")
         own, across = cache or (None, None)  # kept keys and values, see notebook 10
         y = self.add_norm_self(
-            y,
-            lambda h: self.self_attention(h, h, target_mask, own),  # T looks at T
+            y,  # T looks at T
+            lambda h: self.self_attention(h, h, target_mask, cache=own),
         )
         if self.with_memory:
             y = self.add_norm_cross(
-                y,
-                lambda h: self.cross_attention(h, memory, source_mask, across),  # T looks at S
+                y,  # T looks at S
+                lambda h: self.cross_attention(h, memory, source_mask, cache=across),
             )
         return self.add_norm_ff(y, self.feed_forward)
 
