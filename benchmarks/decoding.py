@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -101,16 +102,15 @@ def ratio(slow: list[float], fast: list[float]) -> float:
 
 def against_marian(arguments: argparse.Namespace) -> None:
     generator = torch.Generator().manual_seed(0)
-    shape = (arguments.batch, arguments.source_length)
-    source_ids = torch.randint(4, VOCAB_SIZE, shape, generator=generator)
     length = arguments.length
-    for title, sizes in SIZES.items():
+    for (title, sizes), batch in product(SIZES.items(), arguments.batch):
+        shape = (batch, arguments.source_length)
+        source_ids = torch.randint(4, VOCAB_SIZE, shape, generator=generator)
         mine, theirs = ours(*sizes), marian(*sizes)
         counts = [sum(p.numel() for p in model.parameters()) for model in (mine, theirs)]
-        print(
-            f"\n{title}, {VOCAB_SIZE} words; parameters: ours {counts[0]:,}, Marian {counts[1]:,}"
-        )
-        assert greedy(mine, source_ids, length).shape == (arguments.batch, length)
+        print(f"\n{title}, {VOCAB_SIZE} words, {batch} sentences of {length} tokens at once")
+        print(f"  parameters: ours {counts[0]:,}, Marian {counts[1]:,}")
+        assert greedy(mine, source_ids, length).shape == (batch, length)
         assert their_generate(theirs, source_ids, length, 1).size(1) == length + 1  # with BOS
         assert beam_search(mine, source_ids, 4, max_length=length)[0].size(1) == length
         assert their_generate(theirs, source_ids, length, 4).size(1) == length + 1
@@ -123,7 +123,7 @@ def against_marian(arguments: argparse.Namespace) -> None:
         }
         seconds = take_turns(contenders, arguments.rounds)
         for name, times in seconds.items():
-            print(f"  {name:18s} {arguments.batch / statistics.median(times):7.1f} sentences/s")
+            print(f"  {name:18s} {batch / statistics.median(times):7.1f} sentences/s")
         for way in ("greedy", "beam 4"):
             times = ratio(seconds[f"{way}, generate"], seconds[f"{way}, ours"])
             print(f"  {way}: ours is {times:.2f} x as fast")
@@ -152,9 +152,9 @@ def against_uncached(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=64, help="sentences at once")
+    parser.add_argument("--batch", type=int, nargs="+", default=[16, 64], help="sentences at once")
     parser.add_argument("--source-length", type=int, default=16)
-    parser.add_argument("--length", type=int, default=16, help="tokens to produce per sentence")
+    parser.add_argument("--length", type=int, default=28, help="tokens to produce per sentence")
     parser.add_argument("--sentences", type=int, default=500, help="for cached against uncached")
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
