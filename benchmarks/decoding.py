@@ -115,11 +115,13 @@ def against_marian(arguments: argparse.Namespace) -> None:
         assert beam_search(mine, source_ids, 4, max_length=length)[0].size(1) == length
         assert their_generate(theirs, source_ids, length, 4).size(1) == length + 1
         contenders = {
-            "greedy, generate": lambda m=theirs: their_generate(m, source_ids, length, 1),
-            "greedy, ours": lambda m=mine: greedy(m, source_ids, length),
-            "greedy, uncached": lambda m=mine: greedy(m, source_ids, length, cached=False),
-            "beam 4, generate": lambda m=theirs: their_generate(m, source_ids, length, 4),
-            "beam 4, ours": lambda m=mine: beam_search(m, source_ids, 4, max_length=length),
+            "greedy, generate": lambda m=theirs, ids=source_ids: their_generate(m, ids, length, 1),
+            "greedy, ours": lambda m=mine, ids=source_ids: greedy(m, ids, length),
+            "greedy, uncached": lambda m=mine, ids=source_ids: greedy(m, ids, length, cached=False),
+            "beam 4, generate": lambda m=theirs, ids=source_ids: their_generate(m, ids, length, 4),
+            "beam 4, ours": lambda m=mine, ids=source_ids: beam_search(
+                m, ids, 4, max_length=length
+            ),
         }
         seconds = take_turns(contenders, arguments.rounds)
         for name, times in seconds.items():
