@@ -166,3 +166,31 @@ def test_live_curve_redraws_one_display(monkeypatch):
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_beam_tree_draws_every_hypothesis_and_names_the_best_path():
+    steps = [
+        [(-0.1, ("a",)), (-2.0, ("b",))],
+        [(-0.5, ("a", "$c_1$")), (-2.5, ("b", "d"))],
+    ]
+    figure = plots.beam_tree(steps, ("a", "$c_1$"))
+    plots.png(figure)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert len(texts) == 4 and "-2.50" in texts[3]
+    assert len(figure.axes[0].lines) == 2
+    assert figure.alt.endswith("the best path reads: a $c_1$.")
+
+
+def test_cache_growth_counts_what_is_computed_and_kept():
+    figure = plots.cache_growth(
+        {"self": ([[2, 0], [1, 2]], ["a", "b"]), "cross": ([[2], [1]], ["x"])}
+    )
+    plots.png(figure)
+    assert figure.alt.endswith("self: 2 computed, 1 kept, cross: 1 computed, 1 kept.")
+
+
+def test_lines_take_words_and_a_band():
+    figure = plots.lines({"m": (["1-6", "7+"], [0.9, 0.8], [0.8, 0.7], [1.0, 0.9])}, "n", "share")
+    plots.png(figure)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1-6", "7+"]
+    assert len(figure.axes[0].collections) == 1

@@ -160,3 +160,10 @@ def test_setup_installs_only_what_is_missing_and_never_torch(monkeypatch, tmp_pa
 def test_setup_fetches_the_helpers_without_their_dependencies(monkeypatch, tmp_path):
     (command,) = run_setup(monkeypatch, tmp_path, {"helpers"})
     assert "--no-deps" in command and command[-1].startswith("git+https://")
+
+
+def test_every_data_file_of_the_helpers_is_packaged():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["helpers"]
+    packaged = {path for pattern in patterns for path in (ROOT / "helpers").glob(pattern)}
+    assert packaged == {p for p in (ROOT / "helpers" / "data").iterdir() if p.suffix != ".part"}
