@@ -40,39 +40,30 @@ def attention(
 class MultiHeadAttention(nn.Module):
     """Several attentions side by side, each in its own d_k = d_model / num_heads dimensions.
 
-    The queries come from `x`, the keys and values from `context`. Self-attention passes the
-    same tensor twice; cross-attention passes the decoder's states and the encoder's output.
-    Raises ValueError if d_model is not divisible by num_heads.
-    Source: Vaswani et al. 2017, sections 3.2.2 and 3.2.3.
+    Queries come from `x`, keys and values from `context`: in self-attention the same tensor, in
+    cross-attention the encoder's output. Raises ValueError if num_heads does not divide d_model.
     """
 
     def __init__(self, d_model: int, num_heads: int):
         super().__init__()
         check_heads(d_model, num_heads)
         self.d_model, self.num_heads = d_model, num_heads
-        self.w_q = nn.Linear(d_model, d_model)
-        self.w_k = nn.Linear(d_model, d_model)
-        self.w_v = nn.Linear(d_model, d_model)
-        self.w_o = nn.Linear(d_model, d_model)
+        self.w_q, self.w_k = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
+        self.w_v, self.w_o = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
         self.fused = True  # use torch's fused kernel; False computes the formula step by step
         self.recorder = None  # set by record_attention while somebody looks at the weights
 
     def forward(
         self, x: Tensor, context: Tensor, mask: Tensor | None = None, cache: Callable | None = None
     ) -> Tensor:
-        """x (batch, target, d_model), context (batch, source, d_model) -> like x.
-
-        A cache (notebook 10) may answer with keys and values that it has kept.
-        """
-        if cache is None:
-            return self.attend(x, *self.keys_values(context), mask)
-        return self.attend(x, *cache(self.keys_values, context), mask)
+        """x (batch, target, d_model), context (batch, source, d_model) -> like x."""
+        both = cache(self.keys_values, context) if cache else self.keys_values(context)
+        return self.attend(x, *both, mask)
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """This layer's own keys and values of `context`: two (batch, heads, source, d_k)."""
         check_states("context", context, self.d_model)
-        key, value = self.w_k(context), self.w_v(context)  # (batch, source, d_model)
-        return split_heads(key, self.num_heads), split_heads(value, self.num_heads)
+        return tuple(split_heads(w(context), self.num_heads) for w in (self.w_k, self.w_v))
 
     def attend(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """Let x (batch, target, d_model) look at ready keys and values -> like x."""

@@ -13,7 +13,7 @@ from helpers.attention import MultiHeadAttention
 from helpers.cache import Cache
 from helpers.layers import AddNorm
 from helpers.masks import BOS, EOS, PAD, causal_mask, padding_mask
-from helpers.transformer import Transformer, TransformerConfig
+from helpers.transformer import Transformer, TransformerConfig, decoder_mask
 from helpers.wirings import WiredTransformer
 
 # Two sentence pairs for tests: unequal lengths on all sides, the second source padded.
@@ -60,8 +60,7 @@ class ResidualFromEncoder(Transformer):
     def decode(
         self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
     ) -> Tensor:
-        y = self.target_embedding(target_ids)
-        target_mask = padding_mask(target_ids) & causal_mask(y.size(1), y.device)
+        y, target_mask = self.target_embedding(target_ids), decoder_mask(target_ids)
         source, target = memory.size(1), y.size(1)
         theirs = F.pad(memory, (0, 0, 0, max(0, target - source)))[:, :target]
         for layer in self.decoder.layers:
@@ -90,8 +89,7 @@ class OwnKeysAndValues(Transformer):
     def decode(
         self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
     ) -> Tensor:
-        y = self.target_embedding(target_ids)
-        target_mask = padding_mask(target_ids) & causal_mask(y.size(1), y.device)
+        y, target_mask = self.target_embedding(target_ids), decoder_mask(target_ids)
         for layer in self.decoder.layers:
             y = layer(y, F.layer_norm(y, (y.size(-1),)), target_mask, target_mask)
         return self.decoder.norm(y)

@@ -18,7 +18,6 @@ class DecoderLayer(nn.Module):
 
     y (batch, target, d_model), memory (batch, source, d_model), target_mask broadcastable to
     (batch, heads, target, target), source_mask to (batch, heads, target, source) -> like y.
-    Raises ValueError if memory is missing, or given to a layer built without cross-attention.
     """
 
     def __init__(
@@ -48,20 +47,21 @@ class DecoderLayer(nn.Module):
         source_mask: Tensor | None = None,
         cache: tuple[Callable, Callable] | None = None,
     ) -> Tensor:
-        if (memory is not None) != self.with_memory:
-            got = "no memory" if memory is None else "a memory"
-            raise ValueError(f"a layer built with with_memory={self.with_memory} got {got}")
+        check_memory(memory, self.with_memory)
         own, across = cache or (None, None)  # kept keys and values, see notebook 10
-        y = self.add_norm_self(
-            y,  # T looks at T
-            lambda h: self.self_attention(h, h, target_mask, cache=own),
-        )
+        look_back = lambda h: self.self_attention(h, h, target_mask, cache=own)  # T looks at T
+        look_across = lambda h: self.cross_attention(h, memory, source_mask, cache=across)  # at S
+        y = self.add_norm_self(y, look_back)
         if self.with_memory:
-            y = self.add_norm_cross(
-                y,  # T looks at S
-                lambda h: self.cross_attention(h, memory, source_mask, cache=across),
-            )
+            y = self.add_norm_cross(y, look_across)
         return self.add_norm_ff(y, self.feed_forward)
+
+
+def check_memory(memory: Tensor | None, with_memory: bool) -> None:
+    """Raise ValueError if memory is missing, or given to a layer built without cross-attention."""
+    if (memory is not None) != with_memory:
+        got = "no memory" if memory is None else "a memory"
+        raise ValueError(f"a layer built with with_memory={with_memory} got {got}")
 
 
 class Decoder(nn.Module):

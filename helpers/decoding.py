@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.attention import record_attention
@@ -112,59 +113,99 @@ def beam_search(
     """Keep the beam_size most probable beginnings instead of one.
 
     source_ids (batch, source) -> ids (batch, length) as in `decode`, and scores (batch,): the
-    log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends
-    frees its slot; the search stops when none that lives could still beat the best that ended.
-    What lives at max_length is cut there and counts as ended.
-    Raises ValueError for beam_size outside [1, vocab_size], a negative length_penalty, or a
-    max_length that exceeds the model's positions.
+    log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends,
+    or is cut at max_length, frees its slot; no search stops while one that lives could still win.
+    Raises ValueError naming beam_size, length_penalty or max_length.
     """
-    vocab_size = model.config.vocab_size
-    if not 1 <= beam_size <= vocab_size:
-        raise ValueError(f"beam_size must lie in [1, {vocab_size}], got {beam_size}")
+    check_beam(model, beam_size)
     max_length = longest(model, source_ids, max_length)
-    batch, device = source_ids.size(0), source_ids.device
-    sentence = torch.arange(batch, device=device)[:, None]  # (batch, 1), to index with
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)
         cache = Cache(len(model.decoder.layers))
-        ids = source_ids.new_full((batch, 1, 1), BOS)  # one hypothesis; after one step, beam_size
-        alive = memory.new_zeros(batch, 1)  # log-probability of each
-        ancestors = torch.ones(batch, 1, 0, dtype=torch.bool, device=device)
-        best_ids = source_ids.new_full((batch, max_length), PAD)
-        best = memory.new_full((batch,), -torch.inf)
+        ids = source_ids.new_full((len(source_ids), 1, 1), BOS)  # one hypothesis a sentence
+        alive = memory.new_zeros(ids.shape[:2])  # its log-probability
+        ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
+        found = Finished(source_ids, memory)
         for length in range(1, max_length + 1):
-            # The newest tokens stand side by side, at one position. Of all that is cached each
-            # may look at itself and at its ancestors: (batch, beam, cached).
-            beam = ids.size(1)
-            itself = torch.eye(beam, dtype=torch.bool, device=device).expand(batch, -1, -1)
-            ancestors = torch.cat([ancestors, itself], dim=-1)
-            y = model.target_embedding(ids[:, :, -1].reshape(-1, 1), start=length - 1)
-            y = y.view(batch, beam, -1)  # (batch, beam, d_model)
-            hidden = model.decoder(y, memory, ancestors[:, None], source_mask, cache)
-            log_probabilities = model.output(hidden).log_softmax(-1)  # (batch, beam, vocab_size)
+            gains, ancestors = side_by_side(model, ids, ancestors, memory, source_mask, cache)
+            alive, parent, words = best_continuations(alive, gains, beam_size)
+            ids = torch.cat([of_parents(ids, parent), words[:, :, None]], dim=-1)
+            ancestors = of_parents(ancestors, parent)
 
-            gains, words = log_probabilities.topk(beam_size)  # (batch, beam, beam_size)
-            totals = (alive[:, :, None] + gains).flatten(1)  # (batch, beam * beam_size)
-            alive, place = totals.topk(beam_size)  # (batch, beam_size)
-            parent = place // beam_size  # which hypothesis each of the new ones continues
-            words = words.flatten(1).gather(1, place)
-            ids = torch.cat([ids[sentence, parent], words[:, :, None]], dim=-1)
-            ancestors = ancestors[sentence, parent]
-
-            ended = (words == EOS) | (length == max_length)  # (batch, beam_size)
-            scores = alive.where(ended, -torch.inf) / length_divisor(length, length_penalty)
-            score, slot = scores.max(dim=-1)  # (batch,)
-            new = score > best
-            best = torch.where(new, score, best)
-            best_ids[new, :length] = ids[new, slot[new], 1:]
-
+            ended = (words == EOS) | (length == max_length)  # (batch, beam)
+            found.add(ids, alive.where(ended, -torch.inf) / length_divisor(length, length_penalty))
             alive = alive.masked_fill(ended, -torch.inf)
             # More tokens can only lower a log-probability, and no divisor is larger than this.
             hope = alive.amax(dim=-1) / length_divisor(max_length, length_penalty)
-            if (hope <= best).all():
+            if (hope <= found.scores).all():
                 break
-    longest_best = int((best_ids != PAD).sum(-1).max())
-    return best_ids[:, :longest_best].clone(), best.clone()
+    return found.ids.clone(), found.scores.clone()
+
+
+def side_by_side(
+    model: Transformer,
+    ids: Tensor,
+    ancestors: Tensor,
+    memory: Tensor,
+    source_mask: Tensor,
+    cache: Cache,
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (batch, beam, vocab_size) after each hypothesis; ancestors, one wider.
+
+    The newest tokens of ids (batch, beam, length) stand side by side, at one position. Of all
+    that is cached each may look at itself and at its ancestors (batch, beam, cached).
+    """
+    batch, beam, length = ids.shape
+    itself = torch.eye(beam, dtype=torch.bool, device=ids.device).expand(batch, -1, -1)
+    ancestors = torch.cat([ancestors, itself], dim=-1)
+    y = model.target_embedding(ids[:, :, -1].reshape(-1, 1), start=length - 1)
+    y = y.view(batch, beam, -1)  # (batch, beam, d_model)
+    hidden = model.decoder(y, memory, ancestors[:, None], source_mask, cache)
+    return model.output(hidden).log_softmax(-1), ancestors
+
+
+def best_continuations(
+    alive: Tensor, gains: Tensor, beam_size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The beam_size best of all continuations: (log-probability, parent, word), (batch, beam_size).
+
+    alive (batch, beam) holds each hypothesis' log-probability, gains (batch, beam, vocab_size)
+    what each word would add. `parent` says which hypothesis a new one continues.
+    """
+    gains, words = gains.topk(beam_size)  # (batch, beam, beam_size): no more can be needed
+    totals = (alive[:, :, None] + gains).flatten(1)
+    alive, place = totals.topk(beam_size)
+    return alive, place // beam_size, words.flatten(1).gather(1, place)
+
+
+def of_parents(x: Tensor, parent: Tensor) -> Tensor:
+    """Row parent[b, i] of x (batch, beam, …) for each new hypothesis i of sentence b."""
+    return x[torch.arange(len(x), device=x.device)[:, None], parent]
+
+
+class Finished:
+    """The best hypothesis that has ended, for each sentence: ids (batch, length) and scores."""
+
+    def __init__(self, source_ids: Tensor, memory: Tensor):
+        self.ids = source_ids[:, :0]
+        self.scores = memory.new_full((len(source_ids),), -torch.inf)
+
+    def add(self, ids: Tensor, scores: Tensor) -> None:
+        """ids (batch, beam, 1 + length) with BOS; scores (batch, beam), -inf for the living."""
+        score, slot = scores.max(dim=-1)  # (batch,)
+        new = score > self.scores
+        if new.any():
+            best = of_parents(ids, slot[:, None])[:, 0, 1:]  # (batch, length)
+            kept = F.pad(self.ids, (0, best.size(1) - self.ids.size(1)), value=PAD)
+            self.ids = torch.where(new[:, None], best, kept)
+            self.scores = torch.where(new, score, self.scores)
+
+
+def check_beam(model: Transformer, beam_size: int) -> None:
+    """Raise ValueError unless beam_size lies in [1, vocab_size]."""
+    if not 1 <= beam_size <= model.config.vocab_size:
+        limit = model.config.vocab_size
+        raise ValueError(f"beam_size must lie in [1, {limit}], got {beam_size}")
 
 
 def length_divisor(length: int, length_penalty: float) -> float:

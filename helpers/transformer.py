@@ -82,18 +82,23 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """target_ids (batch, target) -> decoder states (batch, target, d_model).
 
-        The target's mask is made here, in training and in evaluation alike. With a cache,
-        target_ids are only the tokens that it does not have yet, without padding.
+        With a cache, target_ids are only the tokens that it does not have yet.
         """
         past = 0 if cache is None else cache.length
         y = self.target_embedding(target_ids, past)
-        if past and y.size(1) == 1:
-            target_mask = None  # the newest token may look at all that came before
-        else:  # (target, past + target): not later than the token that looks
-            target_mask = causal_mask(past + y.size(1), y.device)[past:]
-        if cache is None:  # (batch, 1, target, target): and a real token
-            target_mask = target_mask & padding_mask(target_ids)
-        return self.decoder(y, memory, target_mask, source_mask, cache)
+        return self.decoder(y, memory, decoder_mask(target_ids, past), source_mask, cache)
+
+
+def decoder_mask(target_ids: Tensor, past: int = 0) -> Tensor | None:
+    """What each of these tokens may look at: real ones, not later than itself.
+
+    target_ids (batch, target) -> (batch, 1, target, target). With `past` cached tokens before
+    them, all of them real: (target, past + target), or None for one token, which sees them all.
+    """
+    causal = causal_mask(past + target_ids.size(1), target_ids.device)
+    if past == 0:
+        return padding_mask(target_ids) & causal
+    return causal[past:] if target_ids.size(1) > 1 else None
 
 
 def initialize(model: Transformer) -> None:

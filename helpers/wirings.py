@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from helpers.masks import causal_mask, padding_mask
-from helpers.transformer import Transformer, TransformerConfig
+from helpers.masks import padding_mask
+from helpers.transformer import Transformer, TransformerConfig, decoder_mask
 
 WIRINGS = {
     "full": "the final encoding into every decoder layer",
@@ -26,45 +26,41 @@ WIRINGS = {
 }
 
 
+def check_wiring(wiring: str, config: TransformerConfig) -> None:
+    """Raise ValueError for an unknown wiring, or "layer by layer" with unequal stacks."""
+    if wiring not in WIRINGS or wiring == "recurrent":
+        known = [name for name in WIRINGS if name != "recurrent"]
+        raise ValueError(f"wiring must be one of {known}, got {wiring!r}")
+    if wiring == "layer by layer" and config.num_encoder_layers != config.num_decoder_layers:
+        raise ValueError("wiring 'layer by layer' needs as many encoder as decoder layers")
+
+
 class WiredTransformer(Transformer):
     """A Transformer whose middle attention is rerouted as WIRINGS says.
 
     Where a decoder layer hears no memory, the same attention looks at the target's own states,
-    so the number of parameters stays. Raises ValueError for an unknown wiring, for "layer by
-    layer" with unequal stacks, and at encode() for "shuffled" with a batch of one sentence.
+    so the number of parameters stays. Raises ValueError as check_wiring and of_a_neighbour do.
     """
 
     def __init__(self, config: TransformerConfig, wiring: str):
-        if wiring not in WIRINGS or wiring == "recurrent":
-            known = [name for name in WIRINGS if name != "recurrent"]
-            raise ValueError(f"wiring must be one of {known}, got {wiring!r}")
-        if wiring == "layer by layer" and config.num_encoder_layers != config.num_decoder_layers:
-            raise ValueError("wiring 'layer by layer' needs as many encoder as decoder layers")
+        check_wiring(wiring, config)
         super().__init__(config)
         self.wiring = wiring
 
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """source_ids (batch, source) -> one memory for each decoder layer, stacked, and the mask.
-
-        memory (layers, batch, source, d_model), source_mask (batch, 1, 1, source); with "mean"
-        the source has length 1.
-        """
+        """-> a memory for each decoder layer, (layers, batch, source, d_model), and the mask."""
         mask = padding_mask(source_ids)
         x, outputs = self.source_embedding(source_ids), []
         for layer in self.encoder.layers:
             x = layer(x, mask)
             outputs.append(self.encoder.norm(x))
-        memory = outputs[-1]  # (batch, source, d_model)
-        if self.wiring == "mean":
-            real = mask[:, 0, 0, :, None]  # (batch, source, 1)
-            memory = (memory * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
-            mask = torch.ones_like(mask[..., :1])
-        if self.wiring == "shuffled":
-            if memory.size(0) < 2:
-                raise ValueError("wiring 'shuffled' needs at least two sentences in a batch, got 1")
-            memory, mask = memory.roll(1, dims=0), mask.roll(1, dims=0)
         if self.wiring == "layer by layer":
             return torch.stack(outputs), mask
+        memory = outputs[-1]
+        if self.wiring == "mean":
+            memory, mask = pooled(memory, mask)
+        if self.wiring == "shuffled":
+            memory, mask = of_a_neighbour(memory, mask)
         return memory.expand(len(self.decoder.layers), -1, -1, -1), mask
 
     def decode(
@@ -73,30 +69,45 @@ class WiredTransformer(Transformer):
         """As in Transformer, without a cache; memory holds one encoding for each layer."""
         if cache is not None:
             raise ValueError("cache must be None: these wirings decode without one")
-        y = self.target_embedding(target_ids)
-        target_mask = padding_mask(target_ids) & causal_mask(y.size(1), y.device)
-        last = len(self.decoder.layers) - 1
-        deaf = {"none": {*range(last + 1)}, "first only": {*range(1, last + 1)}}
-        deaf["last only"] = {*range(last)}
+        y, target_mask = self.target_embedding(target_ids), decoder_mask(target_ids)
         for i, layer in enumerate(self.decoder.layers):
-            if i in deaf.get(self.wiring, ()):
-                own_states = F.layer_norm(y, (y.size(-1),))  # of the size that a memory has
-                y = layer(y, own_states, target_mask, target_mask)
-            else:
+            if hears_memory(self.wiring, i, len(self.decoder.layers)):
                 y = layer(y, memory[i], target_mask, source_mask)
+            else:
+                y = layer(y, F.layer_norm(y, y.shape[-1:]), target_mask, target_mask)
         return self.decoder.norm(y)
+
+
+def pooled(memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean over real positions, (batch, 1, d_model), and a mask of True."""
+    real = mask[:, 0, 0, :, None]  # (batch, source, 1)
+    mean = (memory * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
+    return mean, torch.ones_like(mask[..., :1])
+
+
+def of_a_neighbour(memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The memory and mask of the sentence before. Raises ValueError if there is no other one."""
+    if memory.size(0) < 2:
+        raise ValueError("wiring 'shuffled' needs at least two sentences in a batch, got 1")
+    return memory.roll(1, dims=0), mask.roll(1, dims=0)
+
+
+def hears_memory(wiring: str, layer: int, num_layers: int) -> bool:
+    """Whether decoder layer `layer`, counted from 0, looks at a memory at all."""
+    only = {"first only": [0], "last only": [num_layers - 1], "none": []}
+    return layer in only.get(wiring, range(num_layers))
 
 
 class RecurrentTranslator(nn.Module):
     """Encoder and decoder are gated recurrent networks; one vector goes from one to the other.
 
-    The interface is Transformer's: encode, decode, output. Source: Sutskever et al. 2014, with
-    the units of Cho et al. 2014 (GRU).
+    The interface is Transformer's. Source: Sutskever et al. 2014; units of Cho et al. 2014 (GRU).
     """
 
     def __init__(self, vocab_size: int, d_model: int, hidden: int, max_length: int = 512):
         super().__init__()
         self.config = SimpleNamespace(max_length=max_length, vocab_size=vocab_size)
+        self.scale = d_model**0.5
         self.source_embedding = nn.Embedding(vocab_size, d_model)
         self.target_embedding = nn.Embedding(vocab_size, d_model)
         self.encoder = nn.GRU(d_model, hidden, batch_first=True)
@@ -109,14 +120,11 @@ class RecurrentTranslator(nn.Module):
     def forward(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
         return self.output(self.decode(target_ids, *self.encode(source_ids)))
 
-    def embed(self, table: nn.Embedding, ids: Tensor) -> Tensor:
-        return table(ids) * table.embedding_dim**0.5
-
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
         """source_ids (batch, source) -> the last state (batch, 1, hidden), and a mask of True."""
         mask = padding_mask(source_ids)
         lengths = mask.sum(-1).flatten().cpu()
-        x = self.embed(self.source_embedding, source_ids)
+        x = self.source_embedding(source_ids) * self.scale
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         _, state = self.encoder(packed)  # (1, batch, hidden)
         return state.transpose(0, 1), torch.ones_like(mask[..., :1])
@@ -127,7 +135,7 @@ class RecurrentTranslator(nn.Module):
         """target_ids (batch, target) -> states (batch, target, d_model); starts from the memory."""
         if cache is not None:
             raise ValueError("cache must be None: the recurrent model decodes without one")
-        y = self.embed(self.target_embedding, target_ids)
+        y = self.target_embedding(target_ids) * self.scale
         states, _ = self.decoder(y, memory.transpose(0, 1).contiguous())
         return self.to_model(states)
 
