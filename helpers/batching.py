@@ -4,7 +4,7 @@ Used from notebook 03 on, explained in 09.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -38,6 +38,17 @@ class Batch:
     def num_tokens(self) -> int:
         """How many labels are scored: padding is not."""
         return int((self.target_labels != PAD).sum())
+
+    def split(self, parts: int) -> list["Batch"]:
+        """Cut into `parts` batches, dealing out sentences in turn, so that each gets like work.
+
+        Raises ValueError if there are fewer sentences than parts.
+        """
+        if not 1 <= parts <= len(self.source_ids):
+            raise ValueError(
+                f"parts must lie in [1, {len(self.source_ids)}], the batch's sentences, got {parts}"
+            )
+        return [Batch(self.source_ids[i::parts], self.target_ids[i::parts]) for i in range(parts)]
 
     def to(self, device: torch.device | str) -> "Batch":
         return Batch(self.source_ids.to(device), self.target_ids.to(device))
@@ -92,12 +103,19 @@ def one_epoch(examples: Sequence[Example], max_tokens: int, seed: int) -> list[l
 
 
 def endless_batches(
-    examples: Sequence[Example], max_tokens: int, seed: int = 0, start: int = 0
+    examples: Sequence[Example] | Callable[[int], Sequence[Example]],
+    max_tokens: int,
+    seed: int = 0,
+    start: int = 0,
 ) -> Iterator[Batch]:
-    """Epoch after epoch, each in its own order; `start` skips batches, to resume."""
+    """Epoch after epoch, each in its own order; `start` skips batches, to resume.
+
+    `examples` may be a function of the epoch, where every epoch has examples of its own.
+    """
     for epoch in count():
-        for indices in one_epoch(examples, max_tokens, seed=seed * 1_000_003 + epoch):
+        now = examples(epoch) if callable(examples) else examples
+        for indices in one_epoch(now, max_tokens, seed=seed * 1_000_003 + epoch):
             if start > 0:
                 start -= 1
                 continue
-            yield collate([examples[i] for i in indices])
+            yield collate([now[i] for i in indices])

@@ -1,11 +1,12 @@
 """Save and load models, safely: safetensors (never pickle), written whole or not at all.
 
-Used in notebooks 00 and 09.
+Used in notebooks 00, 09 and 13.
 """
 
 import json
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -72,8 +73,16 @@ def check_same_fields(ours: dict, theirs: dict, path: str | Path) -> None:
         raise ValueError(f"{str(path)!r} is for another configuration: " + "; ".join(differing))
 
 
-def copy_parameters(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
-    """Copy tensors into the model's parameters: all of them, or none and a ValueError."""
+def copy_parameters(
+    model: nn.Module,
+    tensors: dict[str, Tensor],
+    path: str | Path,
+    part: Callable[[Tensor, Tensor], Tensor] = lambda tensor, like: tensor,
+) -> None:
+    """Copy tensors into the model's parameters: all of them, or none and a ValueError.
+
+    part(tensor, like) cuts out what this process holds, if a parameter is spread over several.
+    """
     parameters = dict(model.named_parameters())  # tied ones stand here once
     missing, unknown = (parameters.keys() - tensors.keys(), tensors.keys() - parameters.keys())
     if missing or unknown:
@@ -89,7 +98,24 @@ def copy_parameters(model: nn.Module, tensors: dict[str, Tensor], path: str | Pa
             )
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(tensors[name])
+            parameter.copy_(part(tensors[name], parameter))
+
+
+def average(paths: Sequence[str | Path]) -> Transformer:
+    """The model whose every weight is the mean of that weight in several saved models.
+
+    In evaluation mode. Source: section 6.1 of Vaswani et al. 2017, which averages the last five
+    checkpoints. Raises ValueError for no paths, or for models of different configurations.
+    """
+    if not paths:
+        raise ValueError("paths must name at least one saved model, got none")
+    model, *others = [load_model(path) for path in paths]
+    for path, other in zip(paths[1:], others, strict=True):
+        check_same_fields(asdict(model.config), asdict(other.config), path)
+    with torch.no_grad():
+        for parameter, *rest in zip(*(m.parameters() for m in (model, *others)), strict=True):
+            parameter.copy_(torch.stack([parameter, *rest]).mean(0))
+    return model
 
 
 def save_model(model: Transformer, path: str | Path) -> None:

@@ -50,13 +50,20 @@ def decode(
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)  # once per sentence
         cache = Cache(len(model.decoder.layers)) if cached else None
-        ids = source_ids.new_full((source_ids.size(0), 1), BOS)
+        ids = torch.full((len(source_ids), 1), BOS, device=source_ids.device)
         done = torch.zeros_like(ids[:, 0], dtype=torch.bool)  # (batch,)
         while not done.all() and ids.size(1) <= max_length:
-            chosen = choose(next_logits(model, ids, memory, source_mask, cache))  # (batch,)
+            logits = sayable(next_logits(model, ids, memory, source_mask, cache))
+            chosen = choose(logits)  # (batch,)
             ids = torch.cat([ids, chosen.masked_fill(done, PAD)[:, None]], dim=1)
             done = done | (chosen == EOS)
     return ids[:, 1:].clone()  # a tensor like any other, no longer bound to inference mode
+
+
+def sayable(scores: Tensor) -> Tensor:
+    """Scores (…, vocab_size) with PAD and BOS at -inf: no sentence goes on with one of them."""
+    scores[..., [PAD, BOS]] = -torch.inf
+    return scores
 
 
 def greedy(
@@ -122,10 +129,10 @@ def beam_search(
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)
         cache = Cache(len(model.decoder.layers))
-        ids = source_ids.new_full((len(source_ids), 1, 1), BOS)  # one hypothesis a sentence
+        ids = torch.full((len(source_ids), 1, 1), BOS, device=source_ids.device)  # one a sentence
         alive = memory.new_zeros(ids.shape[:2])  # its log-probability
         ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
-        found = Finished(source_ids, memory)
+        found = Finished(memory)
         for length in range(1, max_length + 1):
             gains, ancestors = side_by_side(model, ids, ancestors, memory, source_mask, cache)
             alive, parent, words = best_continuations(alive, gains, beam_size)
@@ -161,7 +168,7 @@ def side_by_side(
     y = model.target_embedding(ids[:, :, -1].reshape(-1, 1), start=length - 1)
     y = y.view(batch, beam, -1)  # (batch, beam, d_model)
     hidden = model.decoder(y, memory, ancestors[:, None], source_mask, cache)
-    return model.output(hidden).log_softmax(-1), ancestors
+    return sayable(model.output(hidden).log_softmax(-1)), ancestors
 
 
 def best_continuations(
@@ -186,9 +193,9 @@ def of_parents(x: Tensor, parent: Tensor) -> Tensor:
 class Finished:
     """The best hypothesis that has ended, for each sentence: ids (batch, length) and scores."""
 
-    def __init__(self, source_ids: Tensor, memory: Tensor):
-        self.ids = source_ids[:, :0]
-        self.scores = memory.new_full((len(source_ids),), -torch.inf)
+    def __init__(self, memory: Tensor):
+        self.ids = torch.empty(len(memory), 0, dtype=torch.long, device=memory.device)
+        self.scores = memory.new_full((len(memory),), -torch.inf)
 
     def add(self, ids: Tensor, scores: Tensor) -> None:
         """ids (batch, beam, 1 + length) with BOS; scores (batch, beam), -inf for the living."""
@@ -259,23 +266,24 @@ def translate(
     sentences: Sequence[Sequence[str]],
     batch_size: int = 250,
     beam_size: int = 1,
+    length_penalty: float = 0.6,
 ) -> list[list[str]]:
     """German words -> English words, sentence by sentence, in the order given.
 
-    Greedy for beam_size 1, else beam search with its usual length penalty.
-    Raises UnknownWords for a word that the tokenizer does not have.
+    Greedy for beam_size 1, else beam search. With `Subwords` for the tokenizer, sentences and
+    translations are strings. Raises UnknownWords for a word that the tokenizer does not have.
     """
     encoded = [[*tokenizer.encode(words), EOS] for words in sentences]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # little padding
     device = next(model.parameters()).device
-    translations: list[list[str]] = [[] for _ in encoded]
+    translations: list = [None] * len(encoded)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         source_ids = pad([encoded[i] for i in chosen]).to(device)
         if beam_size == 1:
             ids = greedy(model, source_ids)
         else:
-            ids, _ = beam_search(model, source_ids, beam_size)
+            ids, _ = beam_search(model, source_ids, beam_size, length_penalty)
         for i, row in zip(chosen, ids.tolist(), strict=True):
             translations[i] = tokenizer.decode(row)
     return translations

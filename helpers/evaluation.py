@@ -1,4 +1,4 @@
-"""How good is a translation, and how good an alignment? Used in notebooks 00 and 09."""
+"""How good is a translation, and how good an alignment? Used in notebooks 00, 09, 13."""
 
 from collections.abc import Collection, Sequence
 
@@ -14,10 +14,15 @@ def exact_match(translations: Sequence[str], references: Sequence[str]) -> float
     return sum(map(str.__eq__, translations, references)) / len(references)
 
 
-def bleu(translations: Sequence[str], references: Sequence[str]) -> tuple[float, str]:
-    """Corpus BLEU, 0 to 100, and sacreBLEU's signature, which says how it was computed."""
+def bleu(
+    translations: Sequence[str], references: Sequence[str], lowercase: bool = False
+) -> tuple[float, str]:
+    """Corpus BLEU, 0 to 100, and sacreBLEU's signature, which says how it was computed.
+
+    With `lowercase` both sides are made small first, and the signature says so (case:lc).
+    """
     _same_number(translations, references)
-    metric = sacrebleu.BLEU()
+    metric = sacrebleu.BLEU(lowercase=lowercase)
     score = metric.corpus_score(list(translations), [list(references)]).score
     return score, str(metric.get_signature())
 

@@ -1,9 +1,15 @@
-"""Loss, learning rate, and the training loop with checkpoint and resume. Notebooks 05, 06, 09."""
+"""Loss, learning rate, and the training loop with checkpoint and resume. Notebooks 05, 06, 09.
 
+`train` runs in one process; where several share the work, `helpers/parallel.py` tells it how
+(notebook 13).
+"""
+
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -100,6 +106,31 @@ def mean_loss(
     return total / sum(batch.num_tokens for batch in batches)
 
 
+class Worker:
+    """Who does the work of a step: here one process that holds the whole model.
+
+    `parallel.Team` answers the same four questions for several processes.
+    """
+
+    rank = 0  # which process this is; process 0 measures, writes and reports
+
+    def step(self, model, optimizer, loss, batch: Batch, precision: str) -> Tensor:
+        """One training step on the whole batch; returns its loss."""
+        return training_step(model, optimizer, loss, batch, precision)
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        """All of a tensor of which this process may hold a part only."""
+        return tensor.detach()
+
+    def part(self, tensor: Tensor, like: Tensor) -> Tensor:
+        """The part of a whole tensor that this process holds, as it holds `like`."""
+        return tensor
+
+    def copy(self, model: nn.Module) -> nn.Module:
+        """The model to measure with, whole."""
+        return model
+
+
 def train(
     model: nn.Module,
     loss: Callable[[nn.Module, Batch], Tensor],
@@ -110,70 +141,84 @@ def train(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     report: Callable[[list[dict]], None] | None = None,
+    measure: Callable[[nn.Module, int], dict] | None = None,
+    worker: Worker | None = None,
 ) -> list[dict]:
     """Train the model in place; returns the history, a row every `report_every` steps.
 
     loss(model, batch) is minimised; batches(start) yields the batches from step `start` on.
-    A row has step, seconds, tokens_per_second, train_loss (mean since the last row),
-    validation_loss (None without validation batches; by `validation_loss`, or else `loss`) and
-    learning_rate; `report(history)` is called after each.
+    A row has step, seconds (of training, without measuring and saving), tokens_per_second,
+    train_loss (mean since the last row), validation_loss (None without validation batches; by
+    `validation_loss`, or else `loss`), learning_rate, and what `measure(model, step)` returns;
+    `report(history)` is called after each.
 
-    With `checkpoint`, model, optimizer, random state and history are saved there at every row,
-    so that train(..., resume=True) goes on from it and ends in the same weights, bit for bit on
-    one machine, as a run that was never interrupted. On Ctrl-C the last checkpoint stays as it
-    is and the KeyboardInterrupt says how to resume. The model ends in evaluation mode.
+    With `checkpoint`, model, optimizer and history are saved there at every row, so that
+    train(..., resume=True) goes on from it and ends in the same weights, bit for bit on one
+    machine, as a run that was never interrupted: after each row dropout's random numbers start
+    anew from seed and step. On Ctrl-C the last checkpoint stays as it is and the
+    KeyboardInterrupt says how to resume. The model ends in evaluation mode.
     Raises ValueError if the checkpoint belongs to another configuration (nothing is changed).
     """
+    worker = worker or Worker()
     optimizer = make_optimizer(model)
     history: list[dict] = []
-    with torch.random.fork_rng():  # dropout's randomness is ours; the caller's stays as it was
-        torch.manual_seed(config.seed)
-        if resume:
-            if checkpoint is None:
-                raise ValueError("resume=True needs checkpoint=, the path to resume from")
-            history = _load_state(model, optimizer, config, checkpoint)
-        first = history[-1]["step"] if history else 0
-        earlier = history[-1]["seconds"] if history else 0.0
-        started, last_report, losses, tokens = time.perf_counter(), earlier, [], 0
-        model.train()
-        stream = batches(first)
-        try:
-            for step in range(first + 1, config.steps + 1):
-                batch = next(stream)
-                optimizer.param_groups[0]["lr"] = learning_rate_at(step, config)
-                losses.append(training_step(model, optimizer, loss, batch, config.precision))
-                tokens += batch.num_tokens
-                if step % config.report_every and step != config.steps:
-                    continue
-                seconds = earlier + time.perf_counter() - started
-                measure = validation_loss or loss
-                history.append(
-                    {
-                        "step": step,
-                        "seconds": seconds,
-                        "tokens_per_second": tokens / (seconds - last_report),
-                        "train_loss": float(torch.stack(losses).mean()),
-                        "validation_loss": mean_loss(model, measure, validation)
-                        if validation
-                        else None,
-                        "learning_rate": learning_rate_at(step, config),
-                    }
-                )
-                if not torch.isfinite(torch.tensor(history[-1]["train_loss"])):
+    if resume:
+        if checkpoint is None:
+            raise ValueError("resume=True needs checkpoint=, the path to resume from")
+        history = _load_state(model, optimizer, config, checkpoint, worker)
+    first = history[-1]["step"] if history else 0
+    seconds = history[-1]["seconds"] if history else 0.0
+    stream = batches(first)
+    ends = [*range(first, config.steps, config.report_every), config.steps]
+    model.train()
+    try:
+        with torch.random.fork_rng():  # dropout's randomness is ours; the caller's stays
+            for start, end in pairwise(ends):
+                torch.manual_seed(_seed(config.seed, start, worker.rank))
+                began, losses, tokens = time.perf_counter(), [], 0
+                for step in range(start + 1, end + 1):
+                    batch = next(stream)
+                    optimizer.param_groups[0]["lr"] = learning_rate_at(step, config)
+                    losses.append(worker.step(model, optimizer, loss, batch, config.precision))
+                    tokens += batch.num_tokens
+                train_loss = float(torch.stack(losses).mean())  # waits for the device
+                took = time.perf_counter() - began
+                seconds += took
+                if not math.isfinite(train_loss):
                     raise FloatingPointError(
-                        f"the loss is not a number at step {step}: lower learning_rate "
+                        f"the loss is not a number at step {end}: lower learning_rate "
                         f"({config.learning_rate}) or lengthen warmup_steps"
                     )
-                last_report, losses, tokens = seconds, [], 0
+                row = {
+                    "step": end,
+                    "seconds": seconds,
+                    "tokens_per_second": tokens / took,
+                    "train_loss": train_loss,
+                    "validation_loss": None,
+                    "learning_rate": learning_rate_at(end, config),
+                }
+                whole = worker.copy(model)
+                if worker.rank == 0:
+                    if validation:
+                        row["validation_loss"] = mean_loss(
+                            whole, validation_loss or loss, validation
+                        )
+                    row |= measure(whole, end) if measure is not None else {}
+                history.append(row)
                 if checkpoint is not None:
-                    _save_state(model, optimizer, config, history, checkpoint)
-                if report is not None:
+                    _save_state(model, optimizer, config, history, checkpoint, worker)
+                if report is not None and worker.rank == 0:
                     report(history)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(_how_to_resume(history, checkpoint)) from None
-        finally:
-            model.eval()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_resume(history, checkpoint)) from None
+    finally:
+        model.eval()
     return history
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    """A seed of its own for every (seed, step, process)."""
+    return (1_000_003 * (1_000_003 * seed + step) + rank) % 2**63
 
 
 def _how_to_resume(history: list[dict], checkpoint: str | Path | None) -> str:
@@ -185,38 +230,38 @@ def _how_to_resume(history: list[dict], checkpoint: str | Path | None) -> str:
     )
 
 
-def _save_state(model, optimizer, config, history, path) -> None:
-    tensors = {f"model.{name}": p for name, p in model.named_parameters()}
+def _save_state(model, optimizer, config, history, path, worker) -> None:
+    # Every process takes part, because a tensor may be spread over all; the first one writes.
+    tensors = {f"model.{name}": worker.whole(p) for name, p in model.named_parameters()}
     for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(v) for key, v in moments.items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+        for key, value in moments.items():
+            tensors[f"optimizer.{index}.{key}"] = worker.whole(torch.as_tensor(value))
     facts = {"training": asdict(config), "history": history}
     if isinstance(model, Transformer):
         facts["model"] = asdict(model.config)
-    write_tensors(path, tensors, facts)
+    if worker.rank == 0:
+        write_tensors(path, tensors, facts)
 
 
-def _load_state(model, optimizer, config, path) -> list[dict]:
+def _load_state(model, optimizer, config, path, worker) -> list[dict]:
     tensors, facts = read_tensors(path)
     if "training" not in facts:
         raise ValueError(f"{str(path)!r} holds a model, not a training run; it cannot be resumed")
     check_same_fields(asdict(config), facts["training"], path)
     if isinstance(model, Transformer):
         check_same_fields(asdict(model.config), facts.get("model") or {}, path)
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "random": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor
-    copy_parameters(model, parts["model"], path)
+    copy_parameters(model, parts["model"], path, worker.part)
+    parameters = list(model.parameters())  # the optimizer numbers them in this order
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in parts["optimizer"].items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
+        like = parameters[int(index)]
+        shaped = tensor.shape == like.shape  # moments are; the count of steps is not
+        state.setdefault(int(index), {})[key] = worker.part(tensor, like) if shaped else tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    torch.set_rng_state(parts["random"]["cpu"])
-    if "cuda" in parts["random"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(parts["random"]["cuda"])
     return facts["history"]

@@ -30,8 +30,9 @@ WORDS = [f"w{i}" for i in range(4, 23)]
 def by_definition(model, source, max_length):
     ids = [BOS]
     while len(ids) <= max_length and ids[-1] != EOS:
-        logits = model(torch.tensor([source]), torch.tensor([ids]))
-        ids.append(int(logits[0, -1].argmax()))
+        logits = model(torch.tensor([source]), torch.tensor([ids]))[0, -1]
+        logits[[PAD, BOS]] = -float("inf")
+        ids.append(int(logits.argmax()))
     return ids[1:]
 
 
@@ -145,7 +146,8 @@ def beam_by_definition(model, source, beam_size, length_penalty, max_length):
         proposals = []
         for total, ids in alive:
             logits = model(torch.tensor([source]), torch.tensor([ids]))[0, -1].log_softmax(-1)
-            proposals += [(total + p, [*ids, w]) for w, p in enumerate(logits.tolist())]
+            gains = enumerate(logits.tolist())
+            proposals += [(total + p, [*ids, w]) for w, p in gains if w not in (PAD, BOS)]
         kept = sorted(proposals, key=lambda x: -x[0])[:beam_size]
         ended = [x for x in kept if x[1][-1] == EOS or length == max_length]
         divisor = length_divisor(length, length_penalty)

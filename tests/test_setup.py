@@ -16,8 +16,9 @@ from tools.notebooks import ROOT, setup_source
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 FLOORS = [
     *("attention", "masks", "layers", "cache", "encoder", "decoder", "transformer", "wirings"),
-    *("bugs", "lexicon", "corpus", "tokenizer", "batching", "checkpoints", "training"),
-    *("decoding", "evaluation", "experiment", "plots", "diagrams", "checks"),
+    *("bugs", "lexicon", "corpus", "tokenizer", "batching", "subwords", "checkpoints", "training"),
+    *("parallel", "decoding", "evaluation", "experiment", "plots", "diagrams", "multi30k"),
+    *("runs", "train", "checks"),
 ]
 
 

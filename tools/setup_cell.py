@@ -14,7 +14,8 @@ for folder in (here, *here.parents):
 if importlib.util.find_spec("helpers") is None:
     address = "git+https://github.com/OWNER/understanding-transformers"
     subprocess.run([*install, "--no-deps", address], check=True)
-missing = [p for p in ("safetensors", "sacrebleu") if importlib.util.find_spec(p) is None]
+needed = ("safetensors", "sacrebleu", "tokenizers")
+missing = [p for p in needed if importlib.util.find_spec(p) is None]
 if missing:
     subprocess.run([*install, *missing], check=True)
 

@@ -1,0 +1,152 @@
+"""Several processes train one model, each on its part of every batch. Built in notebook 13.
+
+The processes are started by torchrun; torch's `DistributedDataParallel` (every process holds the
+whole model) or `fully_shard` (each holds a part of every weight) moves the numbers between them.
+What is ours is how a batch is cut, so that cutting it changes nothing but who does the work.
+"""
+
+import copy
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from helpers.batching import Batch
+from helpers.training import Worker
+from helpers.transformer import Transformer
+
+
+class Objective(nn.Module):
+    """The loss as a module, because torch's wrappers watch a module's forward."""
+
+    def __init__(self, model: nn.Module, loss: Callable[[nn.Module, Batch], Tensor]):
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, batch: Batch, share: float) -> Tensor:
+        return self.loss(self.model, batch) * share
+
+
+class Team(Worker):
+    """The `worker` of `train` in each of several processes; also for one that accumulates.
+
+    Every batch is cut into (processes × accumulate) parts of like work. A part's loss counts by
+    its tokens, so the gradient is that of the whole batch in one process, to rounding. With
+    `shard` each process keeps only its part of weights, gradients and optimizer state.
+    Raises ValueError if accumulate is below 1, or shard is asked for in a single process.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        loss: Callable[[nn.Module, Batch], Tensor],
+        accumulate: int = 1,
+        shard: bool = False,
+    ):
+        if accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1, got {accumulate}")
+        if shard and not dist.is_initialized():
+            raise ValueError("shard needs several processes: start them with torchrun")
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.size = dist.get_world_size() if dist.is_initialized() else 1
+        self.accumulate, self.shard = accumulate, shard
+        self.blank = copy.deepcopy(model) if shard and self.rank == 0 else None
+        self.objective = Objective(model, loss)
+        if shard:
+            mesh = init_device_mesh(next(model.parameters()).device.type, (self.size,))
+            for layer in (*model.encoder.layers, *model.decoder.layers):
+                fully_shard(layer, mesh=mesh)
+            fully_shard(self.objective, mesh=mesh)
+        elif self.size > 1:
+            self.objective = DistributedDataParallel(self.objective)
+
+    def step(self, model, optimizer, loss, batch: Batch, precision: str) -> Tensor:
+        device = next(model.parameters()).device.type
+        half = precision == "bfloat16"
+        mine = batch.split(self.size * self.accumulate)[self.rank :: self.size]
+        total = torch.zeros((), device=device)
+        optimizer.zero_grad(set_to_none=True)
+        for i, part in enumerate(mine):
+            share = part.num_tokens / batch.num_tokens
+            with self.summing_up(last=i == len(mine) - 1):
+                with torch.autocast(device, dtype=torch.bfloat16) if half else nullcontext():
+                    value = self.objective(part, share * self.size)  # they take the mean over us
+                value.backward()
+            total += value.detach() / self.size
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if self.size > 1:
+            dist.all_reduce(total)
+        return total
+
+    def summing_up(self, last: bool):
+        """Gradients travel after the last part only; before, they add up where they are."""
+        if self.shard:
+            self.objective.set_requires_gradient_sync(last)
+        if self.shard or self.size == 1 or last:
+            return nullcontext()
+        return self.objective.no_sync()
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
+
+    def part(self, tensor: Tensor, like: Tensor) -> Tensor:
+        if isinstance(like, DTensor):
+            return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
+        return tensor
+
+    def copy(self, model: nn.Module) -> nn.Module:
+        if not self.shard:
+            return model
+        weights = {name: self.whole(p) for name, p in model.named_parameters()}
+        if self.blank is not None:
+            with torch.no_grad():
+                for name, parameter in self.blank.named_parameters():
+                    parameter.copy_(weights[name])
+        return self.blank
+
+
+def join() -> torch.device:
+    """Meet the other processes, if torchrun started this one, and return the device to work on.
+
+    nccl between GPUs, each process its own; gloo between processors. Alone: the first GPU, Apple's
+    (mps), or the processor.
+    """
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    else:
+        device = torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        device = device if backend == "nccl" else torch.device("cpu")
+        # Whoever does not measure waits for process 0, which decodes for minutes.
+        dist.init_process_group(backend, timeout=timedelta(minutes=60))
+    return device
+
+
+def is_first() -> bool:
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def first_says(value):
+    """What process 0 has, in every process."""
+    if not dist.is_initialized():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,98 @@
+"""Text to pieces of words and back: byte-pair encoding, through the `tokenizers` library.
+
+Used in notebook 13. Ids 0 to 3 are the special tokens, as in `tokenizer.Tokenizer`; here a
+sentence is a string, not a list of words. Source: Sennrich et al. 2016; leaving merges out after
+Provilkov et al. 2020.
+"""
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+from helpers.batching import Example
+from helpers.masks import EOS
+from helpers.tokenizer import SPECIAL
+
+
+class Subwords:
+    """A vocabulary of pieces, learned from text. A piece that begins a word starts with ▁."""
+
+    def __init__(self, inner: tokenizers.Tokenizer):
+        self.inner = inner
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], vocab_size: int, lowercase: bool = False) -> "Subwords":
+        """Merge the most frequent pair of pieces, again and again, up to vocab_size pieces.
+
+        Give it the texts of both languages for one joint vocabulary. With `lowercase` all it
+        reads is made small first. Raises ValueError if vocab_size is below 100.
+        """
+        if vocab_size < 100:
+            raise ValueError(f"vocab_size must be at least 100, got {vocab_size}")
+        inner = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
+        small = [normalizers.Lowercase()] if lowercase else []
+        inner.normalizer = normalizers.Sequence([normalizers.NFKC(), *small])
+        inner.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+        )
+        inner.decoder = decoders.Metaspace()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size, special_tokens=list(SPECIAL), show_progress=False
+        )
+        inner.train_from_iterator(texts, trainer)
+        return cls(inner)
+
+    def __len__(self) -> int:
+        return self.inner.get_vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        """Text -> ids, without BOS and EOS. A character never seen becomes UNK."""
+        return self.inner.encode(text).ids
+
+    def examples(self, pairs: Sequence[tuple[str, str]]) -> list[Example]:
+        """Many pairs of sentences at once."""
+        sides = (self.inner.encode_batch(list(side)) for side in zip(*pairs, strict=True))
+        return [(source.ids, target.ids) for source, target in zip(*sides, strict=True)]
+
+    def thinned(self, dropout: float, seed: int) -> "Subwords":
+        """The same pieces and ids, but each merge is left out with probability `dropout`.
+
+        Words then fall into other, smaller pieces, which keeps a model from learning pieces by
+        heart. Provilkov et al. leave a merge out anew at each word; here one table holds for
+        all, because the library's own dropout cannot be repeated from a seed.
+        Raises ValueError unless 0 <= dropout < 1.
+        """
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
+        table, draw = json.loads(self.inner.to_str()), random.Random(seed)
+        merges = table["model"]["merges"]
+        table["model"]["merges"] = [merge for merge in merges if draw.random() >= dropout]
+        return Subwords(tokenizers.Tokenizer.from_str(json.dumps(table)))
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of a text as one sees them, "▁" where a word begins."""
+        return self.inner.encode(text).tokens
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Ids -> text, up to the first EOS; special tokens are left out."""
+        ids = [int(i) for i in ids]
+        ids = ids[: ids.index(EOS)] if EOS in ids else ids
+        return self.inner.decode(ids, skip_special_tokens=True)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to one JSON file."""
+        Path(path).write_text(self.inner.to_str(), encoding="utf8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Subwords":
+        """What `save` wrote. Raises FileNotFoundError, or ValueError for another kind of file."""
+        try:
+            return cls(tokenizers.Tokenizer.from_str(Path(path).read_text(encoding="utf8")))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"no vocabulary at {str(path)!r}") from None
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(f"{str(path)!r} is not a saved vocabulary ({error})") from None

@@ -1,0 +1,205 @@
+"""`python -m helpers.train`: one process, several, interrupted, resumed: the same run.
+
+Each test starts the real command on a small folder of text.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+
+from helpers import train as command
+from helpers.checkpoints import load_model
+from helpers.corpus import splits
+from helpers.decoding import translate
+from helpers.runs import load_run
+from tools.notebooks import ROOT
+
+SMALL = "--d-model 16 --heads 2 --d-ff 32 --encoder-layers 1 --decoder-layers 2 --vocabulary 300"
+RUN = "--steps 24 --reports 4 --tokens 256 --dropout 0 --average 2 --beam 2"
+FIXED = "--precision float32 --kernel fused"  # else measured, which may turn out either way
+OPTIONS = [*SMALL.split(), *RUN.split(), *FIXED.split()]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A folder with train.de, train.en, …, as a reader would bring."""
+    folder, data = tmp_path_factory.mktemp("texts"), splits(train=400, validation=60, test=30)
+    for name, pairs in (("train", data.train), ("val", data.validation), ("test", data.test)):
+        for side in ("source", "target"):
+            lines = "".join(getattr(p, f"{side}_text") + "\n" for p in pairs)
+            language = "de" if side == "source" else "en"
+            (folder / f"{name}.{language}").write_text(lines, encoding="utf8")
+    return folder
+
+
+def start(out, *options, processes=1, **more):
+    """The command as a user types it; with several processes, through torchrun."""
+    launcher = [sys.executable, "-m"]
+    if processes > 1:
+        launcher += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    arguments = [*launcher, "helpers.train", "--out", str(out), *map(str, options)]
+    return subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **more,
+    )
+
+
+def finished(process) -> str:
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+@pytest.fixture(scope="module")
+def alone(texts, tmp_path_factory):
+    """The run that all others are compared with: one process, never interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "alone"
+    output = finished(start(out, "--data", texts, *OPTIONS))
+    return out, output
+
+
+def history(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def same_run(one, other, tolerance):
+    """Loss curves and final weights agree."""
+    for a, b in zip(history(one), history(other), strict=True):
+        for name in ("train_loss", "validation_loss"):
+            assert a[name] == pytest.approx(b[name], abs=tolerance)
+    mine, theirs = (
+        dict(load_model(out / "step-0000024.safetensors").named_parameters())
+        for out in (one, other)
+    )
+    for name, parameter in mine.items():
+        # The same number added to all scores of a row changes no softmax, so a key's bias has no
+        # gradient but rounding, and Adam makes steps of full size out of that.
+        if not name.endswith("w_k.bias"):
+            torch.testing.assert_close(parameter, theirs[name], rtol=0, atol=20 * tolerance)
+
+
+def test_a_run_leaves_what_its_help_promises(alone):
+    out, output = alone
+    for name in ("settings.json", "vocabulary.json", "log.jsonl", "result.json", "test.txt"):
+        assert (out / name).stat().st_size > 0
+    for name in ("last", "best", "model"):
+        assert (out / f"{name}.safetensors").is_file()
+    assert len(list(out.glob("step-*.safetensors"))) == 2 and not list(out.glob("*.part"))
+    for name in ("bleu.png", "loss.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+    assert [row["step"] for row in history(out)] == [6, 12, 18, 24]
+    result = json.loads((out / "result.json").read_text())
+    assert "case:lc" in result["test beam"]["lc signature"]
+    assert result["test beam"]["lc signature"] in output and "tokens/s" in output
+    assert f"BLEU {result['test beam']['lc']:.2f}" in output
+
+
+def test_the_runs_model_translates_text(alone):
+    model, subwords = load_run(alone[0])
+    (said,) = translate(model, subwords, ["Der Hund schläft."])
+    assert isinstance(said, str) and not model.training
+
+
+def test_accumulating_changes_nothing_but_rounding(alone, texts, tmp_path):
+    finished(start(tmp_path / "two", "--data", texts, *OPTIONS, "--accumulate", 3))
+    same_run(alone[0], tmp_path / "two", 1e-4)
+
+
+@pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
+def test_two_processes_run_as_one_with_the_whole_batch(alone, texts, tmp_path, shard):
+    finished(start(tmp_path / "two", "--data", texts, *OPTIONS, *shard, processes=2))
+    same_run(alone[0], tmp_path / "two", 1e-4)
+
+
+def when_reported(process, out, rows):
+    """Wait until the run has reported `rows` times."""
+    for _ in range(2400):
+        if (out / "log.jsonl").is_file() and len(history(out)) >= rows:
+            return
+        assert process.poll() is None, process.stdout.read()[-3000:]
+        time.sleep(0.05)
+    raise AssertionError("no report in two minutes")
+
+
+def test_kill_minus_nine_loses_nothing(texts, tmp_path):
+    options = ["--data", texts, *OPTIONS, "--steps", 240, "--reports", 40, "--dropout", 0.2]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    finished(start(whole, *options))
+    killed = start(broken, *options)
+    when_reported(killed, broken, 2)
+    killed.kill()
+    killed.communicate()
+    assert len(history(broken)) < 40
+    finished(start(broken, "--resume"))
+    for name in ("train_loss", "validation_loss", "bleu"):
+        assert [row[name] for row in history(whole)] == [row[name] for row in history(broken)]
+    models = [load_model(out / "model.safetensors") for out in (whole, broken)]
+    for p, q in zip(*(m.parameters() for m in models), strict=True):
+        assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
+def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path, shard):
+    options = ["--data", texts, *OPTIONS, "--steps", 240, "--reports", 40]
+    out = tmp_path / "run"
+    job = start(out, *options, *shard, processes=2)
+    when_reported(job, out, 2)
+    workers = psutil.Process(job.pid).children(recursive=True)
+    (second,) = [w for w in workers if w.environ().get("RANK") == "1"]
+    second.send_signal(signal.SIGKILL)
+    output, _ = job.communicate(timeout=120)
+    assert job.returncode != 0 and "SIGKILL" in output
+    assert "--resume" in output, output[-3000:]
+    finished(start(out, "--resume"))  # on one process, whatever it was before
+    assert len(history(out)) == 40 and (out / "result.json").is_file()
+
+
+def test_ctrl_c_says_how_to_go_on(texts, tmp_path):
+    out = tmp_path / "run"
+    process = start(out, "--data", texts, *OPTIONS, "--steps", 2400, "--reports", 400)
+    when_reported(process, out, 1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "--resume" in output and "Traceback" not in output
+
+
+def refused(capsys, *options) -> str:
+    with pytest.raises(SystemExit):
+        command.main([*map(str, options)])
+    return capsys.readouterr().err
+
+
+def test_what_is_wrong_is_named(alone, texts, tmp_path, capsys):
+    out, new = alone[0], tmp_path / "new"
+    assert "holds a run" in refused(capsys, "--out", out)
+    assert "no run to resume" in refused(capsys, "--out", new, "--resume")
+    assert "--d-model is 16" in refused(capsys, "--out", out, "--resume", "--d-model", 32)
+    assert "is none" in refused(capsys, "--out", new, "--data", tmp_path / "nowhere")
+    assert "neither train.fr" in refused(capsys, "--out", new, "--data", texts, "--source", "fr")
+    few = refused(capsys, "--out", new, "--data", texts, *OPTIONS, "--accumulate", 99)
+    assert "too few for 1 processes × --accumulate 99" in few
+    assert "d_model must be divisible" in refused(
+        capsys, "--out", new, "--data", texts, *OPTIONS, "--heads", 3
+    )
+
+
+def test_lines_that_do_not_pair_up_are_counted(texts, tmp_path):
+    (tmp_path / "train.de").write_text("eins\nzwei\n")
+    (tmp_path / "train.en").write_text("one\n")
+    from helpers.runs import read_pairs
+
+    with pytest.raises(ValueError, match="train: 2 lines against 1"):
+        read_pairs(tmp_path, "train", ("de", "en"))
