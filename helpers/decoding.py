@@ -116,15 +116,18 @@ def beam_search(
     beam_size: int = 4,
     length_penalty: float = 0.6,
     max_length: int | None = None,
+    as_transformers: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Keep the beam_size most probable beginnings instead of one.
 
     source_ids (batch, source) -> ids (batch, length) as in `decode`, and scores (batch,): the
     log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends,
     or is cut at max_length, frees its slot; no search stops while one that lives could still win.
+    (as_transformers follows that library in two details, see notebook 14.)
     Raises ValueError naming beam_size, length_penalty or max_length.
     """
-    check_beam(model, beam_size)
+    width = 2 * beam_size if as_transformers else beam_size  # so that a freed slot is filled
+    check_beam(model, beam_size, width)
     max_length = longest(model, source_ids, max_length)
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)
@@ -132,19 +135,16 @@ def beam_search(
         ids = torch.full((len(source_ids), 1, 1), BOS, device=source_ids.device)  # one a sentence
         alive = memory.new_zeros(ids.shape[:2])  # its log-probability
         ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
-        found = Finished(memory)
+        found = Finished(memory, lambda n: length_divisor(n, length_penalty, as_transformers))
         for length in range(1, max_length + 1):
             gains, ancestors = side_by_side(model, ids, ancestors, memory, source_mask, cache)
-            alive, parent, words = best_continuations(alive, gains, beam_size)
+            alive, parent, words = best_continuations(alive, gains, width)
             ids = torch.cat([of_parents(ids, parent), words[:, :, None]], dim=-1)
-            ancestors = of_parents(ancestors, parent)
-
-            ended = (words == EOS) | (length == max_length)  # (batch, beam)
-            found.add(ids, alive.where(ended, -torch.inf) / length_divisor(length, length_penalty))
-            alive = alive.masked_fill(ended, -torch.inf)
-            # More tokens can only lower a log-probability, and no divisor is larger than this.
-            hope = alive.amax(dim=-1) / length_divisor(max_length, length_penalty)
-            if (hope <= found.scores).all():
+            ended = (words == EOS) | (length == max_length)  # (batch, width)
+            found.add(ids[:, :beam_size], alive.where(ended, -torch.inf)[:, :beam_size])
+            alive, kept = alive.masked_fill(ended, -torch.inf).topk(beam_size)
+            ids, ancestors = of_parents(ids, kept), of_parents(ancestors, parent.gather(1, kept))
+            if found.settled(alive, max_length):
                 break
     return found.ids.clone(), found.scores.clone()
 
@@ -193,13 +193,15 @@ def of_parents(x: Tensor, parent: Tensor) -> Tensor:
 class Finished:
     """The best hypothesis that has ended, for each sentence: ids (batch, length) and scores."""
 
-    def __init__(self, memory: Tensor):
+    def __init__(self, memory: Tensor, divisor: Callable[[int], float]):
         self.ids = torch.empty(len(memory), 0, dtype=torch.long, device=memory.device)
         self.scores = memory.new_full((len(memory),), -torch.inf)
+        self.divisor = divisor
 
-    def add(self, ids: Tensor, scores: Tensor) -> None:
-        """ids (batch, beam, 1 + length) with BOS; scores (batch, beam), -inf for the living."""
-        score, slot = scores.max(dim=-1)  # (batch,)
+    def add(self, ids: Tensor, totals: Tensor) -> None:
+        """ids (batch, beam, 1 + length) with BOS; totals (batch, beam), -inf for the living."""
+        score, slot = totals.max(dim=-1)  # (batch,)
+        score = score / self.divisor(ids.size(-1) - 1)
         new = score > self.scores
         if new.any():
             best = of_parents(ids, slot[:, None])[:, 0, 1:]  # (batch, length)
@@ -207,23 +209,31 @@ class Finished:
             self.ids = torch.where(new[:, None], best, kept)
             self.scores = torch.where(new, score, self.scores)
 
+    def settled(self, alive: Tensor, max_length: int) -> bool:
+        """Whether no living hypothesis, alive (batch, beam), can still win.
 
-def check_beam(model: Transformer, beam_size: int) -> None:
-    """Raise ValueError unless beam_size lies in [1, vocab_size]."""
-    if not 1 <= beam_size <= model.config.vocab_size:
-        limit = model.config.vocab_size
+        More tokens can only lower a log-probability, and no divisor is larger than max_length's.
+        """
+        return bool((alive.amax(dim=-1) / self.divisor(max_length) <= self.scores).all())
+
+
+def check_beam(model: Transformer, beam_size: int, width: int) -> None:
+    """Raise ValueError unless beam_size is at least 1 and width at most vocab_size."""
+    limit = model.config.vocab_size * beam_size // max(width, 1)
+    if not 1 <= beam_size <= limit:
         raise ValueError(f"beam_size must lie in [1, {limit}], got {beam_size}")
 
 
-def length_divisor(length: int, length_penalty: float) -> float:
+def length_divisor(length: int, length_penalty: float, plain: bool = False) -> float:
     """((5 + length) / 6) ** length_penalty: what makes long and short hypotheses comparable.
 
-    0 divides by 1: the plain log-probability, which prefers the short. Source: Wu et al. 2016,
-    equation 14. Raises ValueError for a negative length_penalty.
+    `plain`: length ** length_penalty, as in the library transformers. A penalty of 0 divides by
+    1: the plain log-probability, which prefers the short. Source: Wu et al. 2016, equation 14.
+    Raises ValueError for a negative length_penalty.
     """
     if length_penalty < 0:
         raise ValueError(f"length_penalty must not be negative, got {length_penalty}")
-    return ((5 + length) / 6) ** length_penalty
+    return (length if plain else (5 + length) / 6) ** length_penalty
 
 
 def log_probability(model: Transformer, source_ids: Tensor, ids: Tensor) -> Tensor:

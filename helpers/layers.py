@@ -21,9 +21,10 @@ class FeedForward(nn.Module):
         super().__init__()
         self.w_1 = nn.Linear(d_model, d_ff)
         self.w_2 = nn.Linear(d_ff, d_model)
+        self.activation = torch.relu  # published models have others, see notebook 14
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.w_2(self.w_1(x).relu())
+        return self.w_2(self.activation(self.w_1(x)))
 
 
 class Dropout(nn.Module):

@@ -6,8 +6,8 @@ from torch import nn
 
 from helpers.decoder import Decoder, DecoderLayer
 from helpers.encoder import Encoder, EncoderLayer
+from helpers.interop import copy_layer
 from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
-from tests.twins import copy_decoder_layer, copy_encoder_layer
 
 B, T, S, H, D_MODEL, D_FF = 2, 3, 5, 4, 16, 24
 EXACT = {"rtol": 0, "atol": 1e-10}
@@ -35,7 +35,7 @@ def test_encoder_layer_equals_torch(norm_first, masked):
     torch.manual_seed(0)
     ours = EncoderLayer(*SIZES, 0.0, norm_first).double()
     twin = nn.TransformerEncoderLayer(*SIZES, 0.0, batch_first=True, norm_first=norm_first).double()
-    copy_encoder_layer(ours, twin)
+    copy_layer(ours, twin, ours_to_theirs=True)
     x, mask = states(S, 1), padding_mask(SOURCE_IDS) if masked else None
     output = ours(x, mask)
     expected = twin(x, src_key_padding_mask=to_key_padding_mask(mask) if masked else None)
@@ -49,7 +49,7 @@ def test_decoder_layer_equals_torch(norm_first, masked):
     torch.manual_seed(0)
     ours = DecoderLayer(*SIZES, 0.0, norm_first).double()
     twin = nn.TransformerDecoderLayer(*SIZES, 0.0, batch_first=True, norm_first=norm_first).double()
-    copy_decoder_layer(ours, twin)
+    copy_layer(ours, twin, ours_to_theirs=True)
     y, memory = states(T, 1), states(S, 2)
     target_mask = causal_mask(T) if masked else None
     source_mask = padding_mask(SOURCE_IDS) if masked else None
@@ -97,7 +97,7 @@ def test_comparison_of_decoder_layers_rejects_mutants(mutant, norm_first):
     torch.manual_seed(0)
     broken = mutant(*SIZES, 0.0, norm_first).double()
     twin = nn.TransformerDecoderLayer(*SIZES, 0.0, batch_first=True, norm_first=norm_first).double()
-    copy_decoder_layer(broken, twin)
+    copy_layer(broken, twin, ours_to_theirs=True)
     y, memory = states(S, 1), states(S, 2)  # T = S: nothing stops these bugs but the numbers
     with pytest.raises(AssertionError):
         torch.testing.assert_close(broken(y, memory), twin(y, memory), **EXACT)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.interop import to_torch
 from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
 from helpers.transformer import Transformer, TransformerConfig
-from tests.twins import stacks_twin, tiny_model
+from tests.twins import tiny_model
 
 SOURCE = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
 TARGET = torch.tensor([[1, 11, 12, 13], [1, 14, 15, 0]])
@@ -14,7 +15,7 @@ EXACT = {"rtol": 0, "atol": 1e-10}
 
 
 def logits_by_torch(model: Transformer, source_ids, target_ids):
-    twin = stacks_twin(model)
+    twin = to_torch(model)
     hidden_source = to_key_padding_mask(padding_mask(source_ids))
     states = twin(
         model.source_embedding(source_ids),

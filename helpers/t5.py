@@ -1,0 +1,186 @@
+"""T5 in our classes: what a published model changes in the paper's, and what it leaves alone.
+
+Built in notebook 14. Relative positions, RMSNorm before each sub-layer, no biases; but the
+wiring, the cache and every search are those of `Transformer`. Source: Raffel et al. 2020.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from helpers.attention import MultiHeadAttention, merge_heads, split_heads
+from helpers.cache import Cache
+from helpers.interop import (
+    SPECIAL_IDS,
+    Vocabulary,
+    assign,
+    need,
+    pop_copies,
+    read_checkpoint,
+    with_output_bias,
+)
+from helpers.layers import AddNorm
+from helpers.transformer import Transformer, TransformerConfig
+
+
+class RelativeAttention(MultiHeadAttention):
+    """Self-attention that adds to each score a number for the distance from query to key.
+
+    `table` (buckets, heads) holds those numbers, one column a head; all layers of a stack share
+    it. `both_ways`: in the encoder keys may come later too.
+    """
+
+    def __init__(self, d_model: int, num_heads: int, table: nn.Embedding, both_ways: bool):
+        super().__init__(d_model, num_heads)
+        self.table, self.both_ways = table, both_ways
+
+    def forward(
+        self, x: Tensor, context: Tensor, mask: Tensor | None = None, cache: Callable | None = None
+    ) -> Tensor:
+        """x, context (batch, length, d_model) -> like x."""
+        key, value = cache(self.keys_values, context) if cache else self.keys_values(context)
+        query = split_heads(self.w_q(x), self.num_heads)  # (batch, heads, target, d_k)
+        scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))
+        scores = scores + self.bias(x.size(1), key.size(2), cached=cache is not None)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf)
+        weights = scores.softmax(dim=-1).nan_to_num(0.0)  # a row of -inf only gives zeros
+        if self.recorder is not None:
+            self.recorder(weights.detach())
+        return self.w_o(merge_heads(weights @ value))
+
+    def bias(self, new: int, length: int, cached: bool) -> Tensor:
+        """What is added to the scores of the last `new` queries: (heads, new, length)."""
+        place = torch.arange(length, device=self.table.weight.device)
+        if cached:  # the tokens of one turn, a beam's hypotheses, all stand at one position
+            place = (place + new - 1) // new
+        distance = place[None, :] - place[-new:, None]  # (new, length)
+        return self.table(bucket(distance, self.both_ways, len(self.table.weight))).permute(2, 0, 1)
+
+
+def bucket(distance: Tensor, both_ways: bool, buckets: int = 32, furthest: int = 128) -> Tensor:
+    """The row of the table for each distance (key minus query).
+
+    Half of the rows stand for one distance each, the others for ranges that grow like a
+    logarithm up to `furthest`, beyond which all is one. Raffel et al. 2020, section 2.1.
+    """
+    if both_ways:
+        buckets //= 2
+        first, distance = buckets * (distance > 0), distance.abs()
+    else:
+        first, distance = 0, (-distance).clamp(min=0)
+    exact = buckets // 2
+    share = (distance.clamp(min=1).float() / exact).log() / math.log(furthest / exact)
+    ranges = (exact + (share * (buckets - exact)).long()).clamp(max=buckets - 1)
+    return first + distance.where(distance < exact, ranges)
+
+
+class T5(Transformer):
+    """A Transformer with T5's five changes. Interface and searches are Transformer's."""
+
+    def __init__(self, config: TransformerConfig, buckets: int = 32):
+        super().__init__(config)
+        c = config
+        for stack, both_ways in ((self.encoder, True), (self.decoder, False)):
+            table = nn.Embedding(buckets, c.num_heads)  # 1. one table for all layers of a stack
+            for layer in stack.layers:
+                layer.self_attention = RelativeAttention(c.d_model, c.num_heads, table, both_ways)
+            stack.norm = nn.RMSNorm(c.d_model, eps=1e-6)  # 2. no mean taken away, no bias
+        for module in self.modules():
+            if isinstance(module, AddNorm):
+                module.norm = nn.RMSNorm(c.d_model, eps=1e-6)
+        for embedding in (self.source_embedding, self.target_embedding):
+            embedding.positions.zero_()  # 3. no positions in the embeddings
+        for module in self.modules():
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                module.bias = None  # 4. no biases. 5. is in from_t5: scores are not divided
+
+    def decode(
+        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        """As in Transformer; with a cache one new token at a time."""
+        if cache is not None and target_ids.size(1) > 1:
+            raise ValueError(
+                "with a cache, T5 reads one token at a time, because a turn is a position; "
+                f"got {target_ids.size(1)} tokens"
+            )
+        return super().decode(target_ids, memory, source_mask, cache)
+
+
+SIZES = {  # what config.json calls our sizes
+    "d_model": "d_model",
+    "num_heads": "num_heads",
+    "d_ff": "d_ff",
+    "num_layers": "num_encoder_layers",
+    "num_decoder_layers": "num_decoder_layers",
+    "dropout_rate": "dropout",
+}
+
+
+def from_t5(
+    path_or_name: str | Path, unk: int = 2, max_length: int = 1024
+) -> tuple[T5, Vocabulary]:
+    """A T5 checkpoint (version 1.0: t5-small, -base, -large) in our classes, in evaluation mode.
+
+    Raises as from_marian does; the gated versions 1.1 are told apart by feed_forward_proj.
+    """
+    s, weights = read_checkpoint(path_or_name)
+    s.setdefault("num_decoder_layers", s.get("num_layers"))
+    need(
+        s,
+        (*SIZES, "vocab_size", *SPECIAL_IDS),
+        model_type="t5",
+        feed_forward_proj="relu",
+        tie_word_embeddings=True,
+        scale_decoder_outputs=True,
+        layer_norm_epsilon=1e-6,
+        relative_attention_max_distance=128,
+        d_kv=s.get("d_model", 0) // s.get("num_heads", 1),
+    )
+    ids = Vocabulary(s["vocab_size"], *(s[name] for name in SPECIAL_IDS), unk)
+    sizes = {ours: s[theirs] for theirs, ours in SIZES.items()}
+    config = TransformerConfig(len(ids), **sizes, norm_first=True, max_length=max_length)
+    model = T5(config, s.get("relative_attention_num_buckets", 32))
+    with_output_bias(model, ids.bias(torch.zeros(s["vocab_size"])))
+
+    copies = ("lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    pop_copies(weights, "shared.weight", copies)
+    # Their input is E and their output h Eᵀ / √d_model; ours √d_model W and h Wᵀ: W = E / √d_model.
+    weights["shared.weight"] = weights["shared.weight"][ids.rows] / math.sqrt(config.d_model)
+    for name in weights:
+        if name.endswith("Attention.q.weight"):  # 5. undoes our division of scores by √d_k
+            weights[name] = weights[name] * math.sqrt(config.d_model // config.num_heads)
+    assign(model, weights, t5_names(config))
+    return model.eval(), ids
+
+
+def t5_names(config: TransformerConfig) -> Iterator[tuple[str, str]]:
+    """(T5's name, ours) of every weight; tables and matrices that are shared stand here once."""
+    yield "shared.weight", "source_embedding.token.weight"
+    sides = (("encoder", config.num_encoder_layers), ("decoder", config.num_decoder_layers))
+    for side, layers in sides:
+        sublayers = [("SelfAttention", "self_attention", "add_norm_self")]
+        if side == "decoder":
+            sublayers.append(("EncDecAttention", "cross_attention", "add_norm_cross"))
+        yield f"{side}.final_layer_norm.weight", f"{side}.norm.weight"
+        table = "0.SelfAttention.relative_attention_bias.weight"
+        yield f"{side}.block.0.layer.{table}", f"{side}.layers.0.self_attention.table.weight"
+        for i in range(layers):
+            theirs, ours = f"{side}.block.{i}.layer", f"{side}.layers.{i}"
+            for number, (name, attention, norm) in enumerate(sublayers):
+                for letter in "qkvo":
+                    yield (
+                        f"{theirs}.{number}.{name}.{letter}.weight",
+                        f"{ours}.{attention}.w_{letter}.weight",
+                    )
+                yield f"{theirs}.{number}.layer_norm.weight", f"{ours}.{norm}.norm.weight"
+            last = len(sublayers)
+            for name, feed in (("wi", "w_1"), ("wo", "w_2")):
+                yield (
+                    f"{theirs}.{last}.DenseReluDense.{name}.weight",
+                    f"{ours}.feed_forward.{feed}.weight",
+                )
+            yield f"{theirs}.{last}.layer_norm.weight", f"{ours}.add_norm_ff.norm.weight"
