@@ -284,6 +284,77 @@ def pre_post_norm() -> Figure:
     return figure
 
 
+@in_house_style
+def processes() -> Figure:
+    """Two processes share a batch: with all the weights in each, or with half of them in each."""
+    figure, axes = _canvas(4.1, (0, 8.4), (-0.3, 3.85))
+    panels = (
+        (0.15, "DistributedDataParallel", False, "gradients: mean over processes"),
+        (4.3, "fully sharded (FSDP)", True, "a layer's weights: gathered, used, dropped"),
+    )
+    for left, title, sharded, between in panels:
+        axes.text(left + 1.98, 3.68, title, ha="center", va="center", weight="bold", fontsize=11)
+        for index, x in enumerate((left, left + 2.1)):
+            _panel(axes, (x, 0.0, 1.86, 3.42), MUTED)
+            axes.text(x + 0.93, 3.24, f"process {index}", ha="center", va="center", fontsize=9.5)
+            names = ("weights", "gradients", "moments" if sharded else "Adam's moments")
+            for row, name in enumerate(names):
+                y = 2.42 - 0.66 * row
+                half = 0.8 if sharded else 1.6
+                start = x + 0.13 + (0.8 * index if sharded else 0)
+                if sharded:
+                    place = (x + 0.13, y, 1.6, 0.5)
+                    _box(axes, place, "", OFF, tint="white")
+                _box(axes, (start, y, half, 0.5), name, DECODER, fontsize=9)
+            word = ("1st, 3rd, 5th …", "2nd, 4th, 6th …")[index]
+            _box(axes, (x + 0.13, 0.14, 1.6, 0.68), f"batch: the\n{word} row", ENCODER, fontsize=9)
+        axes.annotate(
+            "",
+            xy=(left + 2.22, 2.0),
+            xytext=(left + 1.74, 2.0),
+            arrowprops=dict(arrowstyle="<|-|>", color=CROSS, linewidth=2.2),
+        )
+        axes.text(left + 1.98, -0.06, between, ha="center", va="top", fontsize=9, color=INK)
+    figure.alt = (
+        "Two pairs of processes. Left, DistributedDataParallel: each process holds all weights, "
+        "gradients and Adam's moments, and every other row of the batch; gradients are averaged. "
+        "Right, fully sharded: each holds its half of weights, gradients and moments, and every "
+        "other row of the batch; a layer's weights are gathered when they are needed."
+    )
+    return figure
+
+
+@in_house_style
+def readers() -> Figure:
+    """Who asks and what is asked in six models: one wiring, other memories."""
+    rows = (
+        ("translation", "English words so far", "German words", "T × S"),
+        ("captions (here)", "words of the caption", "patches of a picture", "9 × 64"),
+        ("Whisper", "text so far", "30 s of sound", "448 × 1,500"),
+        ("Stable Diffusion 1", "places of a noisy picture", "words of the prompt", "4,096 × 77"),
+        ("Perceiver", "latent vectors, learned", "pixels of a picture", "512 × 50,176"),
+        ("Flamingo", "text so far", "pictures, 64 vectors each", "T × 64 n"),
+    )
+    step = 0.62
+    figure, axes = _canvas(0.75 + step * len(rows), (0, 8.4), (-0.1, 0.65 + step * len(rows)))
+    top = step * len(rows) + 0.3
+    heads = ((2.95, "queries from"), (5.65, "memory: keys and values from"), (7.75, "scores"))
+    for x, text in heads:
+        axes.text(x, top, text, ha="center", va="center", weight="bold", fontsize=10)
+    for i, (name, asks, asked, shape) in enumerate(rows):
+        y = step * (len(rows) - 1 - i) + 0.02
+        axes.text(0.05, y + 0.22, name, va="center", fontsize=9.8, weight="bold")
+        _box(axes, (1.9, y, 2.1, 0.44), asks, DECODER, fontsize=9)
+        _box(axes, (4.6, y, 2.1, 0.44), asked, CROSS, fontsize=9)
+        _arrow(axes, (4.59, y + 0.22), (4.02, y + 0.22), CROSS, 2.2)
+        axes.text(7.75, y + 0.22, shape, ha="center", va="center", fontsize=9.5)
+    figure.alt = "Cross-attention in six models. " + "; ".join(
+        f"{name}: queries from {asks}, memory from {asked}, scores {shape}"
+        for name, asks, asked, shape in rows
+    )
+    return figure
+
+
 # ---- Parts --------------------------------------------------------------------------------
 
 

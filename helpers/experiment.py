@@ -155,25 +155,41 @@ def gradients(model: nn.Module, batch: Batch) -> tuple[Tensor, float, float]:
 
 
 def write_rows(path: Path, rows: Iterable[Row], comments: Sequence[str] = ()) -> None:
+    """A CSV file of these rows, `# comments` on top."""
+    write_table(
+        path,
+        Row.__dataclass_fields__,
+        ((r.wiring, r.seed, r.measure, r.at, f"{r.value:.6g}") for r in rows),
+        comments,
+    )
+
+
+def read_rows(path=RESULTS) -> tuple[list[Row], list[str]]:
+    """(rows, comments) of such a file. Raises FileNotFoundError saying how to make it."""
+    table, comments = read_table(path, "make experiment")
+    rows = [
+        Row(r["wiring"], int(r["seed"]), r["measure"], r["at"], float(r["value"])) for r in table
+    ]
+    return rows, comments
+
+
+def write_table(
+    path: Path, header: Iterable[str], rows: Iterable[Sequence], comments: Sequence[str] = ()
+) -> None:
     """A CSV file with `# comments` on top, written beside its name first, then renamed."""
     unfinished = path.with_name(path.name + ".part")
     with unfinished.open("w", encoding="utf8", newline="") as file:
         file.writelines(f"# {comment}\n" for comment in comments)
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Row.__dataclass_fields__)
-        for r in rows:
-            writer.writerow((r.wiring, r.seed, r.measure, r.at, f"{r.value:.6g}"))
+        writer.writerow(header)
+        writer.writerows(rows)
     unfinished.replace(path)
 
 
-def read_rows(path=RESULTS) -> tuple[list[Row], list[str]]:
-    """(rows, comments) of such a file. Raises FileNotFoundError saying how to make it."""
+def read_table(path, made_by: str) -> tuple[list[dict[str, str]], list[str]]:
+    """(rows, comments) of such a file. Raises FileNotFoundError saying what makes it."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is not there; `make experiment` writes it")
+        raise FileNotFoundError(f"{path.name} is not there; `{made_by}` writes it")
     lines = path.read_text(encoding="utf8").splitlines()
     comments = [line[2:] for line in lines if line.startswith("# ")]
-    table = csv.DictReader(line for line in lines if not line.startswith("# "))
-    rows = [
-        Row(r["wiring"], int(r["seed"]), r["measure"], r["at"], float(r["value"])) for r in table
-    ]
-    return rows, comments
+    return list(csv.DictReader(line for line in lines if not line.startswith("# "))), comments

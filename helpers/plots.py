@@ -7,6 +7,7 @@ so nothing is drawn twice and nothing stays open. Rows are queries, columns are 
 
 import functools
 import io
+import textwrap
 import time
 from collections.abc import Collection, Mapping, Sequence
 
@@ -377,6 +378,61 @@ def cache_growth(panels: Mapping[str, tuple[object, Sequence[str]]]) -> Figure:
         for title, (grid, _) in arrays.items()
     )
     figure.alt = f"Keys and values over the steps of decoding. {counts}."
+    return figure
+
+
+@in_house_style
+def pictures(images, titles: Sequence[str], columns: int = 4) -> Figure:
+    """Images (count, 3, height, width), red, green and blue from 0 to 1, with titles below."""
+    arrays = _array(images)
+    if arrays.ndim != 4 or arrays.shape[1] != 3 or len(arrays) != len(titles):
+        raise ValueError(
+            f"images must be ({len(titles)}, 3, height, width) for {len(titles)} titles, "
+            f"got {arrays.shape}"
+        )
+    rows = -(-len(arrays) // columns)
+    figure, axes = new_figure(2.3 * rows, columns, rows)
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, image, title in zip(axes, arrays, titles, strict=False):
+        ax.imshow(image.transpose(1, 2, 0))
+        ax.set_title(textwrap.fill(title, 24), y=-0.06, va="top", fontsize=9.5, weight="normal")
+    figure.alt = f"{len(arrays)} small pictures: {'; '.join(titles)}."
+    return figure
+
+
+@in_house_style
+def attention_on_picture(image, weights, words: Sequence[str], columns: int = 5) -> Figure:
+    """Where each word looked: weights (words, patches) laid over the image (3, height, width).
+
+    The patches are a square grid, row by row. The stronger the colour, the larger the weight;
+    each panel is scaled to its own largest, which stands in its title.
+    """
+    grid, picture = _array(weights), _array(image).transpose(1, 2, 0)
+    side = round(grid.shape[-1] ** 0.5)
+    if grid.ndim != 2 or len(grid) != len(words) or side**2 != grid.shape[-1]:
+        raise ValueError(
+            f"weights must be ({len(words)}, side²) for {len(words)} words, got {grid.shape}"
+        )
+    rows = -(-len(words) // columns)
+    figure, axes = new_figure(2.0 * rows, columns, rows)
+    height, width = picture.shape[:2]
+    for ax in axes:
+        ax.set_axis_off()
+    strongest = []
+    for ax, word, row in zip(axes, words, grid, strict=False):
+        ax.imshow(picture.mean(-1), cmap="gray", vmin=0, vmax=1.4, extent=(0, width, height, 0))
+        colour = np.zeros((side, side, 4))
+        colour[..., :3] = [int(CROSS[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        colour[..., 3] = 0.9 * row.reshape(side, side) / row.max()
+        ax.imshow(colour, extent=(0, width, height, 0), interpolation="nearest")
+        ax.set_title(f"{word}  {row.max():.2f}", fontsize=10)
+        place = divmod(int(row.argmax()), side)
+        strongest.append(f"{word} at row {place[0] + 1}, column {place[1] + 1}")
+    figure.alt = (
+        f"The picture once for each word, with the attention of its {side} by {side} patches laid "
+        f"over it. Strongest: {'; '.join(strongest)}."
+    )
     return figure
 
 

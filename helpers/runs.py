@@ -7,10 +7,13 @@ import argparse
 import copy
 import ctypes
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from itertools import product
 from pathlib import Path
 
@@ -23,11 +26,13 @@ from helpers.checkpoints import average, load_model, read_tensors, save_model
 from helpers.corpus import splits
 from helpers.decoding import translate
 from helpers.evaluation import bleu
+from helpers.experiment import read_table
 from helpers.plots import lines, png, training_curve
 from helpers.subwords import Subwords
 from helpers.training import make_optimizer
 from helpers.transformer import Transformer
 
+RESULTS = resources.files("helpers") / "data" / "multi30k.csv"
 Pair = tuple[str, str]  # source and target sentence
 
 
@@ -118,6 +123,40 @@ def seconds_per_token(
             seconds += time.perf_counter() - began
             tokens += batch.num_tokens
     return seconds / tokens
+
+
+def launch(*options: object, processes: int = 1) -> None:
+    """`python -m helpers.train` with these options, its lines shown as they come.
+
+    With several processes through torchrun, each with one thread. Raises RuntimeError if it fails.
+    """
+    root = Path(__file__).parents[1]
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(root), os.environ.get("PYTHONPATH")))
+    )
+    launcher = ["-m"]
+    if processes > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone"]
+        launcher += [f"--nproc-per-node={processes}", "-m"]
+        environment["OMP_NUM_THREADS"] = "1"
+    arguments = [sys.executable, *launcher, "helpers.train", *map(str, options)]
+    with subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            print(line, end="", flush=True)
+    if process.returncode:
+        raise RuntimeError(f"helpers.train ended with {process.returncode}: {''.join(said[-5:])}")
+
+
+def history_of(folder: str | Path) -> list[dict]:
+    """The reports of a run so far, a row each."""
+    path = Path(folder) / "log.jsonl"
+    lines = path.read_text(encoding="utf8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
 
 
 def minutes_and_seconds(seconds: float) -> str:
@@ -250,3 +289,11 @@ def load_run(folder: str | Path) -> tuple[Transformer, Subwords]:
     folder = Path(folder)
     name = "model" if (folder / "model.safetensors").is_file() else "best"
     return load_model(folder / f"{name}.safetensors"), Subwords.load(folder / "vocabulary.json")
+
+
+def read_results(path=RESULTS) -> tuple[list[dict[str, str]], list[str]]:
+    """(rows, comments) of the committed benchmark: kind, name, measure, at, value.
+
+    Raises FileNotFoundError saying how to make it.
+    """
+    return read_table(path, "make benchmark-multi30k")

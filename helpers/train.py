@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(data, "--source", "de", "the language to translate from")
     add(data, "--target", "en", "the language to translate into")
-    add(data, "--vocabulary", 4000, "pieces of words, one vocabulary for both languages")
+    add(data, "--vocabulary", 8000, "pieces of words, one vocabulary for both languages")
     add(data, "--cased", False, "keep capital letters")
     add(data, "--bpe-dropout", 0.0, "probability to leave out a merge, drawn anew each epoch")
 
@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     add(model, "--d-ff", 256, "width of the feed-forward's middle")
     add(model, "--encoder-layers", 4, "layers of the encoder")
     add(model, "--decoder-layers", 4, "layers of the decoder")
-    add(model, "--dropout", 0.15, "dropout of sub-layers and embeddings")
+    add(model, "--dropout", 0.1, "dropout of sub-layers and embeddings")
     add(model, "--norm", "pre", "where the layer norm stands", choices=("pre", "post"))
     add(model, "--untied", False, "three embeddings")
 
@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
         help="how long, about: the speed is measured first, and steps follow from it (default: 10)",
     )
     add(how, "--tokens", 2048, "tokens of a step on its longer side, all processes together")
-    add(how, "--learning-rate", 3e-3, "its peak")
+    add(how, "--learning-rate", 4e-3, "its peak")
     add(how, "--warmup", 0.06, "share of the steps in which it rises; then it falls to 0")
     add(how, "--smoothing", 0.1, "label smoothing")
     add(how, "--reports", 20, "how many times to measure and save")

@@ -1,0 +1,77 @@
+"""Checks of notebook 14, real weights."""
+
+import torch
+
+from helpers.checks import Wrong, ask, attempted, close, exercise, expect
+
+
+@exercise("14.1")
+def check_rows(answer):
+    """Predict: Marian, 10 pieces, pad = start = 9, eos 0, unk 1: (rows of ours, our id of 0)."""
+    pair = tuple(attempted(x) for x in answer)
+    if pair == (10, 2):
+        raise Wrong("their padding is two things for us: padding, and the start of a sentence")
+    if pair == (11, 0):
+        raise Wrong("our 0 is padding; their 0 ends sentences, and EOS is 2 here")
+    if pair == (14, 2):
+        raise Wrong("the special pieces are among the ten; they move, they do not come on top")
+    if pair != (11, 2):
+        raise Wrong("one row for each piece, and one more because padding also starts sentences")
+    return "ten pieces and a start of its own; what ends a sentence is our EOS"
+
+
+@exercise("14.2")
+def check_halves(answer):
+    """Implement: sin, cos, sin, cos, … -> all sines, then all cosines."""
+    table = torch.arange(24.0).view(3, 8)
+    right = table[:, [0, 2, 4, 6, 1, 3, 5, 7]]
+    got = ask(answer, table.clone())
+    if close(got, table):
+        raise Wrong("nothing has moved yet")
+    if close(got, table[:, [1, 3, 5, 7, 0, 2, 4, 6]]):
+        raise Wrong("the sines, which stand in the even columns, come first")
+    if close(got, table[:, [0, 4, 1, 5, 2, 6, 3, 7]]):
+        raise Wrong("this is the way back, from halves to alternating")
+    if close(got, table[[0, 2, 1]]):
+        raise Wrong("a position is a row and stays; it is the columns that move")
+    expect(got, right, "even columns first, then the odd ones, each in their order")
+    return "the same numbers, in another order of columns"
+
+
+@exercise("14.3")
+def check_rms_norm(answer):
+    """Implement RMSNorm: divide each vector by its root mean square, times a weight."""
+    x = torch.tensor([[3.0, -1.0, 2.0, 4.0], [1.0, 1.0, -5.0, 0.5]])
+    weight = torch.tensor([1.0, 2.0, 0.5, 1.0])
+    square = x.pow(2).mean(-1, keepdim=True)
+    right = x / (square + 1e-6).sqrt() * weight
+    got = ask(answer, x.clone(), weight.clone())
+    if close(got, torch.nn.functional.layer_norm(x, (4,), weight), 1e-4):
+        raise Wrong("that is the layer norm: RMSNorm does not take the mean away")
+    if close(got, x / (square + 1e-6) * weight):
+        raise Wrong("divide by the square ROOT of the mean square")
+    if close(got, x / x.norm(dim=-1, keepdim=True) * weight):
+        raise Wrong("that is the length; the MEAN square is the squared length over d_model")
+    if close(got, x / (square + 1e-6).sqrt()):
+        raise Wrong("the weight is missing")
+    if close(got, x / (x.pow(2).mean(0, keepdim=True) + 1e-6).sqrt() * weight):
+        raise Wrong("each vector by itself: the mean runs over the last dimension")
+    expect(got, right, "x / √(mean of x² + 1e-6) · weight", 1e-4)
+    return "no mean, no bias: half of what a layer norm does"
+
+
+@exercise("14.4")
+def check_compare(answer):
+    """Implement: which names are missing and which are unknown, sorted."""
+    asked, found = ["a.weight", "b.bias", "b.weight"], {"b.weight": 1, "c.weight": 2, "a.weight": 3}
+    got = ask(answer, asked, found)
+    if not isinstance(got, list | tuple) or len(got) != 2:
+        raise Wrong("a pair of lists is needed: (missing, unknown)")
+    got = tuple(list(part) for part in got)
+    if got == (["c.weight"], ["b.bias"]):
+        raise Wrong("swapped: missing is what we ask for and the file does not have")
+    if got == (["b.bias"], []):
+        raise Wrong("a weight that nobody asked for is an error too: it would be lost silently")
+    if got != (["b.bias"], ["c.weight"]):
+        raise Wrong("missing: asked for, not found; unknown: found, not asked for")
+    return "two lists: with both empty, every number has found its place"
