@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test run execute sync address picture checkpoint experiment benchmark format lint lock clean
+.PHONY: help lab test run execute sync address picture checkpoint experiment benchmark benchmark-multi30k format lint lock clean
 
 help: ## Say what each target does
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: $(READY) ## Install what is missing and open JupyterLab at notebook 00
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
@@ -43,6 +43,9 @@ benchmark: $(READY) ## Figures: speed against torch.nn and Hugging Face, how wel
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.translator
+
+benchmark-multi30k: $(READY) ## BLEU on Multi30k after 10, 30 and 60 minutes, and what each trick gave (4 hours)
+	$(BIN)/python -m benchmarks.multi30k --side-by-side 2
 
 format: $(READY) ## Format code and notebooks
 	$(BIN)/ruff format .

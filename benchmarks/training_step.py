@@ -1,12 +1,12 @@
-"""One training step of ours against torch.nn.Transformer, side by side in one run.
+"""One training step of ours against torch.nn.Transformer and Hugging Face's Marian, in one run.
 
-Same work: both models drop at the same rate in the same places, have the same masks, float32,
+Same work: models that drop at the same rate in the same places, with the same masks, float32,
 AdamW, and logits and loss at every position. Compared twice, once with dropout where torch.nn has
-it (attention weights and inside the feed-forward too), once where the paper has it (sub-layer
-outputs and embeddings, our default). Each draws its dropout in its own way: torch.nn by
-nn.Dropout and its fused kernel, ours by layers.Dropout.
-At its best: torch.nn.Transformer as it comes, against ours with the paper's dropout, logits at
-real tokens only and, where that is faster on this processor, bfloat16 products.
+it (attention weights and inside the feed-forward too), once where the paper and Marian have it
+(sub-layer outputs and embeddings, our default). Each draws its dropout in its own way: torch.nn
+and Marian by nn.Dropout, ours by layers.Dropout.
+At its best: each of them with whatever makes it faster here (bfloat16, and for Marian either
+kernel), against ours with logits at real tokens only and, where that is faster, bfloat16.
 """
 
 import argparse
@@ -17,11 +17,12 @@ import warnings
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import MarianConfig, MarianMTModel
 
 from helpers.attention import MultiHeadAttention, attention, merge_heads, split_heads
 from helpers.batching import Batch, collate
 from helpers.layers import Dropout, Embedding, FeedForward
-from helpers.masks import PAD, causal_mask
+from helpers.masks import BOS, EOS, PAD, causal_mask
 from helpers.training import make_optimizer, training_step, translation_loss
 from helpers.transformer import Transformer, TransformerConfig
 
@@ -80,6 +81,44 @@ class TorchTransformer(nn.Module):
             tgt_is_causal=True,
         )
         return self.output(states)
+
+
+class Marian(nn.Module):
+    """Hugging Face's Marian of the same sizes; kernel "eager" or "sdpa"."""
+
+    def __init__(self, config: TransformerConfig, kernel: str):
+        super().__init__()
+        c = config
+        self.inner = MarianMTModel(
+            MarianConfig(
+                vocab_size=c.vocab_size,
+                d_model=c.d_model,
+                encoder_layers=c.num_encoder_layers,
+                decoder_layers=c.num_decoder_layers,
+                encoder_attention_heads=c.num_heads,
+                decoder_attention_heads=c.num_heads,
+                encoder_ffn_dim=c.d_ff,
+                decoder_ffn_dim=c.d_ff,
+                max_position_embeddings=c.max_length,
+                activation_function="relu",
+                dropout=c.dropout,
+                scale_embedding=True,
+                pad_token_id=PAD,
+                eos_token_id=EOS,
+                decoder_start_token_id=BOS,
+                forced_eos_token_id=None,
+                attn_implementation=kernel,
+            )
+        )
+
+    def forward(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
+        return self.inner(
+            input_ids=source_ids,
+            attention_mask=(source_ids != PAD).long(),
+            decoder_input_ids=target_ids,
+            decoder_attention_mask=(target_ids != PAD).long(),
+            use_cache=False,
+        ).logits
 
 
 class AttentionWithDropout(MultiHeadAttention):
@@ -154,7 +193,9 @@ def measure(contenders: dict, batches: list[Batch], rounds: int) -> dict[str, li
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=2048, help="padded tokens per batch")
     arguments = parser.parse_args()
@@ -163,21 +204,7 @@ def main() -> None:
     for title, sizes in SIZES.items():
         config = TransformerConfig(VOCAB_SIZE, norm_first=True, max_length=64, **sizes)
         torch.manual_seed(0)
-        every, real = loss_at_every_position, loss_at_real_tokens
-        theirs, theirs_few = TorchTransformer(config, False), TorchTransformer(config, True)
-        contenders = {
-            "nn.Transformer, its dropout": (theirs, every, "float32"),
-            "ours, its dropout": (
-                with_all_of_torchs_dropout(Transformer(config)),
-                every,
-                "float32",
-            ),
-            "nn.Transformer, paper's dropout": (theirs_few, every, "float32"),
-            "ours, paper's dropout": (Transformer(config), every, "float32"),
-            "ours, logits at real tokens": (Transformer(config), real, "float32"),
-            "ours, and bf16": (Transformer(config), real, "bfloat16"),
-            "ours, and bf16, formula": (use_formula(Transformer(config)), real, "bfloat16"),
-        }
+        contenders = contenders_of(config)
         for model, _, _ in contenders.values():
             model.train()
         seconds = measure(contenders, batches, arguments.rounds)
@@ -185,17 +212,54 @@ def main() -> None:
         print(f"\n{title}, {config.d_ff} d_ff, {VOCAB_SIZE} words, dropout {config.dropout}")
         for name, times in seconds.items():
             print(f"  {name:36s} {tokens / statistics.median(times):8,.0f} target tokens/s")
-        names = list(seconds)
+        report(seconds)
 
-        def ratio(slow: str, fast: str, seconds=seconds) -> float:
-            return statistics.median(
-                a / b for a, b in zip(seconds[slow], seconds[fast], strict=True)
-            )
 
-        best = min(names[4:], key=lambda name: statistics.median(seconds[name]))
-        print(f"  same work, torch.nn's dropout: ours is {ratio(names[0], names[1]):.2f} x as fast")
-        print(f"  same work, paper's dropout:    ours is {ratio(names[2], names[3]):.2f} x as fast")
-        print(f"  {best}: {ratio(names[0], best):.2f} x nn.Transformer as it comes")
+def contenders_of(config: TransformerConfig) -> dict[str, tuple]:
+    """{name: (model, loss, precision)}."""
+    every, real = loss_at_every_position, loss_at_real_tokens
+    theirs, theirs_few = TorchTransformer(config, False), TorchTransformer(config, True)
+    eager, sdpa = Marian(config, "eager"), Marian(config, "sdpa")
+    ours = lambda: Transformer(config)
+    return {
+        "nn.Transformer, its dropout": (theirs, every, "float32"),
+        "ours, its dropout": (with_all_of_torchs_dropout(ours()), every, "float32"),
+        "nn.Transformer, paper's dropout": (theirs_few, every, "float32"),
+        "Marian, eager": (eager, every, "float32"),
+        "Marian, sdpa": (sdpa, every, "float32"),
+        "ours, paper's dropout": (ours(), every, "float32"),
+        "nn.Transformer, bf16": (theirs, every, "bfloat16"),
+        "nn.Transformer, paper's, bf16": (theirs_few, every, "bfloat16"),
+        "Marian, eager, bf16": (eager, every, "bfloat16"),
+        "Marian, sdpa, bf16": (sdpa, every, "bfloat16"),
+        "ours, logits at real tokens": (ours(), real, "float32"),
+        "ours, and bf16": (ours(), real, "bfloat16"),
+        "ours, and bf16, formula": (use_formula(ours()), real, "bfloat16"),
+    }
+
+
+def report(seconds: dict[str, list[float]]) -> None:
+    """How many times as fast ours is, round by round, the median."""
+
+    def ratio(slow: str, fast: str) -> float:
+        return statistics.median(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))
+
+    def fastest(family: str) -> str:
+        names = [name for name in seconds if name.startswith(family)]
+        return min(names, key=lambda name: statistics.median(seconds[name]))
+
+    pairs = [("nn.Transformer, its dropout", "ours, its dropout")]
+    others = ("nn.Transformer, paper's dropout", "Marian, eager", "Marian, sdpa")
+    pairs += [(other, "ours, paper's dropout") for other in others]
+    for slow, fast in pairs:
+        print(f"  same work: ours is {ratio(slow, fast):.2f} x as fast as {slow}")
+    best = fastest("ours")
+    for family in ("nn.Transformer", "Marian"):
+        other = fastest(family)
+        print(f"  each at its best: {best} is {ratio(other, best):.2f} x as fast as {other}")
+    print(
+        f"  {best} is {ratio('nn.Transformer, its dropout', best):.2f} x nn.Transformer as it comes"
+    )
 
 
 if __name__ == "__main__":

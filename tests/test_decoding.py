@@ -171,6 +171,40 @@ def test_batched_beam_search_equals_the_definition(seed, beam_size, length_penal
         assert score == pytest.approx(wanted[0], abs=1e-9)
 
 
+@pytest.mark.parametrize("search", [greedy, lambda *a: beam_search(*a, beam_size=3)[0]])
+def test_no_search_says_padding_or_a_second_start(search):
+    model = tiny_model()
+    with torch.no_grad():
+        model.output.weight[[PAD, BOS]] = 5 * model.output.weight[7]  # it would love to
+    for row in search(model, pad(SENTENCES)).tolist():
+        said = row[: row.index(EOS)] if EOS in row else row
+        assert PAD not in said and BOS not in said
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_freed_slot_is_filled_as_transformers_does(seed, length_penalty):
+    """The definition in lists: 2 · beam best, what ends leaves its place to the next living."""
+    model = model_that_ends(seed).double()
+    found, scores = beam_search(model, pad(SENTENCES), 3, length_penalty, 8, as_transformers=True)
+    for row, score, source in zip(found.tolist(), scores.tolist(), SENTENCES, strict=True):
+        alive, best = [(0.0, [BOS])], (-float("inf"), [])
+        for length in range(1, 9):
+            proposals = []
+            for total, ids in alive:
+                with torch.no_grad():
+                    logits = model(torch.tensor([source]), torch.tensor([ids]))[0, -1]
+                gains = enumerate(logits.log_softmax(-1).tolist())
+                proposals += [(total + p, [*ids, w]) for w, p in gains if w not in (PAD, BOS)]
+            ranked = sorted(proposals, key=lambda x: -x[0])[:6]
+            ends = lambda x, length=length: x[1][-1] == EOS or length == 8
+            ended = [(t / length**length_penalty, ids[1:]) for t, ids in filter(ends, ranked[:3])]
+            best = max([best, *ended])
+            alive = [x for x in ranked if not ends(x)][:3]
+        assert [i for i in row if i != PAD] == best[1]
+        assert score == pytest.approx(best[0], abs=1e-9)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_beam_of_one_is_greedy(seed):
     model = model_that_ends(seed)

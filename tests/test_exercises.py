@@ -4,6 +4,7 @@ And every check tells typical wrong answers apart, with the diagnosis that fits.
 """
 
 import importlib
+import math
 import re
 
 import matplotlib
@@ -270,6 +271,105 @@ WRONG = {
         (lambda m, real: (m * real[..., None]).sum(1) / real.sum(1)[:, None], "source axis"),
     ],
 }
+
+WRONG |= {
+    "nb13.check_parts": [
+        ((4, 512), "in two again"),
+        ((2, 1024), "does not replace"),
+        ((8, 2048), "whole step"),
+        ((256, 8), "first the number"),
+        ((3, 3), "processes times parts"),
+    ],
+    "nb13.check_cut_up": [
+        (lambda w, m: list(w), "begin with ▁"),
+        (lambda w, m: ["▁", *w], "nothing is merged"),
+        (lambda w, m: cut_once(w, m), "not only the first"),
+        (lambda w, m: cut(w, m[::-1]), "mind the merges' order"),
+        (lambda w, m: ["▁ein"], "must join"),
+        (lambda w, m: 3, "a list of pieces"),
+    ],
+    "nb13.check_whole_loss": [
+        (lambda losses, n: sum(losses) / len(losses), "count by tokens"),
+        (lambda losses, n: sum(a * b for a, b in zip(losses, n, strict=True)), "divide it"),
+        (lambda losses, n: sum(losses), "adds the means"),
+        (lambda losses, n: 1.0, "share of the tokens"),
+    ],
+    "nb14.check_rows": [
+        ((10, 2), "two things"),
+        ((11, 0), "EOS is 2"),
+        ((14, 2), "among the ten"),
+        ((9, 9), "one row for each"),
+    ],
+    "nb14.check_halves": [
+        (lambda t: t, "nothing has moved"),
+        (lambda t: torch.cat([t[:, 1::2], t[:, 0::2]], 1), "come first"),
+        (lambda t: torch.stack(t.chunk(2, 1), -1).flatten(1), "way back"),
+        (lambda t: t[[0, 2, 1]], "columns that move"),
+    ],
+    "nb14.check_rms_norm": [
+        (lambda x, w: torch.nn.functional.layer_norm(x, (4,), w), "does not take the mean"),
+        (lambda x, w: x / (x.pow(2).mean(-1, keepdim=True) + 1e-6) * w, "square ROOT"),
+        (lambda x, w: x / x.norm(dim=-1, keepdim=True) * w, "the length"),
+        (lambda x, w: x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt(), "weight is missing"),
+        (lambda x, w: x / (x.pow(2).mean(0) + 1e-6).sqrt() * w, "each vector"),
+    ],
+    "nb14.check_compare": [
+        (lambda a, f: (sorted(set(f) - set(a)), sorted(set(a) - set(f))), "swapped"),
+        (lambda a, f: (sorted(set(a) - set(f)), []), "lost silently"),
+        (lambda a, f: sorted(set(a) ^ set(f)), "missing: asked for"),
+        (lambda a, f: 1, "pair of lists"),
+    ],
+    "nb15.check_map_shape": [
+        ((4, 8, 64), "one query more"),
+        ((4, 64, 9), "rows are queries"),
+        ((4, 9, 8), "8 times 8"),
+        ((4, 9, 1600), "not pixels"),
+        ((4, 9, 9), "self-attention"),
+    ],
+    "nb15.check_patches": [
+        (lambda x, p: x.reshape(9, 12), "cuts lines"),
+        (lambda x, p: patches(x, p).permute(2, 1, 0, 3, 4).reshape(9, 12), "column by column"),
+        (lambda x, p: patches(x, p).permute(1, 2, 3, 4, 0).reshape(9, 12), "red comes first"),
+        (lambda x, p: x.reshape(12, 9), "shape should be"),
+    ],
+    "nb15.check_cache_numbers": [
+        (lambda n, s, d, g: n * s * d * g, "keys AND values"),
+        (lambda n, s, d, g: 2 * s * d * g, "every decoder layer"),
+        (lambda n, s, d, g: 2 * n * s * d, "one group"),
+        (lambda n, s, d, g: 2 * n * s * d * 8, "a quarter"),
+    ],
+    "nb15.check_turn": [
+        (lambda x, p: turned(x, -p), "other way round"),
+        (lambda x, p: x + p, "adds the place"),
+        (lambda x, p: x * math.cos(p), "both numbers"),
+    ],
+}
+
+
+def cut(word, merges, once=False):
+    pieces = list("▁" + word)
+    for pair in merges:
+        out, done = [], False
+        for piece in pieces:
+            if out and (out[-1], piece) == pair and not (once and done):
+                out[-1], done = out[-1] + piece, True
+            else:
+                out.append(piece)
+        pieces = out
+    return pieces
+
+
+def cut_once(word, merges):
+    return cut(word, merges, once=True)
+
+
+def patches(x, p):
+    return x.unfold(1, p, p).unfold(2, p, p)
+
+
+def turned(x, p):
+    cos, sin = math.cos(p), math.sin(p)
+    return torch.stack([x[:, 0] * cos - x[:, 1] * sin, x[:, 0] * sin + x[:, 1] * cos], -1)
 
 
 def looks_at_the_name(subject):

@@ -54,6 +54,14 @@ FIGURES = {
         {"one": ([1, 2], [1, 2]), "other": ([1, 2], [2.01, 2])}, "x", "y", ("base", 2.0)
     ),
     "bars": lambda: plots.bars({"a": 1.0, "a long name": 0.2}, "share", highlight="a"),
+    "processes": lambda: diagrams.processes(),
+    "readers": lambda: diagrams.readers(),
+    "pictures": lambda: plots.pictures(
+        RNG.random((5, 3, 8, 8)), ["a large red circle left of a small blue square"] * 5
+    ),
+    "attention_on_picture": lambda: plots.attention_on_picture(
+        RNG.random((3, 8, 8)), shares(7, 16), [*ENGLISH[:6], "<eos>"]
+    ),
     "training_curve": lambda: plots.training_curve(HISTORY, baseline=6.0),
 }
 

@@ -1,0 +1,81 @@
+"""subwords.py: pieces of words, there and back."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.corpus import splits
+from helpers.masks import BOS, EOS, PAD, UNK
+from helpers.subwords import Subwords
+from helpers.tokenizer import SPECIAL
+
+PAIRS = [(p.source_text, p.target_text) for p in splits(train=300, validation=1, test=1).train]
+TEXTS = [text for pair in PAIRS for text in pair]
+
+
+@pytest.fixture(scope="module")
+def subwords():
+    return Subwords.learn(TEXTS, 300)
+
+
+def test_special_tokens_have_their_ids(subwords):
+    assert [subwords.inner.token_to_id(s) for s in SPECIAL] == [PAD, BOS, EOS, UNK]
+    assert len(subwords) == 300
+
+
+def test_every_sentence_comes_back(subwords):
+    for text in TEXTS:
+        assert subwords.decode(subwords.encode(text)) == text
+
+
+LETTERS = sorted(set("".join(TEXTS)) - {" "})
+
+
+@given(st.lists(st.text(st.sampled_from(LETTERS), min_size=1, max_size=6), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_any_words_of_known_letters_come_back(words):
+    subwords = Subwords.learn(TEXTS, 300)
+    assert subwords.decode(subwords.encode(" ".join(words))).split() == " ".join(words).split()
+
+
+def test_decoding_stops_at_the_end(subwords):
+    ids = subwords.encode("Der Hund")
+    assert subwords.decode([BOS, *ids, EOS, *ids, PAD]) == "Der Hund"
+    assert subwords.encode("漢")[-1] == UNK
+
+
+def test_lowercase_is_the_vocabularys_business():
+    small = Subwords.learn(TEXTS, 300, lowercase=True)
+    assert small.decode(small.encode("Der Hund")) == "der hund"
+
+
+def test_examples_are_pairs_of_ids(subwords):
+    assert subwords.examples(PAIRS[:3]) == [
+        (subwords.encode(a), subwords.encode(b)) for a, b in PAIRS[:3]
+    ]
+
+
+def test_thinned_tables_keep_ids_and_text_and_follow_their_seed(subwords):
+    one, again, other = (subwords.thinned(0.3, seed) for seed in (1, 1, 2))
+    text = " ".join(TEXTS[:20])
+    assert one.encode(text) == again.encode(text) != other.encode(text)
+    assert len(one.encode(text)) > len(subwords.encode(text))
+    assert subwords.decode(one.encode(text)) == text
+    assert subwords.thinned(0.0, 1).encode(text) == subwords.encode(text)
+    with pytest.raises(ValueError, match=r"dropout must lie in \[0, 1\)"):
+        subwords.thinned(1.0, 1)
+
+
+def test_a_vocabulary_is_saved_and_loaded(subwords, tmp_path):
+    subwords.save(tmp_path / "v.json")
+    assert Subwords.load(tmp_path / "v.json").encode(TEXTS[0]) == subwords.encode(TEXTS[0])
+    with pytest.raises(FileNotFoundError, match="no vocabulary at"):
+        Subwords.load(tmp_path / "nothing.json")
+    (tmp_path / "v.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not a saved vocabulary"):
+        Subwords.load(tmp_path / "v.json")
+
+
+def test_too_small_a_vocabulary_is_refused():
+    with pytest.raises(ValueError, match="vocab_size must be at least 100, got 4"):
+        Subwords.learn(TEXTS, 4)
