@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test run execute sync address picture checkpoint experiment benchmark benchmark-multi30k format lint lock clean
+.PHONY: help lab test test-browser run execute sync address picture checkpoint experiment benchmark benchmark-multi30k format lint lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ lab: $(READY) ## Install what is missing and open JupyterLab at notebook 00
 test: $(READY) ## Every test, then every notebook against its stored outputs
 	$(BIN)/python -m pytest -q tests
 	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=900 notebooks/*$(NOTEBOOK)*.ipynb
+
+test-browser: $(READY) ## The explorer in headless Chromium (a system package), through Playwright
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "playwright>=1.50"
+	$(BIN)/python -m pytest -q -rs tests/test_explorer.py
 
 run: $(READY) ## Execute the whole series into build/ and print held-out translations
 	$(BIN)/python -m tools.notebooks run $(NOTEBOOK)

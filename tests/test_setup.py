@@ -17,8 +17,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["p
 FLOORS = [
     *("attention", "masks", "layers", "cache", "encoder", "decoder", "transformer", "wirings"),
     *("bugs", "lexicon", "corpus", "tokenizer", "batching", "subwords", "checkpoints", "training"),
-    *("parallel", "decoding", "evaluation", "experiment", "plots", "diagrams", "multi30k"),
-    *("runs", "train", "interop", "t5", "scenes", "modern", "checks"),
+    *("parallel", "decoding", "evaluation", "experiment", "plots", "diagrams", "explorer"),
+    *("multi30k", "runs", "train", "interop", "t5", "scenes", "modern", "checks"),
 ]
 
 
