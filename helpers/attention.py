@@ -56,7 +56,12 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self, x: Tensor, context: Tensor, mask: Tensor | None = None, cache: Callable | None = None
     ) -> Tensor:
-        """x (batch, target, d_model), context (batch, source, d_model) -> like x."""
+        """x (batch, target, d_model), context (batch, source, d_model) -> like x.
+
+        mask broadcastable to (batch, heads, target, source), True = may attend. A cache is asked
+        instead of `keys_values`: cache(self.keys_values, context) -> (key, value).
+        Raises ValueError or TypeError as `attention` does.
+        """
         both = cache(self.keys_values, context) if cache else self.keys_values(context)
         return self.attend(x, *both, mask)
 

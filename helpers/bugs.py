@@ -83,6 +83,16 @@ class LayerByLayer(WiredTransformer):
         return super().decode(target_ids, memory, source_mask)
 
 
+class FirstLayerEverywhere(Transformer):
+    """The first encoder layer's output, not the last's, goes to every decoder layer."""
+
+    def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
+        source_mask = padding_mask(source_ids)
+        first = self.encoder.layers[0](self.source_embedding(source_ids), source_mask)
+        self.encoder.layers[1](first, source_mask)  # computed, and read by nobody
+        return self.encoder.norm(first), source_mask
+
+
 class OwnKeysAndValues(Transformer):
     """The "cross-attention" takes keys and values from the decoder: nothing reads the encoder."""
 
@@ -105,7 +115,7 @@ class StartIsPadding(Transformer):
 
 
 class DropoutInEvaluation(Transformer):
-    """Attention weights are dropped by a function call that does not ask for the mode."""
+    """What the heads found is dropped by a function call that does not ask for the mode."""
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config)
@@ -176,15 +186,22 @@ class Case:
     bug: object
     fix: object = Transformer
     refactoring: object = Refactored
+    relative: object = None  # another bug of the kind, which a good test finds too
 
     def subjects(self) -> tuple:
-        """(broken, repaired, refactored): models with the same random weights, or functions."""
-        kinds = (self.bug, self.fix, self.refactoring)
+        """(broken, repaired, refactored, and a relative of the bug or None).
+
+        Models with the same random weights, or functions.
+        """
+        kinds = (self.bug, self.fix, self.refactoring, self.relative)
         if not isinstance(self.fix, type):
             return kinds
         torch_state = torch.get_rng_state()
-        models: list[nn.Module] = []
+        models: list[nn.Module | None] = []
         for kind in kinds:
+            if kind is None:
+                models.append(None)
+                continue
             torch.manual_seed(0)
             config = TransformerConfig(24, 16, 4, 32, 2, 2, dropout=0.1, max_length=32)
             models.append(kind(config).double())
@@ -197,7 +214,12 @@ CASES = {
     "target_mask": Case("target_mask", "keras-team/keras-io #1046", TargetMaskInCross),
     "inverted": Case("inverted", "lucidrains/x-transformers #160", InvertedMask),
     "residual": Case("residual", "georgepar/slp #26", ResidualFromEncoder),
-    "layers": Case("layers", "jadore801120/attention-is-all-you-need-pytorch #27", LayerByLayer),
+    "layers": Case(
+        "layers",
+        "jadore801120/attention-is-all-you-need-pytorch #27",
+        LayerByLayer,
+        relative=FirstLayerEverywhere,
+    ),
     "unwired": Case("unwired", "keitakurita/Practical_NLP_in_PyTorch #1", OwnKeysAndValues),
     "labels": Case(
         "labels",

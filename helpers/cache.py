@@ -1,7 +1,7 @@
 """What a decoder need not compute twice: the keys and values of the words it has already read.
 
-Built in notebook 10. Source of the idea: nothing in Vaswani et al. 2017, but all that decodes
-one token at a time uses it; under a causal mask the past's keys and values never change.
+Built in notebook 10. Source of the idea: nothing in Vaswani et al. 2017, but every decoder that
+writes one token at a time uses it; under a causal mask the past's keys and values never change.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,8 @@ class Growing:
     """Self-attention's cache: the new tokens' keys and values are appended to the past's.
 
     They stand in one block with room to spare, time first: what is there already stays where it
-    is when a token is added, and choosing rows moves whole vectors.
+    is when a token is added. A call with new (batch, new, d_model) gives the keys and values of
+    all so far, two (batch, heads, so far, d_k).
     """
 
     def __init__(self):
@@ -37,7 +38,11 @@ class Growing:
 
 
 class Once:
-    """Cross-attention's cache: the memory's keys and values are computed at the first call."""
+    """Cross-attention's cache: the memory's keys and values are computed at the first call.
+
+    memory (batch, source, d_model) -> two (batch, heads, source, d_k). That later calls bring the
+    same memory is not checked.
+    """
 
     def __init__(self):
         self.kept: KeysValues | None = None
@@ -49,7 +54,7 @@ class Once:
 
 
 class Cache:
-    """One (Growing, Once) pair for each decoder layer, and how to keep only some rows of them.
+    """One (Growing, Once) pair for each decoder layer.
 
     A cache belongs to one batch of sources, and to decoding from the first token on.
     """

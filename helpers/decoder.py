@@ -18,6 +18,7 @@ class DecoderLayer(nn.Module):
 
     y (batch, target, d_model), memory (batch, source, d_model), target_mask broadcastable to
     (batch, heads, target, target), source_mask to (batch, heads, target, source) -> like y.
+    Raises ValueError as check_memory does.
     """
 
     def __init__(

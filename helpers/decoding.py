@@ -1,7 +1,8 @@
 """From a trained model to a translation, one token at a time. Built in notebook 10.
 
-Greedy search, sampling and beam search all ask the same question, `next_logits`; with a cache
-it reads only the newest token, without one the whole prefix. The model's code is the same.
+Greedy search and sampling ask one question, `next_logits`; beam search asks the same for several
+hypotheses at once, `side_by_side`. With a cache only the newest token is read, without one the
+whole prefix. The model's code is the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ def next_logits(
 ) -> Tensor:
     """What the model says about the token after `ids` (rows, so far) -> (rows, vocab_size).
 
+    memory (rows, source, d_model) and source_mask (rows, 1, 1, source) as `encode` gives them.
     With a cache only the tokens that it does not hold yet are read.
     """
     new = ids if cache is None else ids[:, cache.length :]
@@ -61,7 +63,7 @@ def decode(
 
 
 def sayable(scores: Tensor) -> Tensor:
-    """Scores (…, vocab_size) with PAD and BOS at -inf: no sentence goes on with one of them."""
+    """Scores (…, vocab_size) with PAD and BOS at -inf, in place: no sentence goes on with one."""
     scores[..., [PAD, BOS]] = -torch.inf
     return scores
 

@@ -32,10 +32,13 @@ class Dropout(nn.Module):
 
     One random byte decides about each number, so the rate p is rounded to a multiple of 1/256;
     what is kept grows by 1 / (1 - rate), which keeps the mean. Does nothing in evaluation mode.
+    Raises ValueError unless 0 <= p and p rounds to less than 1.
     """
 
     def __init__(self, p: float):
         super().__init__()
+        if not 0 <= p < 511 / 512:
+            raise ValueError(f"p must lie in [0, 511/512), got {p}")
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:

@@ -93,7 +93,8 @@ def decoder_mask(target_ids: Tensor, past: int = 0) -> Tensor | None:
     """What each of these tokens may look at: real ones, not later than itself.
 
     target_ids (batch, target) -> (batch, 1, target, target). With `past` cached tokens before
-    them, all of them real: (target, past + target), or None for one token, which sees them all.
+    them: (target, past + target), or None for one token, which sees them all. (In a batch a row
+    that has ended holds PAD there; what it says then is discarded.)
     """
     causal = causal_mask(past + target_ids.size(1), target_ids.device)
     if past == 0:
@@ -102,7 +103,10 @@ def decoder_mask(target_ids: Tensor, past: int = 0) -> Tensor | None:
 
 
 def initialize(model: Transformer) -> None:
-    """Xavier-uniform matrices as in torch.nn.Transformer; embeddings of size 1/√d_model."""
+    """Xavier-uniform matrices, no biases; embeddings of size 1/√d_model.
+
+    (torch.nn.Transformer draws W_Q, W_K and W_V as one matrix, so they start √2 smaller there.)
+    """
     for module in model.modules():
         if isinstance(module, nn.Linear) and module is not model.output:
             nn.init.xavier_uniform_(module.weight)

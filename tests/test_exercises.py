@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.bugs import CASES
+from helpers.bugs import CASES, source_ids, target_ids
 from helpers.masks import causal_mask, padding_mask
 from tools import notebooks as tools
 
@@ -191,9 +191,9 @@ WRONG = {
         (lambda a, y, m, ids: a(y, m, ~padding_mask(ids)), "inverted"),
     ],
     "nb07.check_who_moved": [
-        ((True, True, True), "layer 1"),
-        ((False, False, True), "own keys"),
-        ((False, True, False), "QUERIES"),
+        ((True, False, True), "comes before"),
+        ((False, True, True), "only enter"),
+        ((False, False, False), "QUERIES"),
     ],
     "nb07.check_hearing_test": [
         (lambda f: True, "accepts the wiring 'keys and values from the decoder'"),
@@ -384,6 +384,18 @@ for case in CASES:
         (looks_at_the_name, "harmless refactoring"),
         (lambda subject: subject.no_such_part, "stops with AttributeError"),
     ]
+
+
+def all_alike(model):
+    """Every decoder layer is given the same, whatever it is."""
+    contexts = []
+    for layer in model.decoder.layers:
+        layer.cross_attention.register_forward_pre_hook(lambda m, x: contexts.append(x[1]))
+    model(source_ids, target_ids)
+    assert all(torch.equal(c, contexts[0]) for c in contexts)
+
+
+WRONG["nb12.check_layers"].append((all_alike, "relative of this bug: the first encoder layer"))
 
 
 def softmax_torch(q, k, v):

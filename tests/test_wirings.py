@@ -151,7 +151,7 @@ MODELS = [name for name, case in CASES.items() if isinstance(case.bug, type)]
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_refactoring_is_harmless_and_the_weights_are_the_same(name):
-    bug, fix, refactored = (m.eval() for m in CASES[name].subjects())
+    bug, fix, refactored = (m.eval() for m in CASES[name].subjects()[:3])
     torch.testing.assert_close(refactored(SOURCE, TARGET), fix(SOURCE, TARGET), rtol=0, atol=1e-10)
     assert all(torch.equal(a, b) for a, b in zip(bug.parameters(), fix.parameters(), strict=True))
 

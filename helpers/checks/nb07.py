@@ -3,7 +3,7 @@
 import torch
 
 from helpers.attention import MultiHeadAttention
-from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.checks import Wrong, ask, attempted, close, exercise, expect
 from helpers.masks import padding_mask
 
 
@@ -56,15 +56,15 @@ def check_cross_attention(answer):
 
 @exercise("7.3")
 def check_who_moved(answer):
-    """Break it: which of three decoder layers' maps move when layer 2's W_K changes (bits)."""
-    first, second, third = (bool(x) for x in answer)
+    """Explain: which of three decoder layers' maps move when layer 2's W_V changes (bits)."""
+    first, second, third = (bool(attempted(x)) for x in answer)
     if first:
-        raise Wrong("layer 1 has its own W_K and comes before: nothing that it reads has changed")
-    if not second:
-        raise Wrong("layer 2's own keys changed: its map has to move")
+        raise Wrong("layer 1 comes before layer 2: nothing that it reads has changed")
+    if second:
+        raise Wrong("the map is made of queries and keys; values only enter what comes out of it")
     if not third:
         raise Wrong("layer 3's keys did not move, but its QUERIES come from layer 2's output")
-    return "layer 3 moves too, through its queries; its keys are the same to the last bit"
+    return "layer 2's output moves, and with it the queries of layer 3"
 
 
 @exercise("7.4")

@@ -23,13 +23,16 @@ def hunt(number: str, case: str, hint: str) -> Callable:
     def check(answer):
         if not callable(answer):
             raise Wrong(f"a test function is needed here, got {type(answer).__name__}")
-        bug, fix, refactoring = CASES[case].subjects()
+        bug, fix, refactoring, relative = CASES[case].subjects()
         if not passes(answer, fix):
             raise Wrong("your test fails on the repaired code too: it asks for something untrue")
         if passes(answer, bug):
             raise Wrong(f"your test passes on the bug: {hint}")
         if not passes(answer, refactoring):
             raise Wrong("your test fails on a harmless refactoring: test what it does, not how")
+        if relative is not None and passes(answer, relative):
+            told = type(relative).__doc__.rstrip(".").lower()
+            raise Wrong(f"your test passes on a relative of this bug: {told}")
         return "fails on the bug, passes on the fix and on a refactoring"
 
     return check
