@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.attention import MultiHeadAttention, merge_heads, split_heads
 from helpers.bugs import CASES, source_ids, target_ids
+from helpers.layers import AddNorm
 from helpers.masks import causal_mask, padding_mask
+from helpers.transformer import Transformer
 from tools import notebooks as tools
 
 PATHS = sorted(tools.NOTEBOOKS.glob("*.ipynb"))
@@ -422,6 +425,105 @@ def hears(f, target, source, places):
 def pre_norm_layer(x, attend, feed, norm_1, norm_2):
     x = x + attend(norm_1(x), norm_1(x))
     return x + feed(norm_2(x))
+
+
+for number in (
+    "00",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "07",
+    "08",
+    "09",
+    "10",
+    "11",
+    "13",
+    "14",
+    "15",
+):
+    quiz = importlib.import_module(f"helpers.checks.nb{number}").check_quiz
+    WRONG[f"nb{number}.check_quiz"] = [
+        *((letter, re.escape(why)) for letter, why in quiz.why.items() if letter != quiz.right),
+        ("e", "write one of a, b, c, d"),
+    ]
+
+
+class Broken(Transformer):
+    """The series' own model as a learner's, with one thing changed."""
+
+    def __init__(self, config, change=None):
+        super().__init__(config)
+        if change is not None:
+            change(self)
+
+
+def formula(scale=0.5, axis=-1, merged=True):
+    """A learner's attention with a usual mistake, as a method of MultiHeadAttention."""
+
+    def attend(self, x, key, value, mask=None):
+        query = split_heads(self.w_q(x), self.num_heads)
+        scores = query @ key.transpose(-2, -1) * scale
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf)
+        found = scores.softmax(axis).nan_to_num(0.0) @ value
+        return self.w_o(merge_heads(found) if merged else found.reshape(x.shape))
+
+    return attend
+
+
+def attending(**mistake):
+    def change(model):
+        for module in model.modules():
+            if isinstance(module, MultiHeadAttention):
+                module.attend = formula(**mistake).__get__(module)
+
+    return lambda config: Broken(config, change)
+
+
+def without_positions(model):
+    model.source_embedding.positions = torch.zeros(32, 16)
+
+
+def pre_norm(model):
+    for module in model.modules():
+        if isinstance(module, AddNorm):
+            module.norm_first = True
+
+
+def deaf(model):
+    for layer in model.decoder.layers:
+        attention, whole = layer.cross_attention, layer.cross_attention.forward
+        attention.forward = lambda x, context, mask=None, cache=None, f=whole: f(x, x)
+
+
+class NoFuture(Transformer):
+    def decode(self, target_ids, memory, source_mask, cache=None):
+        y = self.target_embedding(target_ids)
+        return self.decoder(y, memory, padding_mask(target_ids), source_mask)
+
+
+class Renamed(Transformer):
+    def __init__(self, config):
+        super().__init__(config)
+        self.head = self.output
+        del self.output
+
+
+WRONG["nb08.check_from_scratch"] = [
+    (attending(scale=1.0), r"encoder\.layers\.0\.self_attention: the scores are not divided"),
+    (attending(scale=0.25), "divided by d_k, not by its root"),
+    (attending(axis=-2), "softmax runs over the wrong axis"),
+    (attending(merged=False), "merged without bringing a word's heads together"),
+    (lambda c: Broken(c, without_positions), "source_embedding: √d_model"),
+    (lambda c: Broken(c, pre_norm), r"post-norm"),
+    (lambda c: Broken(c, deaf), r"decoder\.layers\.0\.cross_attention"),
+    (NoFuture, r"decoder\.layers\.0\.self_attention"),
+    (Renamed, r"there is no weight output\.weight"),
+    (lambda c: 3, "should be an nn.Module"),
+]
 
 
 @pytest.mark.parametrize("name", WRONG)

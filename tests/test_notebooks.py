@@ -81,7 +81,7 @@ def has_short_cells(notebook):
 
 def has_exercises(notebook):
     exercises = [i for i, c in enumerate(notebook.cells) if "exercise" in tools.tags(c)]
-    assert 3 <= len(exercises) <= 10
+    assert 4 <= len(exercises) <= 10
     for index in exercises:
         solution = notebook.cells[index + 1].source
         assert "<details><summary>Solution</summary>" in solution and "```python" in solution
@@ -113,7 +113,7 @@ def test_notebook_keeps_the_rule(path, rule):
 
 
 def test_the_series_is_complete():
-    assert [path.name[:2] for path in PATHS] == [f"{i:02d}" for i in range(13)]
+    assert [path.name[:2] for path in PATHS] == [f"{i:02d}" for i in range(16)]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -97,6 +97,22 @@ def exercise(number: str) -> Callable[[Callable[[Any], str | None]], Callable[[A
     return decorate
 
 
+def choice(number: str, right: str, why: dict[str, str]) -> Callable[[Any], bool | None]:
+    """The check of a quiz: `why` says of each letter what is right or wrong about it."""
+
+    @exercise(number)
+    def check(answer):
+        letter = str(attempted(answer)).strip().lower()
+        if letter not in why:
+            raise Wrong(f"write one of {', '.join(why)} in quotes, got {answer!r}")
+        if letter != right:
+            raise Wrong(why[letter])
+        return why[right]
+
+    check.right, check.why = right, why
+    return check
+
+
 def _array(value: Any) -> np.ndarray | None:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()

@@ -1,6 +1,6 @@
 """Checks of notebook 00, the first minute."""
 
-from helpers.checks import Wrong, exercise
+from helpers.checks import Wrong, choice, exercise
 
 
 @exercise("0.1")
@@ -41,3 +41,15 @@ def check_order(answer):
     if int(answer) != 7:
         raise Wrong("where does 'yesterday' stand?")
     return "from first to seventh: attention does not care about distance"
+
+
+check_quiz = choice(
+    "0.4",
+    "c",
+    {
+        "a": "that is the older, recurrent kind of model; here nothing is squeezed into one vector",
+        "b": "decoder-only models do that; here the two sentences meet only in cross-attention",
+        "c": "at every word, the writer looks at all of the source again",
+        "d": "the model knows nothing of spelling: a word is a number to it",
+    },
+)

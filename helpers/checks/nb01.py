@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, close, exercise, expect
 
 _RNG = np.random.default_rng(7)
 _QUERY, _KEY, _VALUE = _RNG.normal(size=(3, 4)), _RNG.normal(size=(5, 4)), _RNG.normal(size=(5, 2))
@@ -64,3 +64,15 @@ def check_copying_scores(answer):
     if (weights.argmax(-1)[1:] != [0, 1, 2]).any():
         raise Wrong("row t should have its largest score in column t - 1")
     return "large differences in the scores make softmax nearly a choice"
+
+
+check_quiz = choice(
+    "1.4",
+    "d",
+    {
+        "a": "adding one number to a whole row changes nothing; doubling stretches differences",
+        "b": "the other way: halving the scores evens them out",
+        "c": "then rows would sum to 2; shares always sum to 1",
+        "d": "differences of scores double, and softmax turns differences into ratios",
+    },
+)

@@ -3,7 +3,7 @@
 import torch
 
 from helpers.attention import attention, merge_heads, split_heads
-from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, close, exercise, expect
 
 
 @exercise("2.1")
@@ -72,3 +72,15 @@ def check_multi_head(answer):
         raise Wrong("the scores are scaled by √d_model; each head has only d_k columns")
     expect(got, right, "split all three, attend, merge")
     return "split, attend, merge"
+
+
+check_quiz = choice(
+    "2.5",
+    "a",
+    {
+        "a": "each output column of W_O reads all heads",
+        "b": "putting the heads side by side does that already",
+        "c": "softmax does that, before W_O",
+        "d": "the next layer has a W_Q of its own",
+    },
+)

@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.checks import Wrong, ask, attempted, exercise
+from helpers.checks import Wrong, ask, attempted, choice, exercise
 from helpers.masks import causal_mask, padding_mask
 
 
@@ -67,3 +67,15 @@ def check_leak_test(answer):
     if not got[2]:
         raise Wrong("a mean over all positions passes; compare all earlier positions")
     return "change the future, compare the past"
+
+
+check_quiz = choice(
+    "3.4",
+    "b",
+    {
+        "a": "they are computed and then masked; nothing is saved here",
+        "b": "it would learn to copy the answer instead of finding it",
+        "c": "padding has its own mask; the triangle hides real words",
+        "d": "softmax does not care how many columns there are",
+    },
+)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, close, exercise, expect
 
 
 @exercise("4.1")
@@ -61,3 +61,15 @@ def check_block(answer):
         raise Wrong("the residual goes AROUND the norm: add x, not norm(x)")
     expect(got, x + linear(norm(x)), "x plus the sub-layer of the normed x")
     return "nothing stands on the residual path"
+
+
+check_quiz = choice(
+    "4.4",
+    "d",
+    {
+        "a": "it works on each word alone: change one word, and one output moves",
+        "b": "it uses the mean of one word's own numbers",
+        "c": "it passes each word on to itself",
+        "d": "all other parts work on each position by itself",
+    },
+)

@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, close, exercise, expect
 from helpers.encoder import EncoderLayer
 
 
@@ -52,3 +52,15 @@ def check_baseline(answer):
         raise Wrong("a share is needed: divide by the number of test words")
     expect(float(got), 0.75, "say the training words' most frequent one for every test word")
     return "a model that beats this has learned something"
+
+
+check_quiz = choice(
+    "5.4",
+    "c",
+    {
+        "a": "that would be a bottleneck; notebook 11 measures what it costs",
+        "b": "that is what goes in; after self-attention each has heard all others",
+        "c": "this is the memory, (source, d_model)",
+        "d": "those never leave it; each decoder layer makes its own (notebook 07)",
+    },
+)

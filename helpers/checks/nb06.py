@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, close, exercise, expect
 from helpers.masks import BOS, EOS
 
 
@@ -49,3 +49,15 @@ def check_what_it_needs(answer):
     if "cross" not in said and "source" not in said and "encoder" not in said:
         raise Wrong("which sentence should it write? Name the part that would tell it")
     return "it has no source to look at: cross-attention is next"
+
+
+check_quiz = choice(
+    "6.4",
+    "a",
+    {
+        "a": "so all places can be trained at once, in one pass",
+        "b": "that is writing, one word after another; training would be slow and lost early",
+        "c": "then nothing would have to be learned",
+        "d": "the mask makes teacher forcing honest, but it is another thing",
+    },
+)

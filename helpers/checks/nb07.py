@@ -3,7 +3,7 @@
 import torch
 
 from helpers.attention import MultiHeadAttention
-from helpers.checks import Wrong, ask, attempted, close, exercise, expect
+from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 from helpers.masks import padding_mask
 
 
@@ -91,3 +91,15 @@ def check_hearing_test(answer):
             says = "accepts" if got else "rejects"
             raise Wrong(f"your test {says} the wiring '{name}'")
     return "one source vector at a time, and T different from S"
+
+
+check_quiz = choice(
+    "7.5",
+    "b",
+    {
+        "a": "that W_K makes the encoder's own keys; ruining it changed nothing here",
+        "b": "every decoder layer makes its own keys of the same memory",
+        "c": "those are the keys of self-attention; here they would make the model deaf",
+        "d": "the final output goes to every decoder layer, not layer i to layer i",
+    },
+)

@@ -1,6 +1,14 @@
-"""Checks of notebook 08, the wiring."""
+"""Checks of notebook 08, the wiring; at the end the one for a whole Transformer."""
 
-from helpers.checks import Wrong, ask, exercise
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from helpers.attention import merge_heads, split_heads
+from helpers.checks import Wrong, ask, choice, close, exercise, expect
+from helpers.masks import BOS, PAD
+from helpers.transformer import Transformer, TransformerConfig
 
 
 @exercise("8.1")
@@ -58,3 +66,160 @@ def check_wiring_test(answer):
             says = "accepts" if got else "rejects"
             raise Wrong(f"your test {says} the wiring '{name}'")
     return "every layer, and the very same object"
+
+
+check_quiz = choice(
+    "8.4",
+    "d",
+    {
+        "a": "parameters know nothing of lengths",
+        "b": "its length is the target's; the source's has been averaged away",
+        "c": "that is target by target",
+        "d": "(target, 7) becomes (target, 14), and the encoder's own maps grow both ways",
+    },
+)
+
+
+# ---- From an empty file --------------------------------------------------------------------
+
+SMALL = TransformerConfig(
+    vocab_size=23,
+    d_model=16,
+    num_heads=4,
+    d_ff=24,
+    num_encoder_layers=2,
+    num_decoder_layers=3,
+    dropout=0.0,
+    max_length=32,
+)
+WITHIN = {"w_q", "w_k", "w_v", "w_o", "w_1", "w_2", "norm", "token", "dropout"}  # told as a whole
+SOURCE = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, PAD, PAD]])
+POST_NORM = "post-norm, norm(x + sublayer(x)), of self, cross, feed-forward"
+TARGET = torch.tensor([[BOS, 11, 12, 13], [BOS, 14, 15, PAD]])
+
+
+@exercise("8.5")
+def check_from_scratch(answer):
+    """Open: a whole Transformer, compared part by part; the first part that differs is told."""
+    reference = known_model()
+    mine = ask(answer, SMALL)
+    if not isinstance(mine, nn.Module):
+        raise Wrong(f"MyTransformer(config) should be an nn.Module, it is {type(mine).__name__}")
+    mine = mine.double()
+    load_by_name(mine, reference)
+    with torch.no_grad(), listening(reference) as theirs:
+        wanted = reference(SOURCE, TARGET)
+    with torch.no_grad(), listening(mine) as own:
+        logits = ask(mine, SOURCE, TARGET)
+    for name, (inputs, output) in theirs.items():
+        if name not in own or name.rpartition(".")[2] in WITHIN:
+            continue
+        if not close(own[name][1], output, 1e-8):
+            raise Wrong(f"the first part that differs is {name}: {diagnosis(name, inputs, own)}")
+    expect(logits, wanted, "every part is right, the logits are not: what comes last?", 1e-8)
+    return "every part equals the library's, and so does the whole: you have built a Transformer"
+
+
+def known_model() -> Transformer:
+    """The reference, with norms and biases away from 1 and 0, so that a lost one shows."""
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    model = Transformer(SMALL).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    torch.set_rng_state(state)
+    return model
+
+
+def load_by_name(mine: nn.Module, reference: Transformer) -> None:
+    """The reference's weights into the learner's model, or Wrong naming what is missing."""
+    own, theirs = mine.state_dict(), reference.state_dict()
+    for name, tensor in theirs.items():
+        if name not in own:
+            raise Wrong(f"there is no weight {name}: name the parts as the series does")
+        if own[name].shape != tensor.shape:
+            shapes = f"{tuple(own[name].shape)}, not {tuple(tensor.shape)}"
+            raise Wrong(f"the weight {name} has the shape {shapes}")
+    parameters = dict(mine.named_parameters(remove_duplicate=False))
+    extra = sorted(parameters.keys() - theirs.keys())
+    if extra:
+        raise Wrong(f"there is a weight that the series' model does not have: {extra[0]}")
+    with torch.no_grad():
+        for name, tensor in theirs.items():
+            parameters[name].copy_(tensor)
+
+
+@contextmanager
+def listening(model: nn.Module):
+    """{name: (inputs, output)} of each part's first call, in the order in which they finish."""
+    heard: dict[str, tuple] = {}
+
+    def note(name, inputs, output):
+        heard.setdefault(name, (inputs, output))  # and return nothing, or the output would change
+
+    hooks = [
+        module.register_forward_hook(lambda m, x, y, name=name: note(name, x, y))
+        for name, module in model.named_modules()
+        if name
+    ]
+    try:
+        yield heard
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def diagnosis(name: str, inputs: tuple, own: dict) -> str:
+    """What the usual mistake in this part is, and which of them it looks like."""
+    last = name.rpartition(".")[2]
+    if last.endswith("embedding"):
+        return "√d_model times the token's row, plus sin, cos, sin, cos … of its position"
+    if last.endswith("attention"):
+        return attention_diagnosis(name, inputs, own)
+    if last == "feed_forward":
+        return "W_2 · relu(W_1 x)"
+    if "add_norm" in name or last.isdigit():
+        return POST_NORM
+    return "compare what goes in and what it does with it"
+
+
+def attention_diagnosis(name: str, inputs: tuple, own: dict) -> str:
+    layer = known_model().get_submodule(name)
+    x, context, mask = (*inputs, None)[:3]
+    if not close(own[name][0][0], x, 1e-8):
+        return f"x, what goes in, is another one; the order is {POST_NORM}"
+    second = own[name][0][1] if len(own[name][0]) > 1 else None
+    if isinstance(second, Tensor) and second.dim() == 3 and not close(second, context, 1e-8):
+        return "what it looks at, its second input, is another one"
+    wrong = {
+        "the scores are not divided by √d_k": dict(scale=1.0),
+        "the scores are divided by d_k, not by its root": dict(scale=0.25),
+        "softmax runs over the wrong axis": dict(axis=-2),
+        "the mask is missing": dict(mask=None),
+        "the mask is inverted": dict(mask=None if mask is None else ~mask),
+        "the heads are merged without bringing a word's heads together": dict(merge=False),
+        "the heads are split without bringing a head's words together": dict(split=False),
+    }
+    for what, change in wrong.items():
+        settings = dict(scale=0.5, axis=-1, mask=mask, merge=True, split=True) | change
+        if close(own[name][1], attention_in_steps(layer, x, context, **settings), 1e-8):
+            return what
+    return "softmax(Q Kᵀ / √d_k) V in each head, the mask before softmax, W_O at the end"
+
+
+def attention_in_steps(layer, x, context, scale, axis, mask, merge, split) -> Tensor:
+    """Multi-head attention with one thing wrong, to compare with."""
+
+    def heads(y):
+        if split:
+            return split_heads(y, layer.num_heads)
+        return y.reshape(len(y), layer.num_heads, y.size(1), -1)
+
+    query, key, value = heads(layer.w_q(x)), heads(layer.w_k(context)), heads(layer.w_v(context))
+    scores = query @ key.transpose(-2, -1) * scale
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    found = scores.softmax(axis).nan_to_num(0.0) @ value
+    return layer.w_o(merge_heads(found) if merge else found.reshape(x.shape))

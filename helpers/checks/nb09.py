@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, close, exercise, expect
 
 
 @exercise("9.1")
@@ -54,3 +54,15 @@ def check_exact_match(answer):
         raise Wrong("'c .' is not 'c !': to the letter means every sign")
     expect(float(got), 2 / 3, "two of three are equal to the letter")
     return "strict, and fair where one answer is right"
+
+
+check_quiz = choice(
+    "9.4",
+    "c",
+    {
+        "a": "then the validation loss would be the higher one",
+        "b": "they are drawn like the training sentences",
+        "c": "smoothing has a price that even a perfect model pays",
+        "d": "it often does, but there is none here",
+    },
+)

@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.checks import Wrong, ask, attempted, close, exercise, expect
+from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 from helpers.decoding import length_divisor, nucleus
 
 
@@ -55,3 +55,15 @@ def check_nucleus(answer):
     expect(got, nucleus(p[None], 0.7)[0], "keep the most probable words that reach 0.7 together")
     expect(ask(answer, p, 0.01), nucleus(p[None], 0.01)[0], "the most probable word always stays")
     return "two words carry three quarters; the tail is gone"
+
+
+check_quiz = choice(
+    "10.4",
+    "a",
+    {
+        "a": "up to rounding, every logit is the same",
+        "b": "they are not: under a causal mask the past never changes",
+        "c": "the memory is the same with and without",
+        "d": "the limit is the number of positions, cache or not",
+    },
+)

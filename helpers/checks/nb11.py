@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.checks import Wrong, ask, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, close, exercise, expect
 from helpers.wirings import WIRINGS
 
 
@@ -59,3 +59,15 @@ def check_pooled(answer):
         raise Wrong("the numbers are right; keep a source axis of length 1 for the keys")
     expect(got, right, "sum the real positions, divide by how many there are")
     return "one vector, whatever the length: the bottleneck in one line"
+
+
+check_quiz = choice(
+    "11.4",
+    "b",
+    {
+        "a": "perhaps; neighbours in the memory may know the same. Only hiding it tells",
+        "b": "that, and no more: what is mixed in is not yet what is needed",
+        "c": "often, but a map shows where was looked, not what it means",
+        "d": "a mean of 0.9 says most do; single heads may differ",
+    },
+)

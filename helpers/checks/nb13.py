@@ -1,6 +1,6 @@
 """Checks of notebook 13, real language and scale."""
 
-from helpers.checks import Wrong, ask, attempted, close, exercise, expect
+from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 
 
 @exercise("13.1")
@@ -59,3 +59,15 @@ def check_whole_loss(answer):
         raise Wrong("this adds the means; the loss would grow with the number of parts")
     expect(got, 2.7, "each part counts by its share of the tokens")
     return "the mean over all tokens, however they are cut"
+
+
+check_quiz = choice(
+    "13.4",
+    "d",
+    {
+        "a": "you saw one system get two scores, further apart than that, from the same sentences",
+        "b": "nothing about honesty follows from a number",
+        "c": "with the same signature 1.4 points may well mean something",
+        "d": "the signature says what was compared",
+    },
+)

@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.checks import Wrong, ask, attempted, close, exercise, expect
+from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 
 
 @exercise("14.1")
@@ -75,3 +75,15 @@ def check_compare(answer):
     if got != (["b.bias"], ["c.weight"]):
         raise Wrong("missing: asked for, not found; unknown: found, not asked for")
     return "two lists: with both empty, every number has found its place"
+
+
+check_quiz = choice(
+    "14.5",
+    "b",
+    {
+        "a": "by 1e-6 or so, and in float64 by 1e-14; this is four digits more",
+        "b": "compare the output of each layer, and the first that differs is where to look",
+        "c": "it might, and you would never know what was wrong",
+        "d": "they will; each of the four omissions above gives fluent sentences",
+    },
+)

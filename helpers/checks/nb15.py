@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.checks import Wrong, ask, attempted, close, exercise, expect
+from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 from helpers.modern import rotate
 
 
@@ -77,3 +77,15 @@ def check_turn(answer):
         raise Wrong("both numbers of the pair mix: cos and sin are needed")
     expect(got, right, "(x cos p - y sin p, x sin p + y cos p)")
     return "turned, not stretched: dot products know only differences of places"
+
+
+check_quiz = choice(
+    "15.5",
+    "c",
+    {
+        "a": "those are asked: they are the memory, keys and values",
+        "b": "there is no photograph; the picture is being made",
+        "c": "each place asks the prompt what should be there",
+        "d": "a step is a whole pass of the network",
+    },
+)
