@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser run execute sync address picture checkpoint experiment benchmark benchmark-multi30k format lint lock clean
+.PHONY: help lab test test-browser run execute sync address figures checkpoint experiment benchmark benchmark-multi30k format lint lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,8 @@ sync: $(READY) ## Copy set-up cell and helper definitions into the notebooks tha
 address: $(READY) ## Write the repository's address (pyproject.toml) wherever it is needed
 	$(BIN)/python -m tools.notebooks address
 
-picture: $(READY) ## Draw the README's picture again
-	$(BIN)/python -m tools.picture
+figures: $(READY) ## Every drawing as SVG into build/figures, and the README's picture
+	$(BIN)/python -m tools.figures
 
 checkpoint: $(READY) ## Train again the small translator that notebook 00 opens with
 	$(BIN)/python -m benchmarks.translator --save helpers/data/translator.safetensors

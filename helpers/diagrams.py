@@ -4,6 +4,7 @@ their part is built. Every function returns a Figure with its description in `fi
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -280,6 +281,71 @@ def pre_post_norm() -> Figure:
         "Two columns. Post-norm: x goes through the sub-layer, x is added, then the norm. "
         "Pre-norm: x goes through the norm and the sub-layer, then x is added; nothing stands on "
         "the residual path."
+    )
+    return figure
+
+
+@in_house_style
+def decoding_step(read: Sequence[str], writes: str, source: Sequence[str]) -> Figure:
+    """One step of writing with a cache: `read` so far, the word that it writes, the source."""
+    if not 1 <= len(read) <= 8 or not 1 <= len(source) <= 12:
+        raise ValueError(
+            f"read must have 1 to 8 tokens and source 1 to 12 to be drawn, "
+            f"got {len(read)} and {len(source)}"
+        )
+    figure, axes = _canvas(5.3, (0, 8.4), (-0.1, 5.2))
+    x, cell = 4.2, 0.24
+    rows = {
+        f"last token: {read[-1]}": (0.0, MUTED),
+        "embedding + position": (0.72, DECODER),
+        "masked self-attention": (1.6, DECODER),
+        "cross-attention": (2.48, CROSS),
+        "feed-forward": (3.36, DECODER),
+        "linear, the likeliest word": (4.2, DECODER),
+    }
+    for name, (y, role) in rows.items():
+        _box(axes, (x - 1.15, y, 2.3, 0.44), name, role, thick=role == CROSS, fontsize=9.5)
+    bottoms = [y for y, _ in rows.values()]
+    for lower, upper in pairwise(bottoms):
+        _arrow(axes, (x, lower + 0.44), (x, upper - 0.01))
+    _panel(axes, (x - 1.35, 1.4, 2.7, 2.6), DECODER)
+    axes.text(x - 1.28, 4.07, "× N", color=DECODER, weight="bold", fontsize=10)
+    _arrow(axes, (x, 4.64), (x, 4.92))
+    axes.text(x, 5.02, writes, ha="center", va="center", weight="bold", fontsize=10.5)
+
+    # Right: what self-attention keeps. All but the last cell were there before this step.
+    left, y = x + 1.65, 1.82
+    _cells(axes, left, y + cell / 2, 1, len(read), DECODER, cell)
+    new = left + (len(read) - 1) * cell
+    axes.add_patch(Rectangle((new, y - cell / 2), cell, cell, fc=DECODER, ec=DECODER))
+    _arrow(axes, (left - 0.04, y), (x + 1.16, y), DECODER, 1.8)
+    note = "K, V of the words so far:\none is added (filled)"
+    axes.text(left, y + 0.28, note, fontsize=9, va="bottom")
+
+    # Left: what cross-attention keeps, and where it came from.
+    right, y = x - 1.7, 2.7
+    start = right - len(source) * min(cell, 2.3 / len(source))
+    small = min(cell, 2.3 / len(source))
+    _cells(axes, start, y + small / 2, 1, len(source), CROSS, small)
+    _arrow(axes, (right + 0.04, y), (x - 1.16, y), CROSS, 2.4)
+    axes.text(
+        right, y + 0.28, "K, V of the memory,\nmade once", fontsize=9, va="bottom", ha="right"
+    )
+    _box(axes, (0.25, 0.0, 2.25, 0.66), "encoder:\nran once, before", ENCODER, fontsize=9.5)
+    _arrow(axes, (1.375, 0.66), (1.375, y - small / 2 - 0.03), CROSS, 2.4)
+    axes.text(1.5, 1.55, "memory", color=CROSS, weight="bold", fontsize=9.5, va="center")
+
+    axes.plot([x + 0.75, 8.2, 8.2], [5.02, 5.02, 0.22], color=INK, lw=1.3)
+    _arrow(axes, (8.2, 0.22), (x + 1.17, 0.22))
+    axes.text(
+        8.1, 3.6, "is read in the\nnext step", fontsize=9, ha="right", va="center", color=MUTED
+    )
+    figure.alt = (
+        f"One step of decoding. The last token, {read[-1]}, goes up through embedding, masked "
+        f"self-attention, cross-attention and feed-forward, and {writes} comes out, which the next "
+        f"step reads. Self-attention's cache holds keys and values of {len(read)} words, one of "
+        f"them new. Cross-attention's holds those of the memory's {len(source)} vectors, made once "
+        "after the encoder ran."
     )
     return figure
 

@@ -307,16 +307,17 @@ def bars(values: Mapping[str, float], xlabel: str, highlight: str | None = None)
     """Horizontal bars with their values written at the ends; `highlight` names one in colour."""
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     names, numbers = list(values), [float(v) for v in values.values()]
+    written = [f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.3g}" for n in numbers]
     colours = [CROSS if name == highlight else ENCODER for name in names]
     axes.barh(names, numbers, color=colours, height=0.62)
     axes.invert_yaxis()
     reach = max(max(numbers), 0) - min(min(numbers), 0) or 1
     for i, number in enumerate(numbers):
-        axes.text(max(number, 0) + 0.012 * reach, i, f"{number:.3g}", va="center", fontsize=9)
+        axes.text(max(number, 0) + 0.012 * reach, i, written[i], va="center", fontsize=9)
     axes.set_xlim(min(min(numbers), 0), max(max(numbers), 0) + 0.09 * reach)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(xlabel)
-    listed = ", ".join(f"{name} {number:.3g}" for name, number in zip(names, numbers, strict=True))
+    listed = ", ".join(f"{name} {number}" for name, number in zip(names, written, strict=True))
     figure.alt = f"Bars of {xlabel}: {listed}."
     return figure
 
@@ -391,12 +392,15 @@ def pictures(images, titles: Sequence[str], columns: int = 4) -> Figure:
             f"got {arrays.shape}"
         )
     rows = -(-len(arrays) // columns)
-    figure, axes = new_figure(2.3 * rows, columns, rows)
+    # A row is as high as a picture is wide, and two lines of title, or one of a number.
+    figure, axes = new_figure(
+        (WIDTH / columns + (0.4 if columns < 8 else 0.15)) * rows, columns, rows
+    )
     for ax in axes:
         ax.set_axis_off()
     for ax, image, title in zip(axes, arrays, titles, strict=False):
         ax.imshow(image.transpose(1, 2, 0))
-        ax.set_title(textwrap.fill(title, 24), y=-0.06, va="top", fontsize=9.5, weight="normal")
+        ax.set_title(textwrap.fill(title, 24), y=0, pad=-4, va="top", fontsize=9.5, weight="normal")
     figure.alt = f"{len(arrays)} small pictures: {'; '.join(titles)}."
     return figure
 
@@ -564,7 +568,10 @@ def _write_numbers(
         text = (
             instead if hidden[row, column] else f"{grid[row, column]:.{digits}f}".replace("-", "−")
         )
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=INK)
+        red, green, blue, _ = axes.images[-1].to_rgba(grid[row, column])
+        dark = not hidden[row, column] and 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+        colour = "white" if dark else INK
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
 
 
 def _draw_map(axes, grid, source_tokens, target_tokens, gold, role, numbers=True) -> None:

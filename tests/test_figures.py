@@ -1,0 +1,30 @@
+"""tools/figures.py: every drawing is there, says what one sees, and is the same each time."""
+
+import inspect
+from xml.etree import ElementTree
+
+from helpers import diagrams
+from tools import figures
+
+
+def test_the_drawings_are_saved_with_their_descriptions(tmp_path):
+    figures.save(tmp_path / "one")
+    figures.save(tmp_path / "two")
+    names = {path.stem for path in (tmp_path / "one").iterdir()}
+    assert names == set(figures.FIGURES)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+        root = ElementTree.parse(path).getroot()
+        described = [e.text for e in root.iter() if e.tag.endswith("}description")]
+        assert described == [figures.FIGURES[path.stem]().alt] and len(described[0]) > 40
+
+
+def test_no_drawing_is_left_out():
+    drawn = inspect.getsource(figures)
+    public = [
+        name
+        for name, value in inspect.getmembers(diagrams, inspect.isfunction)
+        if value.__module__ == diagrams.__name__ and not name.startswith("_")
+    ]
+    assert len(public) > 8
+    assert [name for name in public if f"diagrams.{name}" not in drawn] == []

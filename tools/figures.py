@@ -1,0 +1,68 @@
+"""The drawings as files: SVG for slides and sheets in build/figures, and the README's picture."""
+
+from pathlib import Path
+
+import torch
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from helpers import diagrams
+from helpers.corpus import RUNNING
+from helpers.masks import PAD, causal_mask, padding_mask
+from helpers.plots import mask_grid, png
+from tools.notebooks import ROOT
+
+FOLDER = ROOT / "build" / "figures"
+
+
+def masks() -> Figure:
+    """Notebook 03's three: a padded source, a target, and the rectangle between the two."""
+    source, target = ["der", "Hund", "schläft", ".", "<pad>"], ["<bos>", "the", "dog", "sleeps"]
+    keys = padding_mask(torch.tensor([[5, 6, 7, 8, PAD]]))[0, 0]  # (1, source)
+    return mask_grid(
+        {
+            "padding": keys.expand(len(source), -1),
+            "causal": causal_mask(len(target)),
+            "cross-attention": keys.expand(len(target), -1),
+        },
+        [source, target, source],
+        [source, target, target],
+    )
+
+
+FIGURES = {
+    "map": lambda: diagrams.minimap("all"),
+    "transformer_post_norm": diagrams.transformer,
+    "transformer_pre_norm": lambda: diagrams.transformer(norm_first=True),
+    "stack": diagrams.stack,
+    "self_attention": diagrams.self_attention,
+    "cross_attention": diagrams.cross_attention,
+    "heads": diagrams.heads,
+    "masks": masks,
+    "pre_and_post_norm": diagrams.pre_post_norm,
+    "decoding_step": lambda: diagrams.decoding_step(
+        ["<bos>", *RUNNING.target[:3]], RUNNING.target[3], [*RUNNING.source, "<eos>"]
+    ),
+    "processes": diagrams.processes,
+    "readers": diagrams.readers,
+}
+
+
+def save(folder: Path = FOLDER) -> None:
+    """Every figure as SVG, its description inside; the same bytes each time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in FIGURES.items():
+        figure = draw()
+        with rc_context({"svg.hashsalt": name}):
+            about = {"Title": name.replace("_", " "), "Description": figure.alt, "Date": None}
+            figure.savefig(folder / f"{name}.svg", metadata=about)
+
+
+def main() -> None:
+    save()
+    (ROOT / "docs" / "transformer.png").write_bytes(png(diagrams.transformer()))
+    print(f"{len(FIGURES)} drawings in {FOLDER.relative_to(ROOT)}/, and docs/transformer.png")
+
+
+if __name__ == "__main__":
+    main()
