@@ -5,7 +5,6 @@ Used in notebooks 00, 09 and 13.
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,15 +28,15 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> 
         raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     data = save(tensors, metadata={"facts": json.dumps(facts)})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    temporary = path.with_name(path.name + ".part")  # always the same: a kill leaves at most one
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 
-import sacrebleu
 from torch import Tensor
 
 Link = tuple[int, int]  # (target index, source index)
@@ -20,8 +19,14 @@ def bleu(
     """Corpus BLEU, 0 to 100, and sacreBLEU's signature, which says how it was computed.
 
     With `lowercase` both sides are made small first, and the signature says so (case:lc).
+    Where sacreBLEU is missing (a place without a network) the score is nan, and the signature
+    says what to do, so that whatever else a notebook shows can still be shown.
     """
     _same_number(translations, references)
+    try:
+        import sacrebleu
+    except ImportError:
+        return float("nan"), "not computed: sacreBLEU is missing (pip install sacrebleu)"
     metric = sacrebleu.BLEU(lowercase=lowercase)
     score = metric.corpus_score(list(translations), [list(references)]).score
     return score, str(metric.get_signature())

@@ -44,6 +44,11 @@ def explore_attention(
     """
     if target is None:
         (target,) = translate(model, tokenizer, [source])
+        if (length := len(tokenizer.encode(target))) > LONGEST:
+            raise ValueError(
+                f"the model's own translation of source has {length} tokens, and {LONGEST} can be "
+                "shown; give a target"
+            )
     maps, labels = recorded(model, tokenizer, source, target)
     across = next(reversed([m for name, m in maps.items() if "cross_attention" in name]))
     # First a picture for where scripts do not run, then the view: two outputs, not one.

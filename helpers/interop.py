@@ -6,6 +6,7 @@ reads T5, which differs in more.
 """
 
 import json
+import pickle
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -90,8 +91,9 @@ def read_checkpoint(path_or_name: str | Path) -> tuple[dict, dict[str, Tensor]]:
             weights = load_file(safe)
         else:
             weights = torch.load(pickled, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError) as error:
-        raise ValueError(f"the weights in {str(folder)!r} are damaged ({error})") from None
+    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"the weights in {str(folder)!r} are damaged ({reason})") from None
     weights = {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
     return json.loads(settings.read_text(encoding="utf8")), weights
 
@@ -225,6 +227,9 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
     for embedding in (model.source_embedding, model.target_embedding):
         embedding.positions = in_halves(embedding.positions)
 
+    need_rows(weights, "model.shared.weight", s["vocab_size"])
+    if "final_logits_bias" not in weights:
+        raise ValueError("weights missing: ['final_logits_bias']")
     copies = ("lm_head", "model.encoder.embed_tokens", "model.decoder.embed_tokens")
     pop_copies(weights, "model.shared.weight", (f"{name}.weight" for name in copies))
     for side in ("encoder", "decoder"):  # a table that anyone can compute; ours is the same
@@ -233,6 +238,14 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
     with_output_bias(model, ids.bias(weights.pop("final_logits_bias")[0]))
     assign(model, weights, marian_names(config))
     return model.eval(), ids
+
+
+def need_rows(weights: Mapping[str, Tensor], name: str, rows: int) -> None:
+    """Raise ValueError unless the shared matrix is there and has a row for each piece."""
+    if name not in weights:
+        raise ValueError(f"weights missing: {[name]}")
+    if len(weights[name]) != rows:
+        raise ValueError(f"{name} must have vocab_size={rows} rows, it has {len(weights[name])}")
 
 
 def in_halves(positions: Tensor) -> Tensor:
@@ -299,14 +312,17 @@ def to_torch(model: Transformer) -> nn.Transformer:
 def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
     """Our two stacks with the weights of an nn.Transformer, in evaluation mode.
 
-    A post-norm nn.Transformer ends each stack in one more norm; ours then has it too.
-    Raises ValueError for another activation than ReLU, or for layers without biases.
+    A post-norm nn.Transformer ends each stack in one more norm; ours then has it too, and none
+    where theirs has none. Raises ValueError for another activation than ReLU, for layers without
+    biases, and for another ε in the norms than 1e-5.
     """
     layer = theirs.encoder.layers[0]
     if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
         raise ValueError(f"activation must be ReLU, got {layer.activation}")
     if layer.linear1.bias is None:
         raise ValueError("bias must be True in nn.Transformer, got False")
+    if layer.norm1.eps != 1e-5:
+        raise ValueError(f"layer_norm_eps must be 1e-5 in nn.Transformer, got {layer.norm1.eps}")
     sizes = (layer.self_attn.embed_dim, layer.self_attn.num_heads, layer.linear1.out_features)
     more = (layer.dropout1.p, layer.norm_first)
     stacks = (
@@ -317,6 +333,8 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
         ours.to(layer.linear1.weight.dtype)
         if stack.norm is not None and isinstance(ours.norm, nn.Identity):
             ours.norm = nn.LayerNorm(sizes[0], dtype=layer.linear1.weight.dtype)
+        if stack.norm is None:
+            ours.norm = nn.Identity()
         copy_stack(ours, stack, ours_to_theirs=False)
         ours.eval()
     return stacks

@@ -7,6 +7,7 @@ Image Descriptions"; the captions come from Flickr30k, whose terms ask for non-c
 
 import gzip
 import hashlib
+import http.client
 import os
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +71,15 @@ def load(folder: str | Path | None = None, address: str = ADDRESS) -> Multi30k:
     return Multi30k(*(list(zip(*pair, strict=True)) for pair in sides))
 
 
-def read(folder: Path, name: str) -> str:
-    """The text of `name` or `name`.gz in a folder. Raises FileNotFoundError, ValueError."""
+def read(folder: Path, name: str, needed: Iterable[str] = TEXTS) -> str:
+    """The text of `name` or `name`.gz in a folder that should hold all of `needed`.
+
+    Raises FileNotFoundError if it is not there, ValueError if it is damaged.
+    """
     packed, plain = folder / f"{name}.gz", folder / name
     if not packed.is_file() and not plain.is_file():
         raise FileNotFoundError(
-            f"{str(folder)!r} holds neither {name} nor {name}.gz; it needs {', '.join(TEXTS)}"
+            f"{str(folder)!r} holds neither {name} nor {name}.gz; it needs {', '.join(needed)}"
         )
     try:
         data = gzip.decompress(packed.read_bytes()) if packed.is_file() else plain.read_bytes()
@@ -124,9 +128,9 @@ def fetch(name: str, address: str = ADDRESS) -> str:
     try:
         text = read(folder, name)
         check(name, text)
-    except ValueError:
+    except ValueError as error:  # a proxy's page, for example
         path.unlink()
-        raise
+        raise Unavailable(help_for(f"{address}{name}.gz", error)) from None
     return text
 
 
@@ -156,10 +160,12 @@ def download(url: str, path: Path, say: Callable[[str], None] | None = None) -> 
                 file.flush()
                 os.fsync(file.fileno())
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # what is there is longer than the file: start over
+        if error.code == 416 and have:  # nothing is left to send: start over, to be sure
             unfinished.unlink(missing_ok=True)
+            download(url, path, say)
+            return
         raise Unavailable(help_for(url, error)) from None
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise Unavailable(help_for(url, getattr(error, "reason", error))) from None
     if have < total:
         raise Unavailable(help_for(url, f"the connection ended after {have:,} of {total:,} bytes"))

@@ -71,11 +71,10 @@ class Team(Worker):
     def step(self, model, optimizer, loss, batch: Batch, precision: str) -> Tensor:
         device = next(model.parameters()).device.type
         half = precision == "bfloat16"
-        mine = batch.split(self.size * self.accumulate)[self.rank :: self.size]
+        mine = self.parts(batch)
         total = torch.zeros((), device=device)
         optimizer.zero_grad(set_to_none=True)
-        for i, part in enumerate(mine):
-            share = part.num_tokens / batch.num_tokens
+        for i, (part, share) in enumerate(mine):
             with self.summing_up(last=i == len(mine) - 1):
                 with torch.autocast(device, dtype=torch.bfloat16) if half else nullcontext():
                     value = self.objective(part, share * self.size)  # they take the mean over us
@@ -86,6 +85,17 @@ class Team(Worker):
         if self.size > 1:
             dist.all_reduce(total)
         return total
+
+    def parts(self, batch: Batch) -> list[tuple[Batch, float]]:
+        """This process's parts of a batch, each with its share of the tokens.
+
+        Where a batch has fewer sentences than parts are wanted, some count nothing.
+        """
+        wanted = self.size * self.accumulate
+        cut = batch.split(min(wanted, len(batch.source_ids)))
+        parts = [(part, part.num_tokens / batch.num_tokens) for part in cut]
+        parts += [(cut[0], 0.0)] * (wanted - len(cut))  # all processes must take every step
+        return parts[self.rank :: self.size]
 
     def summing_up(self, last: bool):
         """Gradients travel after the last part only; before, they add up where they are."""
@@ -117,11 +127,11 @@ class Team(Worker):
 def join() -> torch.device:
     """Meet the other processes, if torchrun started this one, and return the device to work on.
 
-    nccl between GPUs, each process its own; gloo between processors. Alone: the first GPU, Apple's
-    (mps), or the processor.
+    nccl between GPUs, each process its own; gloo between processors, also where there are fewer
+    GPUs than processes. Alone: the first GPU, Apple's (mps), or the processor.
     """
     local = int(os.environ.get("LOCAL_RANK", 0))
-    if torch.cuda.is_available():
+    if torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1)):
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     else:

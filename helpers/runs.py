@@ -69,11 +69,18 @@ def read_texts(arguments: argparse.Namespace) -> Texts:
 
 def read_pairs(folder: Path, name: str, sides: Sequence[str]) -> list[Pair]:
     """Line by line, the sentences of name.de and name.en (plain or .gz), for example."""
-    texts = [multi30k.read(folder, f"{name}.{side}") for side in sides]
+    needed = [f"{part}.{side}" for part in ("train", "val", "test") for side in sides]
+    texts = [multi30k.read(folder, f"{name}.{side}", needed) for side in sides]
+    texts = [text.removeprefix("\ufeff") for text in texts]  # the mark that some editors leave
     lines = [text.removesuffix("\n").split("\n") for text in texts]
     if len(lines[0]) != len(lines[1]):
         raise ValueError(f"{name}: {len(lines[0])} lines against {len(lines[1])} in {folder}")
-    return [(s.strip(), t.strip()) for s, t in zip(*lines, strict=True) if s.strip() and t.strip()]
+    pairs = [(s.strip(), t.strip()) for s, t in zip(*lines, strict=True)]
+    pairs = [(s, t) for s, t in pairs if s and t]
+    if not pairs:
+        both = " and ".join(f"{name}.{side}" for side in sides)
+        raise ValueError(f"{both} in {str(folder)!r} must hold at least one pair of sentences")
+    return pairs
 
 
 def keep_memory() -> None:
@@ -185,8 +192,11 @@ class Reporter:
                 old.unlink()
         return {"bleu": score}
 
-    def __call__(self, history: list[dict]) -> None:
+    def write(self, history: list[dict]) -> None:
         write_whole(self.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+
+    def __call__(self, history: list[dict]) -> None:
+        self.write(history)
         row = history[-1]
         left = (self.steps - row["step"]) * row["seconds"] / row["step"]
         print(

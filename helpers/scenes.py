@@ -154,7 +154,7 @@ class PatchEmbedding(nn.Module):
 
 
 class Captioner(Transformer):
-    """The Transformer of notebook 08 with a picture for its source. Only `encode` is new.
+    """The Transformer of notebook 08 with a picture for its source: embedding and `encode` are new.
 
     source_ids are images (batch, 3, SIZE, SIZE) here; the decoder is none the wiser.
     """

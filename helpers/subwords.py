@@ -23,6 +23,7 @@ class Subwords:
 
     def __init__(self, inner: tokenizers.Tokenizer):
         self.inner = inner
+        inner.encode_special_tokens = True  # a sentence with the text "<eos>" is spelled, not ended
 
     @classmethod
     def learn(cls, texts: Iterable[str], vocab_size: int, lowercase: bool = False) -> "Subwords":

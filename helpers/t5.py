@@ -18,6 +18,7 @@ from helpers.interop import (
     Vocabulary,
     assign,
     need,
+    need_rows,
     pop_copies,
     read_checkpoint,
     with_output_bias,
@@ -79,13 +80,13 @@ def bucket(distance: Tensor, both_ways: bool, buckets: int = 32, furthest: int =
 
 
 class T5(Transformer):
-    """A Transformer with T5's five changes. Interface and searches are Transformer's."""
+    """A Transformer with T5's six changes. Interface and searches are Transformer's."""
 
     def __init__(self, config: TransformerConfig, buckets: int = 32):
         super().__init__(config)
         c = config
         for stack, both_ways in ((self.encoder, True), (self.decoder, False)):
-            table = nn.Embedding(buckets, c.num_heads)  # 1. one table for all layers of a stack
+            table = nn.Embedding(buckets, c.num_heads)  # 1. distances: one table for a stack
             for layer in stack.layers:
                 layer.self_attention = RelativeAttention(c.d_model, c.num_heads, table, both_ways)
             stack.norm = nn.RMSNorm(c.d_model, eps=1e-6)  # 2. no mean taken away, no bias
@@ -93,10 +94,10 @@ class T5(Transformer):
             if isinstance(module, AddNorm):
                 module.norm = nn.RMSNorm(c.d_model, eps=1e-6)
         for embedding in (self.source_embedding, self.target_embedding):
-            embedding.positions.zero_()  # 3. no positions in the embeddings
+            embedding.positions.zero_()  # 1. and no positions in the embeddings
         for module in self.modules():
             if isinstance(module, nn.Linear) and module.bias is not None:
-                module.bias = None  # 4. no biases. 5. is in from_t5: scores are not divided
+                module.bias = None  # 4. (3. is norm_first; 5. and 6. are done in from_t5)
 
     def decode(
         self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
@@ -146,8 +147,11 @@ def from_t5(
     model = T5(config, s.get("relative_attention_num_buckets", 32))
     with_output_bias(model, ids.bias(torch.zeros(s["vocab_size"])))
 
+    need_rows(weights, "shared.weight", s["vocab_size"])
     copies = ("lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     pop_copies(weights, "shared.weight", copies)
+    # A leftover in the published files, read by nobody: between two sequences is no distance.
+    weights.pop("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight", None)
     # Their input is E and their output h Eᵀ / √d_model; ours √d_model W and h Wᵀ: W = E / √d_model.
     weights["shared.weight"] = weights["shared.weight"][ids.rows] / math.sqrt(config.d_model)
     for name in weights:

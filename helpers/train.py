@@ -16,7 +16,9 @@ The loop is `training.train`, the one of notebook 09. The folder named by --out 
 """
 
 import argparse
+import importlib.util
 import json
+import math
 import os
 import signal
 import sys
@@ -96,7 +98,8 @@ def parser() -> argparse.ArgumentParser:
     length.add_argument(
         "--minutes",
         type=float,
-        help="how long, about: the speed is measured first, and steps follow from it (default: 10)",
+        help="how long, at most about: the speed is measured first, and steps follow from it "
+        "(default: 10)",
     )
     add(how, "--tokens", 2048, "tokens of a step on its longer side, all processes together")
     add(how, "--learning-rate", 4e-3, "its peak")
@@ -134,6 +137,11 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+LEAST = dict(  # the smallest value of an argument
+    steps=1, minutes=0.01, tokens=1, learning_rate=0, warmup=0, smoothing=0, reports=1, average=0
+)
+LEAST |= dict(beam=1, accumulate=1, dropout=0, bpe_dropout=0)
+RESERVE = 1.2  # a rehearsal of seconds runs faster than minutes, which make a machine hot and busy
 MACHINE = ("accumulate", "shard", "compile")  # what may differ on --resume
 
 
@@ -143,10 +151,11 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = p.parse_args(argv)
     stored = arguments.out / "settings.json"
     if not arguments.resume:
-        if stored.exists():
+        if stored.exists() or any(arguments.out.glob("*.safetensors")):
             p.error(f"{arguments.out} holds a run; add --resume to go on, or name another --out")
         if arguments.steps is None and arguments.minutes is None:
             arguments.minutes = 10.0
+        check_range(p, arguments)
         return arguments
     if not stored.exists():
         p.error(f"{arguments.out} holds no run to resume: there is no settings.json")
@@ -159,7 +168,19 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                 "leave it out"
             )
     vars(arguments).update(settings)
+    check_range(p, arguments)
     return arguments
+
+
+def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Exit naming an argument that is too small, too large or no number."""
+    for name, least in LEAST.items():
+        value = getattr(arguments, name)
+        if value is not None and not least <= value < math.inf:
+            p.error(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+    for name in ("dropout", "bpe_dropout", "smoothing", "warmup"):
+        if (value := getattr(arguments, name)) >= 1:
+            p.error(f"--{name.replace('_', '-')} must be below 1, got {value}")
 
 
 def typed(argv: Sequence[str] | None) -> dict:
@@ -200,15 +221,15 @@ def model_of(arguments: argparse.Namespace, vocab_size: int, longest: int) -> Tr
     )
 
 
-def check_parts(arguments: argparse.Namespace, examples: Sequence[Example]) -> None:
-    """Raise ValueError if a batch has fewer sentences than it is to be cut into parts."""
-    processes = dist.get_world_size() if dist.is_initialized() else 1
-    fewest = min(map(len, one_epoch(examples, arguments.tokens, arguments.seed)))
-    if fewest < processes * arguments.accumulate:
+def check_room(arguments: argparse.Namespace, subwords: Subwords, longest: int) -> None:
+    """Raise ValueError if a sentence does not fit into a batch, or a beam into the vocabulary."""
+    if longest + 2 > arguments.tokens:
         raise ValueError(
-            f"--tokens {arguments.tokens} makes a batch of {fewest} sentences, too few for "
-            f"{processes} processes × --accumulate {arguments.accumulate}; raise it"
+            f"--tokens must be at least {longest + 2}, because a sentence of training or "
+            f"validation has {longest} pieces, got {arguments.tokens}"
         )
+    if arguments.beam > len(subwords):
+        raise ValueError(f"--beam must be at most {len(subwords)}, got {arguments.beam}")
 
 
 def settle(arguments: argparse.Namespace, model: Transformer, team_of, batches) -> None:
@@ -221,7 +242,8 @@ def settle(arguments: argparse.Namespace, model: Transformer, team_of, batches) 
     if arguments.steps is None:
         pace = seconds_per_token(model, team_of, some, arguments.precision, arguments.kernel)
         tokens = sum(batch.num_tokens for batch in some) / len(some)
-        arguments.steps = first_says(max(1, int(60 * arguments.minutes / (pace * tokens))))
+        steps = 60 * arguments.minutes / (RESERVE * pace * tokens)
+        arguments.steps = first_says(max(1, int(steps)))
     if is_first():
         settings = {k: v for k, v in vars(arguments).items() if k not in ("out", "resume")}
         write_whole(arguments.out / "settings.json", json.dumps(settings, indent=1) + "\n")
@@ -230,13 +252,16 @@ def settle(arguments: argparse.Namespace, model: Transformer, team_of, batches) 
 def run(arguments: argparse.Namespace, device: torch.device) -> None:
     """One process of a run, from texts to scores."""
     say = print if is_first() else lambda *_, **__: None
-    texts = read_texts(arguments)
+    texts = read_texts(arguments) if is_first() else None
+    first_says(None)  # what has to be fetched is fetched once; the others find it
+    texts = texts or read_texts(arguments)
     subwords = vocabulary_of(arguments, texts)
     plain = subwords.examples(texts.train)
-    check_parts(arguments, plain)
     validation = subwords.examples(texts.validation)
     longest = max(len(ids) for pair in (*plain, *validation) for ids in pair)
-    model = model_of(arguments, len(subwords), longest).to(device)
+    check_room(arguments, subwords, longest)
+    to_test = max(len(ids) for pair in subwords.examples(texts.test) for ids in pair)
+    model = model_of(arguments, len(subwords), max(longest, to_test)).to(device)
     say(
         f"{len(texts.train):,} pairs, {len(subwords):,} pieces, "
         f"{sum(p.numel() for p in model.parameters()):,} parameters, on {device.type}"
@@ -252,7 +277,11 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
         if not arguments.bpe_dropout:
             return plain
         cut = subwords.thinned(arguments.bpe_dropout, seed=arguments.seed * 1_000_003 + epoch)
-        return cut.examples(texts.train)
+        room = min(2 * longest, arguments.tokens) - 2  # a sentence that no longer fits stays whole
+        return [
+            thin if max(map(len, thin)) <= room else whole
+            for thin, whole in zip(cut.examples(texts.train), plain, strict=True)
+        ]
 
     def batches(start: int) -> Iterator[Batch]:
         stream = endless_batches(examples_of, arguments.tokens, arguments.seed, start)
@@ -277,7 +306,7 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
             arguments.steps,
             arguments.learning_rate,
             max(1, round(arguments.warmup * arguments.steps)),
-            max(1, round(arguments.steps / arguments.reports)),
+            math.ceil(arguments.steps / arguments.reports),
             arguments.precision,
             arguments.seed,
         ),
@@ -290,6 +319,7 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
         worker=team,
     )
     if is_first():
+        reporter.write(history)  # also where a kill came between a checkpoint and its report
         finish(arguments, subwords, texts, history, device)
 
 
@@ -301,10 +331,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = read_arguments(argv)
     again = f"To go on: {parser().prog} --out {arguments.out} --resume"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: torchrun and clusters
+    if importlib.util.find_spec("sacrebleu") is None:
+        give_up("error: the best checkpoint is chosen by BLEU; install sacrebleu first")
     try:
         keep_memory()
         run(arguments, join())
     except KeyboardInterrupt:
+        if not (arguments.out / "settings.json").is_file():
+            give_up("stopped before training began; there is nothing to go on from")
         give_up(f"stopped; all up to the last report is kept. {again}")
     except (OSError, ValueError, FloatingPointError) as error:
         give_up(f"error: {error}")

@@ -253,7 +253,7 @@ def _load_state(model, optimizer, config, path, worker) -> list[dict]:
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
+        parts[part][rest] = tensor.clone()  # lets go of the file, which will be replaced
     copy_parameters(model, parts["model"], path, worker.part)
     parameters = list(model.parameters())  # the optimizer numbers them in this order
     state: dict[int, dict[str, Tensor]] = {}

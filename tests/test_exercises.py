@@ -275,6 +275,17 @@ WRONG = {
     ],
 }
 
+
+def longest_match(word, merges):
+    """Greedy from the left: what byte-pair encoding is often taken for."""
+    known, rest, pieces = {"".join(m) for m in merges}, "▁" + word, []
+    while rest:
+        size = max(n for n in range(1, len(rest) + 1) if n == 1 or rest[:n] in known)
+        pieces.append(rest[:size])
+        rest = rest[size:]
+    return pieces
+
+
 WRONG |= {
     "nb13.check_parts": [
         ((4, 512), "in two again"),
@@ -288,6 +299,7 @@ WRONG |= {
         (lambda w, m: ["▁", *w], "nothing is merged"),
         (lambda w, m: cut_once(w, m), "not only the first"),
         (lambda w, m: cut(w, m[::-1]), "mind the merges' order"),
+        (longest_match, "mind the merges' order"),
         (lambda w, m: ["▁ein"], "must join"),
         (lambda w, m: 3, "a list of pieces"),
     ],
@@ -298,15 +310,15 @@ WRONG |= {
         (lambda losses, n: 1.0, "share of the tokens"),
     ],
     "nb14.check_rows": [
-        ((10, 2), "two things"),
-        ((11, 0), "EOS is 2"),
-        ((14, 2), "among the ten"),
+        ((10, 5), "two things"),
+        ((11, 4), "move up"),
+        ((14, 8), "among the ten"),
         ((9, 9), "one row for each"),
     ],
     "nb14.check_halves": [
         (lambda t: t, "nothing has moved"),
-        (lambda t: torch.cat([t[:, 1::2], t[:, 0::2]], 1), "come first"),
-        (lambda t: torch.stack(t.chunk(2, 1), -1).flatten(1), "way back"),
+        (lambda t: torch.stack(t.chunk(2, 1)[::-1], -1).flatten(1), "come first"),
+        (lambda t: torch.cat([t[:, 0::2], t[:, 1::2]], 1), "way there"),
         (lambda t: t[[0, 2, 1]], "columns that move"),
     ],
     "nb14.check_rms_norm": [
@@ -315,19 +327,23 @@ WRONG |= {
         (lambda x, w: x / x.norm(dim=-1, keepdim=True) * w, "the length"),
         (lambda x, w: x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt(), "weight is missing"),
         (lambda x, w: x / (x.pow(2).mean(0) + 1e-6).sqrt() * w, "each vector"),
+        (lambda x, w: x / x.pow(2).mean(-1, keepdim=True).sqrt() * w, "under the root"),
+        (lambda x, w: x / (x.pow(2).mean(-1, keepdim=True).sqrt() + 1e-6) * w, "under the root"),
     ],
     "nb14.check_compare": [
         (lambda a, f: (sorted(set(f) - set(a)), sorted(set(a) - set(f))), "swapped"),
         (lambda a, f: (sorted(set(a) - set(f)), []), "lost silently"),
-        (lambda a, f: sorted(set(a) ^ set(f)), "missing: asked for"),
+        (lambda a, f: (sorted(set(a) | set(f)), []), "missing: asked for"),
         (lambda a, f: 1, "pair of lists"),
+        (lambda a, f: ([n for n in a if n not in f], [n for n in f if n not in a]), "sort them"),
+        (lambda a, f: (set(a) - set(f), set(f) - set(a)), "sort them"),
     ],
     "nb15.check_map_shape": [
-        ((4, 8, 64), "one query more"),
-        ((4, 64, 9), "rows are queries"),
-        ((4, 9, 8), "8 times 8"),
-        ((4, 9, 1600), "not pixels"),
-        ((4, 9, 9), "self-attention"),
+        ((4, 7, 25), "one query more"),
+        ((4, 25, 8), "rows are queries"),
+        ((4, 8, 5), "5 times 5"),
+        ((4, 8, 1600), "not pixels"),
+        ((4, 8, 8), "self-attention"),
     ],
     "nb15.check_patches": [
         (lambda x, p: x.reshape(9, 12), "cuts lines"),

@@ -23,10 +23,10 @@ def check_parts(answer):
 @exercise("13.2")
 def check_cut_up(answer):
     """Implement: cut a new word into pieces by the learned merges, in their order."""
-    merges = [("e", "i"), ("ei", "n"), ("▁", "ein"), ("h", "u"), ("n", "n")]
+    merges = [("e", "i"), ("ei", "n"), ("▁", "ein"), ("h", "u"), ("n", "e"), ("n", "n")]
     right = {
         "einhuein": ["▁ein", "hu", "ein"],
-        "hunnen": ["▁", "hu", "nn", "e", "n"],
+        "hunnen": ["▁", "hu", "n", "ne", "n"],  # not nn: ("n", "e") was learned earlier
     }
     for word, pieces in right.items():
         got = ask(answer, word, merges)
@@ -65,7 +65,7 @@ check_quiz = choice(
     "13.4",
     "d",
     {
-        "a": "you saw one system get two scores, further apart than that, from the same sentences",
+        "a": "you saw one system get two scores from the same sentences, only by counting letters",
         "b": "nothing about honesty follows from a number",
         "c": "with the same signature 1.4 points may well mean something",
         "d": "the signature says what was compared",

@@ -7,41 +7,43 @@ from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expec
 
 @exercise("14.1")
 def check_rows(answer):
-    """Predict: Marian, 10 pieces, pad = start = 9, eos 0, unk 1: (rows of ours, our id of 0)."""
+    """Predict: 10 pieces, pad = start = 3, eos 0, unk 1: (rows of ours, our id of their 4)."""
     pair = tuple(attempted(x) for x in answer)
-    if pair == (10, 2):
+    if pair == (10, 5):
         raise Wrong("their padding is two things for us: padding, and the start of a sentence")
-    if pair == (11, 0):
-        raise Wrong("our 0 is padding; their 0 ends sentences, and EOS is 2 here")
-    if pair == (14, 2):
+    if pair == (11, 4):
+        raise Wrong("0 to 3 are taken by the special ones here; all others move up behind them")
+    if pair[0] == 14:
         raise Wrong("the special pieces are among the ten; they move, they do not come on top")
-    if pair != (11, 2):
+    if pair != (11, 5):
         raise Wrong("one row for each piece, and one more because padding also starts sentences")
-    return "ten pieces and a start of its own; what ends a sentence is our EOS"
+    return (
+        "ten pieces and a start of its own; their 2 and 4 are the first two behind the special ones"
+    )
 
 
 @exercise("14.2")
 def check_halves(answer):
-    """Implement: sin, cos, sin, cos, … -> all sines, then all cosines."""
+    """Implement: all sines, then all cosines -> sin, cos, sin, cos, …"""
     table = torch.arange(24.0).view(3, 8)
-    right = table[:, [0, 2, 4, 6, 1, 3, 5, 7]]
+    right = table[:, [0, 4, 1, 5, 2, 6, 3, 7]]
     got = ask(answer, table.clone())
     if close(got, table):
         raise Wrong("nothing has moved yet")
-    if close(got, table[:, [1, 3, 5, 7, 0, 2, 4, 6]]):
-        raise Wrong("the sines, which stand in the even columns, come first")
-    if close(got, table[:, [0, 4, 1, 5, 2, 6, 3, 7]]):
-        raise Wrong("this is the way back, from halves to alternating")
+    if close(got, table[:, [4, 0, 5, 1, 6, 2, 7, 3]]):
+        raise Wrong("of each pair the sine, which stands in the first half, should come first")
+    if close(got, table[:, [0, 2, 4, 6, 1, 3, 5, 7]]):
+        raise Wrong("this is the way there, from alternating to halves")
     if close(got, table[[0, 2, 1]]):
         raise Wrong("a position is a row and stays; it is the columns that move")
-    expect(got, right, "even columns first, then the odd ones, each in their order")
+    expect(got, right, "the first of each half, the second of each half, and so on")
     return "the same numbers, in another order of columns"
 
 
 @exercise("14.3")
 def check_rms_norm(answer):
     """Implement RMSNorm: divide each vector by its root mean square, times a weight."""
-    x = torch.tensor([[3.0, -1.0, 2.0, 4.0], [1.0, 1.0, -5.0, 0.5]])
+    x = torch.tensor([[3.0, -1.0, 2.0, 4.0], [1.0, 1.0, -5.0, 0.5], [1e-3, -1e-3, 2e-3, 0.0]])
     weight = torch.tensor([1.0, 2.0, 0.5, 1.0])
     square = x.pow(2).mean(-1, keepdim=True)
     right = x / (square + 1e-6).sqrt() * weight
@@ -56,6 +58,10 @@ def check_rms_norm(answer):
         raise Wrong("the weight is missing")
     if close(got, x / (x.pow(2).mean(0, keepdim=True) + 1e-6).sqrt() * weight):
         raise Wrong("each vector by itself: the mean runs over the last dimension")
+    if close(got, x / square.sqrt() * weight, 1e-4) or close(
+        got, x / (square.sqrt() + 1e-6) * weight, 1e-3
+    ):
+        raise Wrong("ε = 1e-6 belongs under the root; it matters for vectors near zero")
     expect(got, right, "x / √(mean of x² + 1e-6) · weight", 1e-4)
     return "no mean, no bias: half of what a layer norm does"
 
@@ -63,17 +69,23 @@ def check_rms_norm(answer):
 @exercise("14.4")
 def check_compare(answer):
     """Implement: which names are missing and which are unknown, sorted."""
-    asked, found = ["a.weight", "b.bias", "b.weight"], {"b.weight": 1, "c.weight": 2, "a.weight": 3}
+    asked = ["b.bias", "a.bias", "b.weight", "a.weight"]
+    found = {"d.weight": 1, "b.weight": 2, "c.weight": 3, "a.weight": 4}
+    missing, unknown = ["a.bias", "b.bias"], ["c.weight", "d.weight"]
     got = ask(answer, asked, found)
     if not isinstance(got, list | tuple) or len(got) != 2:
         raise Wrong("a pair of lists is needed: (missing, unknown)")
-    got = tuple(list(part) for part in got)
-    if got == (["c.weight"], ["b.bias"]):
+    if not all(isinstance(part, list | tuple | set) for part in got):
+        raise Wrong("each half of the pair is a list of names")
+    ordered = tuple(sorted(part) for part in got)
+    if ordered == (unknown, missing):
         raise Wrong("swapped: missing is what we ask for and the file does not have")
-    if got == (["b.bias"], []):
+    if ordered == (missing, []):
         raise Wrong("a weight that nobody asked for is an error too: it would be lost silently")
-    if got != (["b.bias"], ["c.weight"]):
+    if ordered != (missing, unknown):
         raise Wrong("missing: asked for, not found; unknown: found, not asked for")
+    if tuple(list(part) for part in got) != ordered or set in map(type, got):
+        raise Wrong("the names are right; sort them, so that a message says the same each time")
     return "two lists: with both empty, every number has found its place"
 
 

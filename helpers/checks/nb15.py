@@ -8,21 +8,21 @@ from helpers.modern import rotate
 
 @exercise("15.1")
 def check_map_shape(answer):
-    """Predict: 40 by 40 pixels, patches of 5, 4 heads, 8 words: the shape of one layer's map."""
+    """Predict: 40 by 40 pixels, patches of 8, 4 heads, 7 words: the shape of one layer's map."""
     shape = tuple(attempted(x) for x in answer)
-    if shape == (4, 8, 64):
+    if shape == (4, 7, 25):
         raise Wrong("one query more: the last row writes <eos>")
-    if shape == (4, 64, 9):
+    if shape == (4, 25, 8):
         raise Wrong("rows are queries, the words; columns are keys, the patches")
-    if shape == (4, 9, 8):
-        raise Wrong("8 patches a side make 8 times 8 of them")
-    if shape == (4, 9, 1600):
+    if shape == (4, 8, 5):
+        raise Wrong("5 patches a side make 5 times 5 of them")
+    if shape == (4, 8, 1600):
         raise Wrong("keys are patches, not pixels")
-    if shape == (4, 9, 9):
+    if shape == (4, 8, 8):
         raise Wrong("that would be self-attention among the words")
-    if shape != (4, 9, 64):
+    if shape != (4, 8, 25):
         raise Wrong("(heads, queries, keys): words and <eos> ask, patches are asked")
-    return "nine rows that write, sixty-four columns that are seen"
+    return "eight rows that write, twenty-five columns that are seen"
 
 
 @exercise("15.2")

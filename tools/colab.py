@@ -1,0 +1,144 @@
+"""`python -m tools.colab` writes notebooks that run alone into build/colab.
+
+Each holds in one collapsed cell, as readable text, the helpers that it uses, and the data that
+these read. Nothing is fetched: neither from this repository's address nor from anywhere else.
+"""
+
+import ast
+import base64
+import copy
+import re
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from tools.notebooks import NOTEBOOKS, ROOT, code_cells, paths, read, tags, write
+
+FOLDER = ROOT / "build" / "colab"
+DATA = ROOT / "helpers" / "data"
+
+INTRODUCTION = """\
+> **This edition stands alone.** The next cell holds the files of `helpers/` that this notebook
+> uses, as text (open it to read them); it writes them into a temporary folder and imports them
+> from there. Everything else is the notebook as it is in the series."""
+
+CODE = """\
+#@title The helpers, as files: run this cell first (open it to read them)
+FILES, DATA = {{}}, {{}}
+{files}
+{data}
+import base64
+import importlib.util
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+folder = pathlib.Path(tempfile.mkdtemp(prefix="understanding-transformers-"))
+for name, text in FILES.items():
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text, encoding="utf8")
+for name, text in DATA.items():
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(base64.b64decode(text))
+sys.path.insert(0, str(folder))
+install = [sys.executable, "-m", "pip", "install", "-q"]
+missing = [p for p in {packages!r} if importlib.util.find_spec(p) is None]
+if missing and subprocess.run([*install, *missing], capture_output=True).returncode:
+    print("These packages are missing and could not be installed:", *missing)
+
+import numpy
+import torch
+
+torch.manual_seed(0)
+version = sys.version.split()[0]
+print(f"Python {{version}}, torch {{torch.__version__}}, numpy {{numpy.__version__}}")
+"""
+
+
+def imported(source: str) -> set[str]:
+    """The files of helpers/, as "helpers/name.py", that a piece of Python imports."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    found = set()
+    for name in names:
+        if name.partition(".")[0] == "helpers":
+            path = name.replace(".", "/")
+            found |= {f for f in (f"{path}.py", f"{path}/__init__.py") if (ROOT / f).is_file()}
+    return found
+
+
+def needed(notebook: NotebookNode) -> list[str]:
+    """Every file of helpers/ that a notebook needs, those that other helpers import included."""
+    solutions = re.findall(
+        r"```python\n(.*?)```", "\n".join(c.source for c in notebook.cells), re.S
+    )
+    cells = [cell.source for cell in code_cells(notebook)]
+    waiting = {"helpers/__init__.py"}.union(*map(imported, [*cells, *solutions]))
+    if any("helpers.train" in source for source in cells) or "helpers/runs.py" in waiting:
+        waiting.add("helpers/train.py")  # `launch` starts it as a command
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= imported((ROOT / name).read_text(encoding="utf8")) - found
+        parent = f"{Path(name).parent.as_posix()}/__init__.py"
+        if (ROOT / parent).is_file():
+            waiting |= {parent} - found
+    return sorted(found)
+
+
+def data_for(notebook: NotebookNode, files: list[str]) -> list[Path]:
+    """The files of helpers/data whose names the notebook or one of its helpers mentions."""
+    texts = [cell.source for cell in code_cells(notebook)]
+    texts += [(ROOT / name).read_text(encoding="utf8") for name in files]
+    return [path for path in sorted(DATA.iterdir()) if any(path.name in text for text in texts)]
+
+
+def packages_for(files: list[str]) -> list[str]:
+    """What Colab may lack: packages other than torch and numpy that these helpers import."""
+    texts = [(ROOT / name).read_text(encoding="utf8") for name in files]
+    known = ("safetensors", "sacrebleu", "tokenizers")
+    return [p for p in known if any(re.search(rf"^(import|from) {p}\b", t, re.M) for t in texts)]
+
+
+def standalone(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with its set-up cell replaced by one that holds the helpers."""
+    files = needed(notebook)
+    texts = []
+    for name in files:
+        text = (ROOT / name).read_text(encoding="utf8")
+        if "'''" in text or text.endswith("\\"):
+            raise ValueError(f"{name} cannot stand in a raw string: it holds ''' or ends in \\")
+        texts.append(f"FILES[{name!r}] = r'''{text}'''")
+    data = []
+    for path in data_for(notebook, files):
+        coded = base64.b64encode(path.read_bytes()).decode("ascii")
+        data.append(f'DATA["helpers/data/{path.name}"] = """{coded}"""')
+    alone = copy.deepcopy(notebook)
+    index = next(i for i, c in enumerate(alone.cells) if "setup" in tags(c))
+    setup = alone.cells[index]
+    setup.source = CODE.format(
+        files="\n".join(texts), data="\n".join(data), packages=packages_for(files)
+    )
+    setup.metadata.update({"cellView": "form", "jupyter": {"source_hidden": True}})
+    alone.cells.insert(index, nbformat.v4.new_markdown_cell(INTRODUCTION, id="standalone"))
+    return alone
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for path in paths():
+        write(standalone(read(path)), FOLDER / path.name)
+        size = (FOLDER / path.name).stat().st_size / 1e6
+        print(f"{path.name}: {size:.1f} MB", flush=True)
+    print(f"{len(list(NOTEBOOKS.glob('*.ipynb')))} notebooks in {FOLDER.relative_to(ROOT)}/")
+
+
+if __name__ == "__main__":
+    main()
