@@ -292,6 +292,26 @@ def test_missing_unknown_and_misshaped_weights_are_named(kind, tmp_path):
             read(folder)
 
 
+def test_the_leftover_in_published_t5_files_is_nobodys(tmp_path):
+    t5().save_pretrained(tmp_path / "t5")
+    leftover = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+    change_weights(tmp_path / "t5", lambda w: w.update({leftover: torch.zeros(32, 4)}))
+    from_t5(tmp_path / "t5")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shared_matrix_that_is_missing_or_has_other_rows_is_named(kind, tmp_path):
+    make, read = KINDS[kind]
+    make().save_pretrained(tmp_path / "m")
+    name = next(n for n in load_file(tmp_path / "m" / "model.safetensors") if "shared" in n)
+    change_weights(tmp_path / "m", lambda w: w.update({name: torch.zeros(99, 16)}))
+    with pytest.raises(ValueError, match=f"{name} must have vocab_size="):
+        read(tmp_path / "m")
+    change_weights(tmp_path / "m", lambda w: w.pop(name))
+    with pytest.raises(ValueError, match=f"weights missing: .*{name}"):
+        read(tmp_path / "m")
+
+
 def test_untied_copies_are_refused(tmp_path):
     marian().save_pretrained(tmp_path / "m")
     change_weights(tmp_path / "m", lambda w: w.update({"lm_head.weight": torch.zeros(53, 16)}))
@@ -379,8 +399,19 @@ def test_a_stack_made_by_torch_computes_the_same_in_ours(norm_first):
         torch.testing.assert_close(got, theirs(source, target), rtol=0, atol=1e-10)
 
 
+def test_a_stack_without_a_norm_at_its_end_gets_none():
+    torch.manual_seed(0)
+    theirs = nn.Transformer(8, 2, 1, 1, 8, 0.0, batch_first=True, norm_first=True).double().eval()
+    theirs.encoder.norm = theirs.decoder.norm = None
+    encoder, _ = from_torch(theirs)
+    x = torch.randn(2, 5, 8).double()
+    torch.testing.assert_close(encoder(x), theirs.encoder(x), rtol=0, atol=1e-10)
+
+
 def test_torchs_other_kinds_are_refused():
     with pytest.raises(ValueError, match="activation must be ReLU"):
         from_torch(nn.Transformer(8, 2, 1, 1, 8, activation="gelu", batch_first=True))
+    with pytest.raises(ValueError, match="layer_norm_eps must be 1e-5"):
+        from_torch(nn.Transformer(8, 2, 1, 1, 8, layer_norm_eps=1e-6, batch_first=True))
     with pytest.raises(ValueError, match="bias must be True"):
         from_torch(nn.Transformer(8, 2, 1, 1, 8, bias=False, batch_first=True))

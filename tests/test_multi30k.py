@@ -121,7 +121,7 @@ def test_a_cached_file_that_is_damaged_is_fetched_anew(folder, server):
 def test_a_corrupt_download_is_not_kept(folder, server):
     address, _, _ = server
     (folder / "train.de.gz").write_bytes(gzip.compress(b"evil\n"))
-    with pytest.raises(ValueError, match="train.de is not Multi30k's"):
+    with pytest.raises(multi30k.Unavailable, match="train.de is not Multi30k's"):
         multi30k.load(address=address)
     assert not list(multi30k.cache_folder().glob("train.de*"))
 

@@ -18,7 +18,7 @@ from helpers import train as command
 from helpers.checkpoints import load_model
 from helpers.corpus import splits
 from helpers.decoding import translate
-from helpers.runs import load_run
+from helpers.runs import load_run, read_pairs
 from tools.notebooks import ROOT
 
 SMALL = "--d-model 16 --heads 2 --d-ff 32 --encoder-layers 1 --decoder-layers 2 --vocabulary 300"
@@ -113,8 +113,9 @@ def test_the_runs_model_translates_text(alone):
     assert isinstance(said, str) and not model.training
 
 
-def test_accumulating_changes_nothing_but_rounding(alone, texts, tmp_path):
-    finished(start(tmp_path / "two", "--data", texts, *OPTIONS, "--accumulate", 3))
+@pytest.mark.parametrize("parts", [3, 40])  # 40: more than a batch has sentences
+def test_accumulating_changes_nothing_but_rounding(alone, texts, tmp_path, parts):
+    finished(start(tmp_path / "two", "--data", texts, *OPTIONS, "--accumulate", parts))
     same_run(alone[0], tmp_path / "two", 1e-4)
 
 
@@ -189,17 +190,48 @@ def test_what_is_wrong_is_named(alone, texts, tmp_path, capsys):
     assert "--d-model is 16" in refused(capsys, "--out", out, "--resume", "--d-model", 32)
     assert "is none" in refused(capsys, "--out", new, "--data", tmp_path / "nowhere")
     assert "neither train.fr" in refused(capsys, "--out", new, "--data", texts, "--source", "fr")
-    few = refused(capsys, "--out", new, "--data", texts, *OPTIONS, "--accumulate", 99)
-    assert "too few for 1 processes × --accumulate 99" in few
+    for option, value, why in (
+        ("--steps", 0, "--steps must be at least 1, got 0"),
+        ("--minutes", -5, "--minutes must be at least"),
+        ("--minutes", "inf", "--minutes must be at least"),
+        ("--reports", 0, "--reports must be at least 1"),
+        ("--average", -1, "--average must be at least 0"),
+        ("--smoothing", 2, "--smoothing must be below 1"),
+        ("--tokens", 8, "--tokens must be at least"),
+        ("--beam", 100_000, "--beam must be at most"),
+    ):
+        options = [o for o in OPTIONS if option != "--minutes" or o not in ("--steps", "24")]
+        said = refused(capsys, "--out", new, "--data", texts, *options, option, value)
+        assert why in said
+        assert not (new / "settings.json").exists()  # nothing that would be in the way next time
     assert "d_model must be divisible" in refused(
         capsys, "--out", new, "--data", texts, *OPTIONS, "--heads", 3
     )
 
 
-def test_lines_that_do_not_pair_up_are_counted(texts, tmp_path):
+def test_lines_that_do_not_pair_up_are_counted(tmp_path):
     (tmp_path / "train.de").write_text("eins\nzwei\n")
     (tmp_path / "train.en").write_text("one\n")
-    from helpers.runs import read_pairs
-
     with pytest.raises(ValueError, match="train: 2 lines against 1"):
         read_pairs(tmp_path, "train", ("de", "en"))
+
+
+def test_texts_without_a_sentence_and_missing_ones_are_named(tmp_path):
+    (tmp_path / "test.de").write_text("\n\n")
+    (tmp_path / "test.fr").write_text("\n\n")
+    with pytest.raises(ValueError, match=r"test.de and test.fr .* at least one pair"):
+        read_pairs(tmp_path, "test", ("de", "fr"))
+    with pytest.raises(FileNotFoundError, match=r"train.de, train.fr, val.de, .* test.fr"):
+        read_pairs(tmp_path, "val", ("de", "fr"))
+
+
+def test_an_editors_mark_is_not_part_of_the_first_sentence(tmp_path):
+    (tmp_path / "test.de").write_text("eins\n", encoding="utf-8-sig")
+    (tmp_path / "test.en").write_text("one\n", encoding="utf8")
+    assert read_pairs(tmp_path, "test", ("de", "en")) == [("eins", "one")]
+
+
+def test_pieces_cut_smaller_that_no_longer_fit_stay_whole(texts, tmp_path):
+    """With BPE dropout sentences grow; none may outgrow a batch or the model's positions."""
+    options = [*OPTIONS, "--bpe-dropout", 0.9, "--tokens", 40]
+    finished(start(tmp_path / "thin", "--data", texts, *options))
