@@ -104,11 +104,12 @@ def machine() -> str:
 
 
 def write(rows: list[tuple], signatures: list[str]) -> None:
+    made = {row[1] for row in rows}
     comments = [
         f"{date.today()}, {machine()}, torch {torch.__version__}",
         "made by: make benchmark-multi30k (BLEU on Multi30k, German to English)",
-        *(f"{name}: python -m helpers.train {options}" for name, options in BUDGETS.items()),
-        *(f"{name}: --steps {STEPS} {BASE} {more}".strip() for name, more in TRICKS.items()),
+        *(f"{n}: python -m helpers.train {o}" for n, o in BUDGETS.items() if n in made),
+        *(f"{n}: --steps {STEPS} {BASE} {o}".strip() for n, o in TRICKS.items() if n in made),
         *signatures,
     ]
     header = ("kind", "name", "measure", "at", "value")
