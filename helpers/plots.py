@@ -132,6 +132,7 @@ def attention_maps(
     rows = -(-len(grids) // columns)
     figure, axes = new_figure(rows * (1.25 + 0.27 * len(target_tokens)), columns, rows)
     for ax in axes[len(grids) :]:
+        ax.set(xticks=[], yticks=[])
         ax.set_axis_off()
     for ax, grid, title in zip(axes, grids, titles, strict=False):
         grid = _matrix(grid, len(target_tokens), len(source_tokens))
@@ -397,6 +398,7 @@ def pictures(images, titles: Sequence[str], columns: int = 4) -> Figure:
         (WIDTH / columns + (0.4 if columns < 8 else 0.15)) * rows, columns, rows
     )
     for ax in axes:
+        ax.set(xticks=[], yticks=[])
         ax.set_axis_off()
     for ax, image, title in zip(axes, arrays, titles, strict=False):
         ax.imshow(image.transpose(1, 2, 0))
@@ -422,6 +424,7 @@ def attention_on_picture(image, weights, words: Sequence[str], columns: int = 5)
     figure, axes = new_figure(2.0 * rows, columns, rows)
     height, width = picture.shape[:2]
     for ax in axes:
+        ax.set(xticks=[], yticks=[])
         ax.set_axis_off()
     strongest = []
     for ax, word, row in zip(axes, words, grid, strict=False):
