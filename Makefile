@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser run execute sync address figures checkpoint experiment benchmark benchmark-multi30k format lint lock clean
+.PHONY: help lab test test-browser run execute sync address figures colab checkpoint experiment benchmark benchmark-multi30k format lint lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ address: $(READY) ## Write the repository's address (pyproject.toml) wherever it
 
 figures: $(READY) ## Every drawing as SVG into build/figures, and the README's picture
 	$(BIN)/python -m tools.figures
+
+colab: $(READY) ## Notebooks that run alone, without this project, into build/colab
+	$(BIN)/python -m tools.colab
 
 checkpoint: $(READY) ## Train again the small translator that notebook 00 opens with
 	$(BIN)/python -m benchmarks.translator --save helpers/data/translator.safetensors

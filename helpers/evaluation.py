@@ -1,4 +1,4 @@
-"""How good is a translation, and how good an alignment? Used in notebooks 00, 09, 13."""
+"""How good is a translation, and how good an alignment? Used in notebooks 09 to 13."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,7 +1,7 @@
 """The attention explorer: hover or arrow to a word and see where every head of a layer looks.
 
 One self-contained piece of HTML, no library and no network; where scripts do not run (GitHub) the
-picture above it shows the same state. Used from notebook 07 on.
+picture above it shows the same state. Used in notebooks 00, 09 and 14.
 """
 
 import base64

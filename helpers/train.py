@@ -137,10 +137,12 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-LEAST = dict(  # the smallest value of an argument
-    steps=1, minutes=0.01, tokens=1, learning_rate=0, warmup=0, smoothing=0, reports=1, average=0
-)
-LEAST |= dict(beam=1, accumulate=1, dropout=0, bpe_dropout=0)
+LEAST = {  # the smallest value of an argument
+    **dict.fromkeys(("steps", "tokens", "reports", "beam", "accumulate"), 1),
+    **dict.fromkeys(("learning_rate", "warmup", "smoothing", "dropout", "bpe_dropout"), 0),
+    "average": 0,
+    "minutes": 0.01,
+}
 RESERVE = 1.2  # a rehearsal of seconds runs faster than minutes, which make a machine hot and busy
 MACHINE = ("accumulate", "shard", "compile")  # what may differ on --resume
 

@@ -96,6 +96,6 @@ check_quiz = choice(
         "a": "by 1e-6 or so, and in float64 by 1e-14; this is four digits more",
         "b": "compare the output of each layer, and the first that differs is where to look",
         "c": "it might, and you would never know what was wrong",
-        "d": "they will; each of the four omissions above gives fluent sentences",
+        "d": "they may, and still be worse than they should: looking at a few proves nothing",
     },
 )
