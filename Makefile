@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_TO_TEACH := $(VENV)/.ready-to-teach
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
@@ -14,12 +15,11 @@ help: ## Say what each target does
 lab: $(READY) ## Install what is missing and open JupyterLab at notebook 00
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
-test: $(READY) ## Every test, then every notebook against its stored outputs
+test: $(READY_TO_TEACH) ## Every test, then every notebook against its stored outputs
 	$(BIN)/python -m pytest -q tests
 	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=900 notebooks/*$(NOTEBOOK)*.ipynb
 
-test-browser: $(READY) ## The explorer in headless Chromium (a system package), through Playwright
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "playwright>=1.50"
+test-browser: $(READY_TO_TEACH) ## The explorer in headless Chromium (a system package), through Playwright
 	$(BIN)/python -m pytest -q -rs tests/test_explorer.py
 
 run: $(READY) ## Execute the whole series into build/ and print held-out translations
@@ -76,3 +76,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
+
+$(READY_TO_TEACH): $(READY) requirements-teach.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-teach.lock
+	@touch $(READY_TO_TEACH)

@@ -38,13 +38,23 @@ def check_lock(text: str) -> None:
             assert re.fullmatch(r"==[\w.]+", str(entry.specifier)), f"{name} is not pinned exactly"
     assert [str(r) for r in locked["torch"]] == ["torch==2.13.0"]
     wanted = [*PROJECT["dependencies"]]
-    for extra in PROJECT["optional-dependencies"].values():
-        wanted += extra
+    for name, extra in PROJECT["optional-dependencies"].items():
+        wanted += extra if name != "teach" else []
     for requirement in map(Requirement, wanted):
         assert requirement.name in locked, f"{requirement.name} is not in the lock"
         for pin in locked[requirement.name]:
             version = str(pin.specifier).removeprefix("==")
             assert requirement.specifier.contains(version), f"{pin} is below {requirement}"
+
+
+def check_teaching_lock(text: str) -> None:
+    locked, reader = pins(text), pins((ROOT / "requirements.lock").read_text(encoding="utf8"))
+    assert not locked.keys() & reader.keys(), "a package stands in both locks"
+    for entry in (e for entries in locked.values() for e in entries):
+        assert re.fullmatch(r"==[\w.]+", str(entry.specifier)), f"{entry} is not pinned exactly"
+    for requirement in map(Requirement, PROJECT["optional-dependencies"]["teach"]):
+        for pin in locked[requirement.name]:
+            assert requirement.specifier.contains(str(pin.specifier).removeprefix("=="))
 
 
 def check_environment(text: str) -> None:
@@ -67,6 +77,7 @@ def check_ci(text: str) -> None:
 
 FILES = {
     "requirements.lock": check_lock,
+    "requirements-teach.lock": check_teaching_lock,
     "environment.yml": check_environment,
     ".ci/run": check_ci,
 }
@@ -84,6 +95,9 @@ def test_file_agrees_with_the_others(name):
         ("requirements.lock", "sacrebleu==", "sacrebleu>="),
         ("requirements.lock", "safetensors==0.8.0\n", ""),
         ("requirements.lock", "safetensors==0.8.0", "safetensors==0.1.0"),
+        ("requirements-teach.lock", "nbgrader==", "nbgrader>="),
+        ("requirements-teach.lock", "nbgrader==0.9.6", "nbgrader==0.8.0"),
+        ("requirements-teach.lock", "nbgrader==0.9.6", "nbgrader==0.9.6\nnumpy==2.0.0"),
         ("environment.yml", "-r requirements.lock", "numpy==2.0"),
         ("environment.yml", "python=3.12", "python=3.9"),
         (".ci/run", "make test", "pip install x\nmake test"),
