@@ -7,7 +7,7 @@ READY_TO_TEACH := $(VENV)/.ready-to-teach
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser run execute sync address figures colab checkpoint experiment benchmark benchmark-multi30k format lint lock clean
+.PHONY: help lab test test-browser run execute sync address figures colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ address: $(READY) ## Write the repository's address (pyproject.toml) wherever it
 figures: $(READY) ## Every drawing as SVG into build/figures, and the README's picture
 	$(BIN)/python -m tools.figures
 
+test-colab: $(READY) ## Both Colab editions, executed in a fresh environment (about 20 minutes)
+	$(BIN)/python -m pytest -q -s tests/colab_editions.py
+
 colab: $(READY) ## Notebooks that run alone, without this project, into build/colab
 	$(BIN)/python -m tools.colab
 
@@ -58,9 +61,21 @@ format: $(READY) ## Format code and notebooks
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+diffs: $(READY) ## Let git show notebooks as text in this clone (outputs left out)
+	git config diff.notebook.textconv "$(CURDIR)/$(BIN)/jupytext --quiet --from ipynb --to py:percent --output -"
+	git config diff.notebook.cachetextconv true
+
 lint: $(READY) ## Check style without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+matrix: $(READY) ## Tests and notebooks on every Python here, lowest and newest versions; docs/versions.md
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m tools.matrix
+
+audit: $(READY) ## Look for known vulnerabilities in what is pinned (needs a network)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --disable-pip --no-deps -r requirements.lock -r requirements-teach.lock
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

@@ -9,13 +9,13 @@ trained translator on sentences of its test set, where sentences end when they e
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
 import torch
+from transformers import GenerationConfig
 
+from benchmarks.contenders import marian, ratio, take_turns
 from helpers.batching import pad
 from helpers.checkpoints import load_model
 from helpers.corpus import splits, vocabulary
@@ -31,46 +31,19 @@ SIZES = {
 VOCAB_SIZE = 4_000
 
 
-def ours(d_model: int, heads: int, d_ff: int, layers: int) -> Transformer:
+def config_of(d_model: int, heads: int, d_ff: int, layers: int) -> TransformerConfig:
+    return TransformerConfig(VOCAB_SIZE, d_model, heads, d_ff, layers, layers, max_length=128)
+
+
+def ours(config: TransformerConfig) -> Transformer:
     torch.manual_seed(0)
-    model = Transformer(
-        TransformerConfig(VOCAB_SIZE, d_model, heads, d_ff, layers, layers, max_length=128)
-    )
+    model = Transformer(config)
     with torch.no_grad():
         model.output.weight[EOS] = 0.0  # never the largest of thousands of random logits
     return model.eval()
 
 
-def marian(d_model: int, heads: int, d_ff: int, layers: int):
-    from transformers import MarianConfig, MarianMTModel
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    torch.manual_seed(0)
-    config = MarianConfig(
-        vocab_size=VOCAB_SIZE,
-        d_model=d_model,
-        encoder_layers=layers,
-        decoder_layers=layers,
-        encoder_attention_heads=heads,
-        decoder_attention_heads=heads,
-        encoder_ffn_dim=d_ff,
-        decoder_ffn_dim=d_ff,
-        activation_function="relu",
-        scale_embedding=True,
-        max_position_embeddings=128,
-        pad_token_id=PAD,
-        bos_token_id=BOS,
-        eos_token_id=EOS,
-        decoder_start_token_id=BOS,
-        attn_implementation="sdpa",
-    )
-    return MarianMTModel(config).eval()
-
-
 def their_generate(model, source_ids: torch.Tensor, length: int, beams: int) -> torch.Tensor:
-    from transformers import GenerationConfig
-
     settings = GenerationConfig(
         max_new_tokens=length,
         num_beams=beams,
@@ -84,29 +57,13 @@ def their_generate(model, source_ids: torch.Tensor, length: int, beams: int) -> 
     return model.generate(input_ids=source_ids, attention_mask=mask, generation_config=settings)
 
 
-def take_turns(contenders: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contender in each round; the first round warms up and is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(rounds + 1):
-        for name, run in contenders.items():
-            started = time.perf_counter()
-            run()
-            if turn:
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
-
-
-def ratio(slow: list[float], fast: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
-
-
 def against_marian(arguments: argparse.Namespace) -> None:
     generator = torch.Generator().manual_seed(0)
     length = arguments.length
     for (title, sizes), batch in product(SIZES.items(), arguments.batch):
         shape = (batch, arguments.source_length)
         source_ids = torch.randint(4, VOCAB_SIZE, shape, generator=generator)
-        mine, theirs = ours(*sizes), marian(*sizes)
+        mine, theirs = ours(config_of(*sizes)), marian(config_of(*sizes)).eval()
         counts = [sum(p.numel() for p in model.parameters()) for model in (mine, theirs)]
         print(f"\n{title}, {VOCAB_SIZE} words, {batch} sentences of {length} tokens at once")
         print(f"  parameters: ours {counts[0]:,}, Marian {counts[1]:,}")

@@ -34,7 +34,7 @@ BUDGETS = {  # the longer a model reads the same sentences, the more dropout it 
     "30 minutes": f"--minutes 30 {BASE} --dropout 0.2",
     "60 minutes": f"--minutes 60 {BASE} --dropout 0.25",
 }
-STEPS = 3000
+STEPS = 1500
 TRICKS = {  # what is taken away or added, and the options that do it; the last of two counts
     "base": "",
     "4,000 pieces instead of 8,000": "--vocabulary 4000",

@@ -11,18 +11,17 @@ kernel), against ours with logits at real tokens only and, where that is faster,
 
 import argparse
 import statistics
-import time
 import warnings
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import MarianConfig, MarianMTModel
 
+from benchmarks.contenders import marian, ratio, take_turns
 from helpers.attention import MultiHeadAttention, attention, merge_heads, split_heads
 from helpers.batching import Batch, collate
 from helpers.layers import Dropout, Embedding, FeedForward
-from helpers.masks import BOS, EOS, PAD, causal_mask
+from helpers.masks import PAD, causal_mask
 from helpers.training import make_optimizer, training_step, translation_loss
 from helpers.transformer import Transformer, TransformerConfig
 
@@ -88,28 +87,7 @@ class Marian(nn.Module):
 
     def __init__(self, config: TransformerConfig, kernel: str):
         super().__init__()
-        c = config
-        self.inner = MarianMTModel(
-            MarianConfig(
-                vocab_size=c.vocab_size,
-                d_model=c.d_model,
-                encoder_layers=c.num_encoder_layers,
-                decoder_layers=c.num_decoder_layers,
-                encoder_attention_heads=c.num_heads,
-                decoder_attention_heads=c.num_heads,
-                encoder_ffn_dim=c.d_ff,
-                decoder_ffn_dim=c.d_ff,
-                max_position_embeddings=c.max_length,
-                activation_function="relu",
-                dropout=c.dropout,
-                scale_embedding=True,
-                pad_token_id=PAD,
-                eos_token_id=EOS,
-                decoder_start_token_id=BOS,
-                forced_eos_token_id=None,
-                attn_implementation=kernel,
-            )
-        )
+        self.inner = marian(config, kernel)
 
     def forward(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
         return self.inner(
@@ -180,16 +158,12 @@ def use_formula(model: Transformer) -> Transformer:
 
 def measure(contenders: dict, batches: list[Batch], rounds: int) -> dict[str, list[float]]:
     """Seconds per pass over the batches, contenders taking turns so that noise hits them alike."""
-    seconds = {name: [] for name in contenders}
-    optimizers = {name: make_optimizer(model) for name, (model, _, _) in contenders.items()}
-    for turn in range(rounds + 1):
-        for name, (model, loss, precision) in contenders.items():
-            started = time.perf_counter()
-            for batch in batches:
-                training_step(model, optimizers[name], loss, batch, precision)
-            if turn:  # the first pass warms up
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
+
+    def trainer(model: nn.Module, loss, precision: str):
+        optimizer = make_optimizer(model)
+        return lambda: [training_step(model, optimizer, loss, b, precision) for b in batches]
+
+    return take_turns({name: trainer(*c) for name, c in contenders.items()}, rounds)
 
 
 def main() -> None:
@@ -198,11 +172,12 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=2048, help="padded tokens per batch")
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     arguments = parser.parse_args()
     batches = random_batches(4, arguments.tokens)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for title, sizes in SIZES.items():
-        config = TransformerConfig(VOCAB_SIZE, norm_first=True, max_length=64, **sizes)
+    for title in arguments.sizes:
+        config = TransformerConfig(VOCAB_SIZE, norm_first=True, max_length=64, **SIZES[title])
         torch.manual_seed(0)
         contenders = contenders_of(config)
         for model, _, _ in contenders.values():
@@ -210,8 +185,8 @@ def main() -> None:
         seconds = measure(contenders, batches, arguments.rounds)
         tokens = sum(batch.num_tokens for batch in batches)
         print(f"\n{title}, {config.d_ff} d_ff, {VOCAB_SIZE} words, dropout {config.dropout}")
-        for name, times in seconds.items():
-            print(f"  {name:36s} {tokens / statistics.median(times):8,.0f} target tokens/s")
+        for name, taken in seconds.items():
+            print(f"  {name:36s} {tokens / statistics.median(taken):8,.0f} target tokens/s")
         report(seconds)
 
 
@@ -239,10 +214,10 @@ def contenders_of(config: TransformerConfig) -> dict[str, tuple]:
 
 
 def report(seconds: dict[str, list[float]]) -> None:
-    """How many times as fast ours is, round by round, the median."""
+    """How many times as fast ours is."""
 
-    def ratio(slow: str, fast: str) -> float:
-        return statistics.median(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))
+    def times(slow: str, fast: str) -> float:
+        return ratio(seconds[slow], seconds[fast])
 
     def fastest(family: str) -> str:
         names = [name for name in seconds if name.startswith(family)]
@@ -252,13 +227,13 @@ def report(seconds: dict[str, list[float]]) -> None:
     others = ("nn.Transformer, paper's dropout", "Marian, eager", "Marian, sdpa")
     pairs += [(other, "ours, paper's dropout") for other in others]
     for slow, fast in pairs:
-        print(f"  same work: ours is {ratio(slow, fast):.2f} x as fast as {slow}")
+        print(f"  same work: ours is {times(slow, fast):.2f} x as fast as {slow}")
     best = fastest("ours")
     for family in ("nn.Transformer", "Marian"):
         other = fastest(family)
-        print(f"  each at its best: {best} is {ratio(other, best):.2f} x as fast as {other}")
+        print(f"  each at its best: {best} is {times(other, best):.2f} x as fast as {other}")
     print(
-        f"  {best} is {ratio('nn.Transformer, its dropout', best):.2f} x nn.Transformer as it comes"
+        f"  {best} is {times('nn.Transformer, its dropout', best):.2f} x nn.Transformer as it comes"
     )
 
 
