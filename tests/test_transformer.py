@@ -109,3 +109,25 @@ def test_bad_ids_are_named():
         model(SOURCE, TARGET[:1])
     with pytest.raises(ValueError, match="at least one sentence"):
         model(SOURCE[:, :0], TARGET)
+
+
+def run_on_another_device(model: Transformer) -> None:
+    """Forward and backward on torch's device without numbers, which refuses a stray CPU tensor."""
+    model.to("meta").train()
+    logits = model(SOURCE.to("meta"), TARGET.to("meta"))
+    assert logits.device.type == "meta"
+    logits.sum().backward()
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_nothing_stays_behind_on_the_processor(norm_first):
+    """The nearest thing to a GPU that every machine has."""
+    model = tiny_model(norm_first=norm_first)
+    run_on_another_device(model)
+
+    forgetful = tiny_model(norm_first=norm_first)
+    table = forgetful.source_embedding.positions
+    del forgetful.source_embedding.positions
+    forgetful.source_embedding.positions = table  # an attribute does not move with `.to`
+    with pytest.raises(RuntimeError, match="device"):
+        run_on_another_device(forgetful)
