@@ -94,4 +94,6 @@ $(READY): requirements.lock pyproject.toml
 
 $(READY_TO_TEACH): $(READY) requirements-teach.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-teach.lock
+	@# Or readers would find nbgrader's buttons in JupyterLab; `labextension enable` brings them back.
+	@$(BIN)/jupyter labextension disable --level=sys_prefix @jupyter/nbgrader >/dev/null 2>&1
 	@touch $(READY_TO_TEACH)
