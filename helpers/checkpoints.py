@@ -3,9 +3,12 @@
 Used in notebooks 00, 09 and 13.
 """
 
+import errno
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,18 +19,18 @@ from torch import Tensor, nn
 
 from helpers.transformer import Transformer, TransformerConfig
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for files
 
-def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> None:
-    """Write tensors and JSON-able facts to one safetensors file, atomically.
 
-    The file appears under `path` only when it is complete on disk; until then what was there
-    before stays. Raises FileNotFoundError if the folder does not exist.
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all: what stood there stays until all of it is on disk.
+
+    Raises FileNotFoundError if the folder does not exist, OSError (disk full, read-only, …)
+    naming the file and what to do.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(tensors, metadata={"facts": json.dumps(facts)})
     temporary = path.with_name(path.name + ".part")  # always the same: a kill leaves at most one
     try:
         with temporary.open("wb") as file:
@@ -35,30 +38,87 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> 
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        remove(temporary)
+        raise cannot_write(path, error) from None
+    except BaseException:  # Ctrl-C
+        remove(temporary)
         raise
+
+
+def remove(path: Path) -> None:
+    with suppress(OSError):  # not there, or in a folder that nobody may write to
+        path.unlink()
+
+
+def cannot_write(path: str | Path, error: OSError) -> OSError:
+    """The same error, naming the file and what to do."""
+    what = "make room on that disk" if error.errno in FULL else "name a place that you may write to"
+    return OSError(
+        error.errno, f"{error.strerror}: {str(path)!r} was not written, it is as it was; {what}"
+    )
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise now the OSError that write_file would raise later, after hours of work."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, f"{str(path)!r} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
+    trial = path.with_name(path.name + ".part")
+    try:
+        trial.touch()
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    remove(trial)
+
+
+def checksum(tensors: dict[str, Tensor], facts: str) -> str:
+    """sha256 of all that a file holds; safetensors itself looks at names and sizes only."""
+    digest = hashlib.sha256(facts.encode("utf8"))
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> None:
+    """Write tensors and JSON-able facts to one safetensors file, as write_file does."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(facts)
+    write_file(path, save(tensors, metadata={"facts": text, "sha256": checksum(tensors, text)}))
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """What write_tensors wrote: (tensors, facts).
 
-    Raises FileNotFoundError if nothing is there, ValueError if the file is damaged or not ours.
+    Raises FileNotFoundError if nothing is there, ValueError if the file is damaged, be it by one
+    bit, or not ours.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {str(path)!r}")
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "null"))
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(
-            f"{str(path)!r} is damaged or not a safetensors file ({error}); save it again"
-        ) from None
-    if facts is None:
+        raise damaged(path, error) from None
+    if "facts" not in metadata:
         raise ValueError(f"{str(path)!r} was not written by this project: it holds no facts")
-    return tensors, facts
+    # Files of version 0.1 have no checksum.
+    if metadata.get("sha256", "") not in ("", checksum(tensors, metadata["facts"])):
+        raise damaged(path, "its contents do not match their checksum")
+    return tensors, json.loads(metadata["facts"])
+
+
+def damaged(path: Path, reason: object) -> ValueError:
+    return ValueError(
+        f"{str(path)!r} is damaged or not a safetensors file ({reason}); "
+        "put another copy there or make it again"
+    )
 
 
 def check_same_fields(ours: dict, theirs: dict, path: str | Path) -> None:

@@ -5,6 +5,7 @@ the notebook draws from.
 """
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.batching import Batch, collate, endless_batches, pad
+from helpers.checkpoints import write_file
 from helpers.corpus import Corpus, Pair, join_words, vocabulary
 from helpers.decoding import greedy
 from helpers.evaluation import bleu, exact_match
@@ -176,14 +178,13 @@ def read_rows(path=RESULTS) -> tuple[list[Row], list[str]]:
 def write_table(
     path: Path, header: Iterable[str], rows: Iterable[Sequence], comments: Sequence[str] = ()
 ) -> None:
-    """A CSV file with `# comments` on top, written beside its name first, then renamed."""
-    unfinished = path.with_name(path.name + ".part")
-    with unfinished.open("w", encoding="utf8", newline="") as file:
-        file.writelines(f"# {comment}\n" for comment in comments)
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-    unfinished.replace(path)
+    """A CSV file with `# comments` on top, whole or not at all."""
+    text = io.StringIO()
+    text.writelines(f"# {comment}\n" for comment in comments)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_file(path, text.getvalue().encode("utf8"))
 
 
 def read_table(path, made_by: str) -> tuple[list[dict[str, str]], list[str]]:

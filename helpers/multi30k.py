@@ -5,6 +5,7 @@ public repository of their authors (Elliott et al. 2016, "Multi30K: Multilingual
 Image Descriptions"; the captions come from Flickr30k, whose terms ask for non-commercial use).
 """
 
+import errno
 import gzip
 import hashlib
 import http.client
@@ -16,8 +17,11 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from helpers.checkpoints import FULL, cannot_write
 
 ADDRESS = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
 VARIABLE = "MULTI30K"  # the environment variable that names a folder
@@ -104,6 +108,9 @@ def cache_folder() -> Path:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = base / "understanding-transformers" / "multi30k"
         folder.mkdir(parents=True, exist_ok=True)
+        complete = all((folder / f"{name}.gz").is_file() for name in TEXTS)
+        if not complete and not os.access(folder, os.W_OK):
+            raise PermissionError
     except (OSError, RuntimeError):  # no home, or one that cannot be written
         folder = Path(tempfile.gettempdir()) / "understanding-transformers-multi30k"
         folder.mkdir(exist_ok=True)
@@ -123,7 +130,8 @@ def fetch(name: str, address: str = ADDRESS) -> str:
             check(name, text)
             return text
         except ValueError:
-            path.unlink()
+            with suppress(OSError):  # read-only: then the download says so
+                path.unlink()
     download(f"{address}{name}.gz", path)
     try:
         text = read(folder, name)
@@ -166,6 +174,8 @@ def download(url: str, path: Path, say: Callable[[str], None] | None = None) -> 
             return
         raise Unavailable(help_for(url, error)) from None
     except (OSError, http.client.HTTPException) as error:
+        if getattr(error, "errno", None) in (*FULL, errno.EACCES, errno.EROFS):  # not the network
+            error = cannot_write(unfinished, error)
         raise Unavailable(help_for(url, getattr(error, "reason", error))) from None
     if have < total:
         raise Unavailable(help_for(url, f"the connection ended after {have:,} of {total:,} bytes"))

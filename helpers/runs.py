@@ -22,7 +22,7 @@ from torch import nn
 from helpers import multi30k
 from helpers.attention import MultiHeadAttention
 from helpers.batching import Batch
-from helpers.checkpoints import average, load_model, read_tensors, save_model
+from helpers.checkpoints import average, load_model, read_tensors, save_model, write_file
 from helpers.corpus import splits
 from helpers.decoding import translate
 from helpers.evaluation import bleu
@@ -147,9 +147,15 @@ def launch(*options: object, processes: int = 1) -> None:
         launcher = ["-m", "torch.distributed.run", "--standalone"]
         launcher += [f"--nproc-per-node={processes}", "-m"]
         environment["OMP_NUM_THREADS"] = "1"
+    environment["PYTHONIOENCODING"] = "utf8"  # whatever the locale, both ends use the same
     arguments = [sys.executable, *launcher, "helpers.train", *map(str, options)]
     with subprocess.Popen(
-        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        arguments,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf8",
+        errors="replace",
     ) as process:
         said = []
         for line in process.stdout:
@@ -177,7 +183,13 @@ class Reporter:
         self.folder, self.subwords, self.validation = arguments.out, subwords, validation
         self.keep, self.cased, self.steps = arguments.average, arguments.cased, arguments.steps
         last = self.folder / "last.safetensors"
-        rows = read_tensors(last)[1]["history"] if last.is_file() else []
+        try:
+            rows = read_tensors(last)[1]["history"] if last.is_file() else []
+        except ValueError as error:
+            raise ValueError(
+                f"{error}. The run cannot go on without it; its best model so far is in "
+                "best.safetensors. To train from the start, name another --out"
+            ) from None
         self.best = max((row["bleu"] for row in rows), default=-1.0)
 
     def measure(self, model: Transformer, step: int) -> dict:
@@ -210,9 +222,7 @@ class Reporter:
 
 def write_whole(path: Path, text: str) -> None:
     """The file appears complete or stays as it was."""
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf8")
-    unfinished.replace(path)
+    write_file(path, text.encode("utf8"))
 
 
 def ticking(batches: Iterator[Batch], first: int, steps: int) -> Iterator[Batch]:
@@ -258,8 +268,8 @@ def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], dev
     write_whole(folder / "test.txt", "".join(line + "\n" for line in said))
     minutes = [row["seconds"] / 60 for row in history]
     curve = lines({"validation": (minutes, [r["bleu"] for r in history])}, "minutes", "BLEU")
-    (folder / "bleu.png").write_bytes(png(curve))
-    (folder / "loss.png").write_bytes(png(training_curve(history)))
+    write_file(folder / "bleu.png", png(curve))
+    write_file(folder / "loss.png", png(training_curve(history)))
     for name in ("test beam", "test greedy"):
         for kind in ("lc", "cased"):
             signature = result[name][f"{kind} signature"]

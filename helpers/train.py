@@ -31,6 +31,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from helpers.batching import Batch, Example, collate, endless_batches, one_epoch
+from helpers.checkpoints import check_writable
 from helpers.parallel import Team, first_says, is_first, join, leave
 from helpers.runs import (
     Reporter,
@@ -161,7 +162,13 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         return arguments
     if not stored.exists():
         p.error(f"{arguments.out} holds no run to resume: there is no settings.json")
-    settings = json.loads(stored.read_text(encoding="utf8"))
+    try:
+        settings = json.loads(stored.read_text(encoding="utf8"))
+    except ValueError as error:
+        p.error(
+            f"{stored} is damaged ({error}), so the run cannot go on; the models beside it stay "
+            "as they are. To train from the start, name another --out"
+        )
     settings = {name: value for name, value in settings.items() if name not in MACHINE}
     for name, value in typed(argv).items():
         if value != settings.get(name, value):
@@ -193,13 +200,26 @@ def typed(argv: Sequence[str] | None) -> dict:
     return vars(p.parse_args(argv))
 
 
+def make_folder(out: Path) -> None:
+    """The run's folder. Raises OSError now, not after hours, if nothing can be written there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: --out {str(out)!r} cannot be made; name a folder that you may "
+            "write to",
+        ) from None
+    check_writable(out / "last.safetensors")
+
+
 def vocabulary_of(arguments: argparse.Namespace, texts: Texts) -> Subwords:
     """The run's pieces of words: learned by process 0, kept in the folder, read by all."""
     path = arguments.out / "vocabulary.json"
     if is_first() and not arguments.resume:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         both = (text for pair in texts.train for text in pair)
-        Subwords.learn(both, arguments.vocabulary, lowercase=not arguments.cased).save(path)
+        learned = Subwords.learn(both, arguments.vocabulary, lowercase=not arguments.cased)
+        write_whole(path, learned.inner.to_str())
     first_says(None)  # wait until it is there
     return Subwords.load(path)
 
@@ -254,6 +274,8 @@ def settle(arguments: argparse.Namespace, model: Transformer, team_of, batches) 
 def run(arguments: argparse.Namespace, device: torch.device) -> None:
     """One process of a run, from texts to scores."""
     say = print if is_first() else lambda *_, **__: None
+    if is_first():
+        make_folder(arguments.out)
     texts = read_texts(arguments) if is_first() else None
     first_says(None)  # what has to be fetched is fetched once; the others find it
     texts = texts or read_texts(arguments)
@@ -330,6 +352,8 @@ def in_batches(examples: Sequence[Example], max_tokens: int) -> list[Batch]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows no "…" shows "?"
+        stream.reconfigure(errors="replace")
     arguments = read_arguments(argv)
     again = f"To go on: {parser().prog} --out {arguments.out} --resume"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: torchrun and clusters
@@ -342,7 +366,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not (arguments.out / "settings.json").is_file():
             give_up("stopped before training began; there is nothing to go on from")
         give_up(f"stopped; all up to the last report is kept. {again}")
-    except (OSError, ValueError, FloatingPointError) as error:
+    except OSError as error:
+        begun = (arguments.out / "settings.json").is_file()
+        give_up(f"error: {error}. {again}" if begun else f"error: {error}")
+    except (ValueError, FloatingPointError) as error:
         give_up(f"error: {error}")
     except RuntimeError as error:
         if not lost_a_process(error):

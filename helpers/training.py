@@ -17,7 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.batching import Batch
-from helpers.checkpoints import check_same_fields, copy_parameters, read_tensors, write_tensors
+from helpers.checkpoints import (
+    check_same_fields,
+    check_writable,
+    copy_parameters,
+    read_tensors,
+    write_tensors,
+)
 from helpers.masks import PAD
 from helpers.transformer import Transformer
 
@@ -155,9 +161,10 @@ def train(
     With `checkpoint`, model, optimizer and history are saved there at every row, so that
     train(..., resume=True) goes on from it and ends in the same weights, bit for bit on one
     machine, as a run that was never interrupted: after each row dropout's random numbers start
-    anew from seed and step. On Ctrl-C the last checkpoint stays as it is and the
-    KeyboardInterrupt says how to resume. The model ends in evaluation mode.
-    Raises ValueError if the checkpoint belongs to another configuration (nothing is changed).
+    anew from seed and step. On Ctrl-C, or an OSError such as a full disk, the last checkpoint
+    stays as it is and the error says how to resume. The model ends in evaluation mode.
+    Raises ValueError if the checkpoint is damaged or belongs to another configuration (nothing is
+    changed), OSError at once if it cannot be written.
     """
     worker = worker or Worker()
     optimizer = make_optimizer(model)
@@ -166,7 +173,9 @@ def train(
         if checkpoint is None:
             raise ValueError("resume=True needs checkpoint=, the path to resume from")
         history = _load_state(model, optimizer, config, checkpoint, worker)
-    first = history[-1]["step"] if history else 0
+    if checkpoint is not None and worker.rank == 0:
+        check_writable(checkpoint)
+    first = saved = history[-1]["step"] if history else 0
     seconds = history[-1]["seconds"] if history else 0.0
     stream = batches(first)
     ends = [*range(first, config.steps, config.report_every), config.steps]
@@ -207,10 +216,14 @@ def train(
                 history.append(row)
                 if checkpoint is not None:
                     _save_state(model, optimizer, config, history, checkpoint, worker)
+                    saved = end
                 if report is not None and worker.rank == 0:
                     report(history)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_resume(history, checkpoint)) from None
+        raise KeyboardInterrupt(_how_to_resume(saved, checkpoint)) from None
+    except OSError as error:
+        error.add_note(_how_to_resume(saved, checkpoint))
+        raise
     finally:
         model.eval()
     return history
@@ -221,11 +234,11 @@ def _seed(seed: int, step: int, rank: int) -> int:
     return (1_000_003 * (1_000_003 * seed + step) + rank) % 2**63
 
 
-def _how_to_resume(history: list[dict], checkpoint: str | Path | None) -> str:
-    if checkpoint is None or not history:
+def _how_to_resume(saved: int, checkpoint: str | Path | None) -> str:
+    if not saved:
         return "training interrupted before a checkpoint was saved; call train again to start over"
     return (
-        f"training interrupted; step {history[-1]['step']} is saved in {str(checkpoint)!r}. "
+        f"training interrupted; step {saved} is saved in {str(checkpoint)!r}. "
         "Call train again with the same arguments and resume=True to go on from there"
     )
 

@@ -18,7 +18,7 @@ FLOORS = [
     *("attention", "masks", "layers", "cache", "encoder", "decoder", "transformer", "wirings"),
     *("bugs", "lexicon", "corpus", "tokenizer", "batching", "subwords", "checkpoints", "training"),
     *("parallel", "decoding", "evaluation", "experiment", "plots", "diagrams", "explorer"),
-    *("multi30k", "runs", "train", "interop", "t5", "scenes", "modern", "checks"),
+    *("multi30k", "runs", "train", "interop", "t5", "scenes", "modern", "order", "checks"),
 ]
 
 

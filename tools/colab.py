@@ -35,14 +35,14 @@ import subprocess
 import sys
 import tempfile
 
-folder = pathlib.Path(tempfile.mkdtemp(prefix="understanding-transformers-"))
+place = pathlib.Path(tempfile.mkdtemp(prefix="understanding-transformers-"))
 for name, text in FILES.items():
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(text, encoding="utf8")
+    (place / name).parent.mkdir(parents=True, exist_ok=True)
+    (place / name).write_text(text, encoding="utf8")
 for name, text in DATA.items():
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(base64.b64decode(text))
-sys.path.insert(0, str(folder))
+    (place / name).parent.mkdir(parents=True, exist_ok=True)
+    (place / name).write_bytes(base64.b64decode(text))
+sys.path.insert(0, str(place))
 install = [sys.executable, "-m", "pip", "install", "-q"]
 missing = [p for p in {packages!r} if importlib.util.find_spec(p) is None]
 if missing and subprocess.run([*install, *missing], capture_output=True).returncode:
@@ -51,6 +51,9 @@ if missing and subprocess.run([*install, *missing], capture_output=True).returnc
 import numpy
 import torch
 
+from helpers.order import explain_missing_names
+
+explain_missing_names()  # a NameError then says which cell to run first
 torch.manual_seed(0)
 version = sys.version.split()[0]
 print(f"Python {{version}}, torch {{torch.__version__}}, numpy {{numpy.__version__}}")

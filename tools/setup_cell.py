@@ -7,9 +7,9 @@ import sys
 
 install = [sys.executable, "-m", "pip", "install", "-q"]
 here = pathlib.Path.cwd()
-for folder in (here, *here.parents):
-    if (folder / "helpers" / "attention.py").exists():
-        sys.path.insert(0, str(folder))
+for place in (here, *here.parents):
+    if (place / "helpers" / "attention.py").exists():
+        sys.path.insert(0, str(place))
         break
 if importlib.util.find_spec("helpers") is None:
     address = "git+https://github.com/OWNER/understanding-transformers"
@@ -22,5 +22,8 @@ if missing:
 import numpy
 import torch
 
+from helpers.order import explain_missing_names
+
+explain_missing_names()  # a NameError then says which cell to run first
 torch.manual_seed(0)
 print(f"Python {sys.version.split()[0]}, torch {torch.__version__}, numpy {numpy.__version__}")

@@ -1,0 +1,78 @@
+"""After a NameError, say which cell of the notebook makes that name. The set-up cells call it.
+
+A learner who starts in the middle, or runs cells in another order, then knows what to run first.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from symtable import symtable
+
+from IPython import get_ipython
+
+ABOVE = "choose Run > Run All Above Selected Cell (on Colab: Runtime > Run before)"
+
+
+def explain_missing_names() -> None:
+    """From now on add a line to every NameError of this kernel; outside IPython do nothing."""
+    if (shell := get_ipython()) is not None:
+        shell.events.register("post_run_cell", say_which_cell)  # which takes a function only once
+
+
+def say_which_cell(result) -> None:
+    """Print below the traceback of a cell whose error is a missing name what to run first.
+
+    Nothing is said of a name that no cell makes (a typo), or that a library's code looked for.
+    """
+    error, names = result.error_in_exec, get_ipython().user_ns
+    if type(error) is not NameError or not raised_with(error, names):
+        return
+    path = notebook_path(names)
+    if path is None:
+        print(f"If a cell further up makes `{error.name}`, run it first, or {ABOVE}.")
+        return
+    cells = json.loads(path.read_text(encoding="utf8"))["cells"]
+    cell = cell_that_makes(error.name, cells, result.info.cell_id, result.info.raw_cell)
+    if cell is not None:
+        print(f"`{error.name}` is made in the cell {cell}. Run that cell first, or {ABOVE}.")
+
+
+def raised_with(error: BaseException, names: dict) -> bool:
+    """Whether the line that raised it sees these names as its globals."""
+    traceback = error.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_globals is names
+
+
+def notebook_path(names: dict) -> Path | None:
+    """The notebook's file as VS Code or Jupyter's server tell it, or None (Colab, nbconvert)."""
+    name = names.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or ""
+    return Path(name) if name.endswith(".ipynb") and Path(name).is_file() else None
+
+
+def cell_that_makes(name: str, cells: list[dict], cell_id: str | None, source: str) -> str | None:
+    """In words, the last cell above this one (else the first anywhere) that makes `name`."""
+    above, anywhere, heading, passed = None, None, "", False
+    for cell in cells:
+        text = "".join(cell["source"])  # in the file, a list of lines
+        if cell["cell_type"] == "markdown":
+            prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+            heading = (re.findall(r"^#+ (.+)", prose, re.MULTILINE) or [heading])[-1]
+        elif cell_id is not None and cell.get("id") == cell_id or text == source:
+            passed = True
+        elif name in made_by(text):
+            line = re.search(rf"(?m)^(?!\s*#).*\b{name}\b.*", text).group().strip()[:60]
+            words = f"with the line `{line}`, under '{heading}'"
+            above, anywhere = (above if passed else words), (anywhere or words)
+    return above if passed and above else anywhere
+
+
+def made_by(source: str) -> set[str]:
+    """The names that a cell assigns, imports or defines; none if it is not plain Python."""
+    try:
+        symbols = symtable(source, "cell", "exec").get_symbols()
+    except SyntaxError:  # a magic, or a cell that is being written
+        return set()
+    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
