@@ -1,0 +1,58 @@
+"""`python -m tools.release` writes the student versions of the problem sets into build/release.
+
+nbgrader takes out the solutions and the hidden tests, and remembers them in the gradebook, from
+which it restores every test when it grades. Before that, each source gets the set-up cell that
+all notebooks have.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.notebooks import ROOT, code_cells, read, setup_source, tags, write
+
+COURSE = ROOT / "course"
+
+
+def sources() -> list[Path]:
+    """The instructor's notebooks, course/source/<name>/<name>.ipynb."""
+    return sorted((COURSE / "source").glob("*/*.ipynb"))
+
+
+def sync() -> None:
+    """Give each source the current set-up cell."""
+    for path in sources():
+        notebook = read(path)
+        (setup,) = [cell for cell in code_cells(notebook) if "setup" in tags(cell)]
+        if setup.source != setup_source():
+            setup.source = setup_source()
+            write(notebook, path)
+            print(f"{path.name}: set-up cell updated")
+
+
+def nbgrader(*arguments: str) -> None:
+    """Run nbgrader with the course's configuration. Exits with what it says if it fails."""
+    command = [sys.executable, "-m", "nbgrader", *arguments]
+    here = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "COURSE_ROOT": str(ROOT), "PATH": here}  # it calls alembic
+    done = subprocess.run(command, cwd=COURSE, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"nbgrader {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+
+
+def release(*options: str) -> None:
+    """Generate every student version; `options` go to nbgrader as they are."""
+    for path in sources():
+        nbgrader("generate_assignment", path.parent.name, "--force", *options)
+
+
+def main() -> None:
+    sync()
+    release()
+    for path in sources():
+        print(f"build/release/{path.parent.name}/{path.name}")
+
+
+if __name__ == "__main__":
+    main()
