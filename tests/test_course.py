@@ -1,0 +1,198 @@
+"""course/*.md: what they name exists, timetables add up, advice follows what was measured."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+
+from benchmarks import footprint
+from tools import figures, notebooks
+from tools.pull_link import main, pull_link
+
+COURSE = notebooks.ROOT / "course"
+SETS = {"problem set 1": "ps1", "problem set 2": "ps2", "problem set 3": "ps3"}
+SETS["capstone"] = "capstone"
+PARTS = ("Timing.", "Live.", "Stalls.", "Board.", "Provoke.", "Ask.")
+NUMBER = re.compile(r"\b\d{1,2}\.\d{1,2}\b")
+
+
+def text_of(name):
+    return (COURSE / name).read_text(encoding="utf8")
+
+
+def facts(path):
+    """(title, goals, numbers of the exercises) of a notebook."""
+    cells = [c.source for c in notebooks.read(path).cells if c.cell_type == "markdown"]
+    title, goals = cells[0].splitlines()[0], re.findall(r"^- (.*?)[;.]$", cells[0], re.MULTILINE)
+    exercises = re.findall(r"^\*\*(\d+\.\d+) ?·?", "\n".join(cells), re.MULTILINE)
+    return title.removeprefix("# "), goals, exercises
+
+
+@pytest.fixture(scope="module")
+def series():
+    found = {path.stem[:2]: facts(path) for path in notebooks.paths()}
+    assert all(
+        title and len(goals) >= 3 and exercises for title, goals, exercises in found.values()
+    )
+    return found
+
+
+def rows(text, columns):
+    """The cells of all table rows with so many columns, headings and rules left out."""
+    found = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines()
+             if line.startswith("|")]  # fmt: skip
+    return [row for row in found if len(row) == columns and not set("".join(row)) <= set("-: ")]
+
+
+# ---- The rules, each a function of a text --------------------------------------------------
+
+
+def goals_are_those_of_the_notebooks(text, series):
+    table = [r for r in rows(text.split("## Learning goals")[1], 3) if r[0] != "notebook"]
+    for name, (_, goals, exercises) in series.items():
+        mine = [row for row in table if row[0] == name]
+        assert [goal for _, goal, _ in mine] == goals, f"goals of notebook {name}"
+        mapped = {n for *_, numbers in mine for n in numbers.split(", ") if n != "–"}
+        assert mapped == set(exercises), f"exercises of notebook {name}"
+    assert {row[0] for row in table} == set(series)
+
+
+def minutes(clock):
+    hours, rest = clock.split(":")
+    return 60 * int(hours) + int(rest)
+
+
+def timetables_have_no_holes(text, series):
+    known = {n for _, _, exercises in series.values() for n in exercises}
+    days = re.split(r"^### ", text.split("## Problem sets")[0], flags=re.MULTILINE)[1:]
+    assert len(days) == 1 + 5 + 8  # an afternoon, a week, four weeks
+    for day in days:
+        title, now = day.splitlines()[0], None
+        for time, what, numbers in rows(day, 3):
+            if time == "time":
+                continue
+            start, end = map(minutes, time.split("–"))
+            assert now in (None, start) and start < end and what, f"{title}: {time}"
+            now = end
+            assert set(filter(None, numbers.split(", "))) <= known, f"{title}: {numbers}"
+        assert now is not None
+
+
+def sets_have_their_points(text, series):
+    table = {row[0]: row for row in rows(text, 5) if row[0] in SETS}
+    assert table.keys() == SETS.keys()
+    for name, folder in SETS.items():
+        (path,) = (COURSE / "source" / folder).glob("*.ipynb")
+        tests = people = 0
+        for cell in notebooks.read(path).cells:
+            about = cell.metadata.get("nbgrader", {})
+            if about.get("grade"):
+                people += about["points"] if about.get("solution") else 0
+                tests += 0 if about.get("solution") else about["points"]
+        assert [tests, people] == [int(n) for n in table[name][2:4]], name
+        assert text.split("## Learning goals")[0].count(name) > 1, f"{name} has no place"
+
+
+def guide_is_complete(text, series):
+    sections = dict(s.split("\n", 1) for s in re.split(r"^## ", text, flags=re.MULTILINE)[1:])
+    for name, (title, _, _) in series.items():
+        body = sections[title]
+        for part in PARTS:
+            assert body.count(f"**{part}**") == 1, f"{name} has no {part}"
+        questions = re.findall(r"^- (.*?\? .+)$", body.split("**Ask.**")[1], re.MULTILINE)
+        assert 3 <= len(questions) <= 4, f"{name} has {len(questions)} questions with answers"
+        assert "```" in body or "drawing `" in body, f"{name} has nothing for the board"
+    exercises = {n for *_, numbers in series.values() for n in numbers}
+    assert set(re.findall(r"(?<=xercise )\d+\.\d+", text)) <= exercises
+    assert set(re.findall(r"drawing `(\w+)`", text)) <= set(figures.FIGURES)
+
+
+def advice_follows_the_measurement(text, series):
+    table = {r[0]: r[1:] for r in rows(text, 5) if r[1].isdigit()}
+    idle, peaks = int(table["the server, idle"][0]), [int(v[0]) for v in table.values()]
+    assert len(table) >= 7
+    values = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["singleuser"]
+    sizes = {name: float(size.removesuffix("G")) for name, size in values["memory"].items()}
+    assert idle + max(peaks) <= 1000 * sizes["guarantee"] < 1000 * sizes["limit"]
+    assert values["extraEnv"]["OMP_NUM_THREADS"] == "1" and values["extraEnv"]["MULTI30K"]
+    assert f"**Memory, guaranteed: {sizes['guarantee']} G.**" in text
+
+
+def link_is_what_the_tool_prints(text, series):
+    link = re.search(r"^https://hub\.example\.edu/\S+$", text, re.MULTILINE)[0]
+    path = f"notebooks/{notebooks.paths('07_')[0].name}"
+    address = parse_qs(urlsplit(link).query)["repo"][0]
+    assert link == pull_link("https://hub.example.edu", path, address)
+
+
+RULES = [
+    (
+        goals_are_those_of_the_notebooks,
+        "syllabus.md",
+        "already have | 7.1, 7.2 |",
+        "already have | 7.1 |",
+    ),
+    (goals_are_those_of_the_notebooks, "syllabus.md", "| 07 | compute ", "| 07 | compose "),
+    (timetables_have_no_holes, "syllabus.md", "| 13:20–13:50 |", "| 13:25–13:50 |"),
+    (timetables_have_no_holes, "syllabus.md", "| 0.2, 0.3, 0.4 |", "| 0.2, 0.9 |"),
+    (sets_have_their_points, "syllabus.md", "| 01 to 03 | 22 |", "| 01 to 03 | 23 |"),
+    (guide_is_complete, "guide.md", "**Provoke.** `cross(y, y)`", "`cross(y, y)`"),
+    (guide_is_complete, "guide.md", "drawing `stack`", "drawing `stock`"),
+    (guide_is_complete, "guide.md", "exercise 2.2", "exercise 2.9"),
+    (advice_follows_the_measurement, "jupyterhub.md", "| 15 | 1006 |", "| 15 | 1506 |"),
+    (link_is_what_the_tool_prints, "jupyterhub.md", "?repo=https%3A", "?repo=https:"),
+]
+
+
+@pytest.mark.parametrize("rule, name", dict.fromkeys((r[0], r[1]) for r in RULES),
+                         ids=lambda x: getattr(x, "__name__", x))  # fmt: skip
+def test_page_keeps_the_rule(rule, name, series):
+    rule(text_of(name), series)
+
+
+@pytest.mark.parametrize("rule, name, old, new", RULES)
+def test_rule_refuses_what_breaks_it(rule, name, old, new, series):
+    text = text_of(name)
+    assert old in text
+    with pytest.raises(AssertionError):
+        rule(text.replace(old, new, 1), series)
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for path in COURSE.glob("*.md"):
+        for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", path.read_text(encoding="utf8")):
+            assert (COURSE / target).exists(), f"{path.name} links to {target}"
+
+
+def test_a_link_pulls_and_opens():
+    link = pull_link(
+        "https://hub.example.edu/jupyter/", "a b/ü&x.ipynb", "https://x.org/me/re-po.git"
+    )
+    parts = urlsplit(link)
+    assert parts.path == "/jupyter/hub/user-redirect/git-pull"
+    assert parse_qs(parts.query, strict_parsing=True) == {
+        "repo": ["https://x.org/me/re-po.git"],
+        "urlpath": ["lab/tree/re-po/a b/ü&x.ipynb"],
+        "branch": ["main"],
+    }
+
+
+def test_the_command_prints_a_link_for_each_notebook(capsys):
+    main(["--hub", "https://hub.example.edu", "--notebook", "07", "--branch", "v1"])
+    query = parse_qs(urlsplit(capsys.readouterr().out.strip()).query)
+    assert query["repo"] == [notebooks.repository()] and query["branch"] == ["v1"]
+    assert query["urlpath"][0].endswith("/notebooks/07_cross_attention.ipynb")
+    with pytest.raises(SystemExit):
+        main(["--hub", "hub.example.edu"])
+    assert "must be an address" in capsys.readouterr().err
+
+
+def test_footprint_sees_memory_that_was_given_back(tmp_path):
+    source = "big = bytearray(300_000_000)\nimport time; time.sleep(0.4)\ndel big"
+    path = tmp_path / "small.ipynb"
+    notebooks.write(new_notebook(cells=[new_code_cell(source)]), path)
+    used = footprint.measure(path)
+    assert used["peak"] - used["left"] > 250 and used["left"] > 20
+    assert used["cpu"] < 60 and used["wall"] > 0.4
