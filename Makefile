@@ -7,7 +7,7 @@ READY_TO_TEACH := $(VENV)/.ready-to-teach
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser run execute sync address figures colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
+.PHONY: help lab test test-browser run execute sync address figures book slides release footprint colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,8 @@ test: $(READY_TO_TEACH) ## Every test, then every notebook against its stored ou
 	$(BIN)/python -m pytest -q tests
 	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=900 notebooks/*$(NOTEBOOK)*.ipynb
 
-test-browser: $(READY_TO_TEACH) ## The explorer in headless Chromium (a system package), through Playwright
-	$(BIN)/python -m pytest -q -rs tests/test_explorer.py
+test-browser: $(READY_TO_TEACH) ## Explorer, book and slides in headless Chromium (a system package)
+	$(BIN)/python -m pytest -q -rs tests/test_explorer.py tests/test_book.py tests/test_slides.py
 
 run: $(READY) ## Execute the whole series into build/ and print held-out translations
 	$(BIN)/python -m tools.notebooks run $(NOTEBOOK)
@@ -36,6 +36,18 @@ address: $(READY) ## Write the repository's address (pyproject.toml) wherever it
 
 figures: $(READY) ## Every drawing as SVG into build/figures, and the README's picture
 	$(BIN)/python -m tools.figures
+
+book: $(READY_TO_TEACH) ## The series as a web book into build/book; nothing is executed, nothing fetched
+	$(BIN)/python -m tools.book
+
+slides: $(READY_TO_TEACH) ## A deck of slides for each notebook into build/slides; NOTEBOOK=07 for one
+	$(BIN)/python -m tools.slides $(NOTEBOOK)
+
+release: $(READY_TO_TEACH) ## Student versions of the problem sets into build/release
+	$(BIN)/python -m tools.release
+
+footprint: $(READY) ## Memory and processor time that one learner needs; NOTEBOOK=07 for one
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.footprint $(NOTEBOOK)
 
 test-colab: $(READY) ## Both Colab editions, executed in a fresh environment (about 20 minutes)
 	$(BIN)/python -m pytest -q -s tests/colab_editions.py

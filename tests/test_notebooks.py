@@ -241,3 +241,24 @@ def test_addresses_agree():
         assert tools.repository().removeprefix("https://github.com/") in text
     other = "https://github.com/somebody/understanding-transformers"
     assert tools.with_address(other) == tools.repository()
+
+
+def times(readme: str, openings: dict[str, str]) -> dict[str, tuple]:
+    """{number: (README's minutes to read and time to run, the notebook's)} where they differ."""
+    rows = re.findall(r"^\| \[(\d\d)\].*\| (\d+) min \| (.*?) \|", readme, re.MULTILINE)
+    found = {}
+    for number, minutes, run in rows:
+        line = re.search(
+            r"\*\*Time\*\*: (\d+) minutes to read.*?, about (.*?) to run", openings[number]
+        )
+        if line is None or (minutes, run) != line.groups():
+            found[number] = ((minutes, run), line and line.groups())
+    assert len(rows) == len(openings)
+    return found
+
+
+def test_readme_and_notebooks_name_the_same_times():
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    openings = {p.name[:2]: tools.read(p).cells[0].source for p in PATHS}
+    assert times(readme, openings) == {}
+    assert times(readme.replace("| 80 s |", "| 8 s |"), openings).keys() == {"09"}
