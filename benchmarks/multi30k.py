@@ -137,11 +137,13 @@ def show() -> None:
         )
 
     print("\n".join(line(name) for name in BUDGETS if (name, "minutes", "") in value), "\n")
-    base = value.get(("base", "validation beam", "the best checkpoint"))
-    for name in TRICKS:
-        if base is not None and (name, "minutes", "") in value:
-            change = value[name, "validation beam", "the best checkpoint"] - base
-            print(f"{line(name)}  {change:+.2f} on validation")
+    best = {
+        name: max(v for (n, m, _), v in value.items() if (n, m) == (name, "validation beam"))
+        for name in TRICKS
+        if (name, "minutes", "") in value
+    }
+    for name in best:
+        print(f"{line(name)}  {best[name] - best['base']:+.2f} on validation")
 
 
 def main() -> None:

@@ -27,19 +27,14 @@ ASKED = os.environ.get("COLAB_NOTEBOOKS", "").split()
 PATHS = [p for p in notebooks.paths() if not ASKED or p.name[:2] in ASKED]
 
 
-def pins() -> dict[str, str]:
-    lines = (notebooks.ROOT / "requirements.lock").read_text(encoding="utf8").splitlines()
-    return {line.split("==")[0]: line for line in lines if "==" in line}
-
-
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
     """A fresh environment's Python: Colab's packages at our pins and a stub of google.colab."""
     folder = tmp_path_factory.mktemp("colab") / "venv"
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     executable = folder / PYTHON
-    wanted = [pins().get(name, name).split(";")[0].strip() for name in SHIPPED]
-    subprocess.run([executable, "-m", "pip", "install", "-q", *wanted], check=True)
+    lock = ["-c", str(notebooks.ROOT / "requirements.lock")]
+    subprocess.run([executable, "-m", "pip", "install", "-q", *lock, *SHIPPED], check=True)
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = subprocess.run([executable, "-c", ask], capture_output=True, text=True, check=True)
     stub = Path(site.stdout.strip()) / "google" / "colab"
