@@ -9,7 +9,6 @@ import contextlib
 import functools
 import http.server
 import re
-import shutil
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -209,19 +208,6 @@ def test_a_picture_that_says_nothing_is_seen():
 
 
 # ---- In a browser --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium here")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with api.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=chromium, args=quiet)
-        yield running
-        running.close()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

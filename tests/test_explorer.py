@@ -7,7 +7,6 @@ is missing (`make test-browser` brings Playwright along; Chromium is the system'
 import base64
 import json
 import re
-import shutil
 import zlib
 from pathlib import Path
 
@@ -134,19 +133,6 @@ def test_pieces_of_words_are_shown_too():
 
 
 # ---- In a browser --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium here")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with api.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=chromium, args=quiet)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ is missing.
 """
 
 import re
-import shutil
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -162,20 +161,6 @@ FAULTS = """() => {
   if (parseFloat(getComputedStyle(slide).fontSize) < 20) faults.push("type too small");
   return [...new Set(faults)].map(f => leaves[0].textContent.trim() + ": " + f);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium here")
-    with api.sync_playwright() as play:
-        running = play.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield running
-        running.close()
 
 
 @pytest.fixture
