@@ -11,6 +11,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from tools import notebooks, slides
 
+pytest.importorskip("sphinx_revealjs", reason="requirements-teach.lock brings it")
+
 PATHS = notebooks.paths()
 
 
