@@ -130,6 +130,7 @@ def main() -> None:
     chosen = arguments.notebooks
     files = [f for f in files if chosen is None or Path(f).name[:2] in chosen]
     here = [version for version in arguments.pythons if interpreter(version)]
+    missing = [version for version in arguments.pythons if version not in here]
     rows = []
     for version in here:
         for end in arguments.ends:
@@ -137,8 +138,8 @@ def main() -> None:
                 print(f"Python {version}, {end}, torch {torch}", flush=True)
                 rows.append(try_one(version, end, f"torch=={torch}", files))
                 print("  " + ", ".join(rows[-1][-3:]) + " min", flush=True)
-    missing = [version for version in arguments.pythons if version not in here]
-    TABLE.write_text(table(rows, missing, files), encoding="utf8")
+                # After each row: what was tried stays, whatever stops the next one.
+                TABLE.write_text(table(rows, missing, files), encoding="utf8")
     print(TABLE.read_text(encoding="utf8"))
     if any("**" in cell for row in rows for cell in row):
         raise SystemExit("some combinations failed; their logs are in build/matrix")
