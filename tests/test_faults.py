@@ -422,11 +422,11 @@ class Enough(BaseException):
     """A cell that runs this long has all that it needs from other cells."""
 
 
-# Where Python cannot raise (in a weak reference's callback), the next tick of the clock does.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("number", sorted(PATHS.keys() - {"13"}))  # 13 starts other processes
 def test_a_cell_alone_works_or_says_what_to_run_first(number, monkeypatch):
     """A result, or a NameError for a name of which we can tell in which cell it is made."""
+    # Where Python cannot raise (in a weak reference's callback), the next tick of the clock does.
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     running = False
 
     def tick(*_):
