@@ -66,7 +66,7 @@ benchmark: $(READY) ## Figures: speed against torch.nn and Hugging Face, how wel
 	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.translator
 
-benchmark-multi30k: $(READY) ## BLEU on Multi30k after 10, 30 and 60 minutes, and each trick (4 hours)
+benchmark-multi30k: $(READY) ## BLEU on Multi30k after 10, 30 and 60 minutes, and each trick (about 3 hours)
 	$(BIN)/python -m benchmarks.multi30k --side-by-side 2
 
 format: $(READY) ## Format code and notebooks
