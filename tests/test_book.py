@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.conftest import serious
 from tools import book as tool
 from tools.book import alternative_texts, complaints, for_the_book, glossary_entries, page_text
 from tools.notebooks import ROOT, code_cells, paths, read, repository
@@ -271,21 +272,6 @@ def opened(browser, address):
     for page in pages:
         page.close()
     assert [found for found in everything if found] == []
-
-
-def serious(page) -> list[str]:
-    """What axe-core calls serious or critical. The pages' code is looked at for one page only:
-    its thousands of coloured spans take most of axe's time and have one style."""
-    sync = pytest.importorskip("axe_playwright_python.sync_playwright")
-    context = None if page.locator("pre").count() < 60 else {"exclude": ["pre"]}
-    # preload would fetch the style sheets again, some from a wrong place.
-    options = {"resultTypes": ["violations"], "preload": False}
-    found = sync.Axe().run(page, context, options).response["violations"]
-    return [
-        f"{v['id']}: {v['nodes'][0]['html'][:120]}"
-        for v in found
-        if v["impact"] in {"serious", "critical"}
-    ]
 
 
 def fits(page, width: int) -> bool:

@@ -22,8 +22,10 @@ from helpers.explorer import explore_attention, recorded, view
 from helpers.subwords import Subwords
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
+from tests.conftest import serious
 from tests.twins import tiny_model
 
+HEAD = "<!doctype html><html lang=en><meta charset=utf8><title>A view</title>"
 EVIL = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "$x$", "&lt;", "{}"]
 
 
@@ -136,27 +138,15 @@ def test_pieces_of_words_are_shown_too():
 
 
 @pytest.fixture
-def opened(browser, tmp_path):
-    """open(html) -> page; afterwards nothing was fetched and nothing complained."""
-    complaints, pages = [], []
+def opened(alone):
+    """opened(html) -> a page with nothing but the view, drawn."""
 
-    def open_page(html, width=900, copies=1):
-        path = tmp_path / "view.html"
-        path.write_text(f"<!doctype html><meta charset=utf8><body>{html * copies}", encoding="utf8")
-        page = browser.new_page(viewport={"width": width, "height": 700})
-        page.on("console", lambda m: complaints.append(m.text))
-        page.on("pageerror", lambda e: complaints.append(str(e)))
-        page.on("dialog", lambda d: (complaints.append("a dialog"), d.dismiss()))
-        page.on("request", lambda r: None if r.url == path.as_uri() else complaints.append(r.url))
-        page.goto(path.as_uri())
+    def open_view(html, width=900, copies=1, style=""):
+        page = alone(f"{HEAD}<body style='{style}'>{html * copies}", width, 700)
         page.wait_for_selector(".said:not(:empty)")
-        pages.append(page)
         return page
 
-    yield open_page
-    for page in pages:
-        page.close()
-    assert complaints == []
+    return open_view
 
 
 def selected(page):
@@ -237,6 +227,18 @@ def test_two_views_on_one_page_do_not_disturb_each_other(opened, running):
 def test_it_fits_a_phone(opened, running):
     page = opened(view(*running), width=360)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize(
+    "style", ["color: #212121; background: #fff", "color: #fff; background: #111"]
+)
+def test_the_strongest_weight_leaves_its_word_readable(opened, style):
+    """JupyterLab's own colours, light and dark; every query looks at one word and no other."""
+    maps, labels = random_maps(4, 1, 2)
+    page = opened(view({name: torch.eye(4).repeat(2, 1, 1) for name in maps}, labels), style=style)
+    background = "e => getComputedStyle(e).backgroundColor"
+    assert "214, 48, 127" in page.locator(".keys .word").first.evaluate(background)
+    assert serious(page) == []
 
 
 def test_a_large_view_answers_at_once(opened):

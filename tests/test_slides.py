@@ -166,28 +166,16 @@ FAULTS = """() => {
 
 
 @pytest.fixture
-def opened(browser, tmp_path):
-    """opened(notebook) -> page, ready; afterwards nothing was fetched and nothing complained."""
-    complaints, pages = [], []
+def opened(alone):
+    """opened(notebook) -> its deck, ready."""
 
-    def open_page(notebook):
-        path = tmp_path / "deck.html"
-        path.write_text(slides.page(notebook), encoding="utf8")
-        page = browser.new_page(viewport={"width": slides.WIDTH, "height": slides.HEIGHT})
-        page.on("console", lambda m: complaints.append(m.text))
-        page.on("pageerror", lambda e: complaints.append(str(e)))
-        own = (path.as_uri(), "data:")
-        page.on("request", lambda r: None if r.url.startswith(own) else complaints.append(r.url))
-        page.goto(path.as_uri())
+    def open_deck(notebook):
+        page = alone(slides.page(notebook), slides.WIDTH, slides.HEIGHT)
         page.wait_for_selector("body[data-ready]", state="attached")
         page.add_style_tag(content=".fragment { transition: none !important; }")
-        pages.append(page)
         return page
 
-    yield open_page
-    for page in pages:
-        page.close()
-    assert complaints == []
+    return open_deck
 
 
 def faults(page):
