@@ -160,9 +160,10 @@ def train(
 
     With `checkpoint`, model, optimizer and history are saved there at every row, so that
     train(..., resume=True) goes on from it and ends in the same weights, bit for bit on one
-    machine, as a run that was never interrupted: after each row dropout's random numbers start
-    anew from seed and step. On Ctrl-C, or an OSError such as a full disk, the last checkpoint
-    stays as it is and the error says how to resume. The model ends in evaluation mode.
+    machine with as many threads, as a run that was never interrupted: after each row dropout's
+    random numbers start anew from seed and step. On Ctrl-C, or an OSError such as a full disk, the
+    last checkpoint stays as it is and the error says how to resume. The model ends in evaluation
+    mode.
     Raises ValueError if the checkpoint is damaged or belongs to another configuration (nothing is
     changed), OSError at once if it cannot be written.
     """

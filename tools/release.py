@@ -31,11 +31,15 @@ def sync() -> None:
             print(f"{path.name}: set-up cell updated")
 
 
-def nbgrader(*arguments: str) -> None:
-    """Run nbgrader with the course's configuration. Exits with what it says if it fails."""
+def nbgrader(*arguments: str, **variables: str) -> None:
+    """Run nbgrader with the course's configuration and these environment variables.
+
+    Exits with what it says if it fails.
+    """
     command = [sys.executable, "-m", "nbgrader", *arguments]
     here = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "COURSE_ROOT": str(ROOT), "PATH": here}  # it calls alembic
+    environment |= variables
     done = subprocess.run(command, cwd=COURSE, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"nbgrader {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
