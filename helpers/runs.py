@@ -7,6 +7,7 @@ import argparse
 import copy
 import ctypes
 import json
+import math
 import os
 import subprocess
 import sys
@@ -190,13 +191,14 @@ class Reporter:
                 f"{error}. The run cannot go on without it; its best model so far is in "
                 "best.safetensors. To train from the start, name another --out"
             ) from None
-        self.best = max((row["bleu"] for row in rows), default=-1.0)
+        scores = [row["bleu"] for row in rows if not math.isnan(row["bleu"])]
+        self.best = max(scores, default=-1.0)
 
     def measure(self, model: Transformer, step: int) -> dict:
         said = translate(model, self.subwords, [source for source, _ in self.validation])
         score, _ = bleu(said, [target for _, target in self.validation], lowercase=not self.cased)
-        if score > self.best:
-            self.best = score
+        if score > self.best or math.isnan(score):  # nan: nothing to choose by, so the newest
+            self.best = max(self.best, score)
             save_model(model, self.folder / "best.safetensors")
         if self.keep:
             save_model(model, self.folder / f"step-{step:07d}.safetensors")
@@ -243,9 +245,11 @@ def ticking(batches: Iterator[Batch], first: int, steps: int) -> Iterator[Batch]
 def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], device) -> None:
     """Choose on the validation set, score the test set once, draw the curves, say the result."""
     folder = arguments.out
-    candidates = {"the best checkpoint": load_model(folder / "best.safetensors")}
+    scored = not math.isnan(history[-1]["bleu"])
+    name = "the best checkpoint" if scored else "the last checkpoint"
+    candidates = {name: load_model(folder / "best.safetensors")}
     kept = sorted(folder.glob("step-*.safetensors"))
-    if len(kept) > 1:
+    if scored and len(kept) > 1:
         candidates[f"the mean of the last {len(kept)}"] = average(kept)
     scores = {}
     for name, model in candidates.items():
@@ -274,7 +278,8 @@ def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], dev
         for kind in ("lc", "cased"):
             signature = result[name][f"{kind} signature"]
             print(f"{name}: BLEU {result[name][kind]:.2f}  {signature}")
-    print(f"chosen on the validation set: {chosen}; {result['minutes']:.1f} minutes of training")
+    how = "chosen on the validation set" if scored else "kept, with no BLEU to choose by"
+    print(f"{how}: {chosen}; {result['minutes']:.1f} minutes of training")
 
 
 def score(

@@ -9,20 +9,20 @@ The loop is `training.train`, the one of notebook 09. The folder named by --out 
   vocabulary.json   the pieces of words
   log.jsonl         a line for each report
   last.safetensors  weights, optimizer and history: what --resume goes on from
-  best.safetensors  the model with the best BLEU on the validation set
+  best.safetensors  the model with the best BLEU on the validation set (without sacreBLEU, the last)
   model.safetensors at the end: the best checkpoint, or the mean of the last, chosen on validation
   result.json       its scores on the test set, with sacreBLEU's signatures; test.txt what it said
   bleu.png, loss.png
 """
 
 import argparse
-import importlib.util
 import json
 import math
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -286,6 +286,11 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
     check_room(arguments, subwords, longest)
     to_test = max(len(ids) for pair in subwords.examples(texts.test) for ids in pair)
     model = model_of(arguments, len(subwords), max(longest, to_test)).to(device)
+    if find_spec("sacrebleu") is None:
+        say(
+            "sacreBLEU is missing (pip install sacrebleu), so there is no BLEU, and the last model "
+            "counts as the best"
+        )
     say(
         f"{len(texts.train):,} pairs, {len(subwords):,} pieces, "
         f"{sum(p.numel() for p in model.parameters()):,} parameters, on {device.type}"
@@ -357,8 +362,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = read_arguments(argv)
     again = f"To go on: {parser().prog} --out {arguments.out} --resume"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: torchrun and clusters
-    if importlib.util.find_spec("sacrebleu") is None:
-        give_up("error: the best checkpoint is chosen by BLEU; install sacrebleu first")
     try:
         keep_memory()
         run(arguments, join())

@@ -107,6 +107,21 @@ def test_a_run_leaves_what_its_help_promises(alone):
     assert f"BLEU {result['test beam']['lc']:.2f}" in output
 
 
+def test_without_sacrebleu_the_last_model_counts_and_the_run_says_so(texts, tmp_path):
+    code = "import sys; sys.modules['sacrebleu'] = None; from helpers import train; train.main()"
+    command = [sys.executable, "-W", "error", "-c", code, "--out", tmp_path / "run"]
+    command += ["--data", texts, *OPTIONS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "pip install sacrebleu" in done.stdout.replace("\n", " ")
+    assert "kept, with no BLEU to choose by: the last checkpoint" in done.stdout
+    last, model = (
+        load_model(tmp_path / "run" / f"{name}.safetensors") for name in ("step-0000024", "model")
+    )
+    for p, q in zip(last.parameters(), model.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
 def test_the_runs_model_translates_text(alone):
     model, subwords = load_run(alone[0])
     (said,) = translate(model, subwords, ["Der Hund schläft."])
