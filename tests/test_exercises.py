@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.attention import MultiHeadAttention, merge_heads, split_heads
+from helpers.attention import MultiHeadAttention, merge_heads, record_attention, split_heads
 from helpers.bugs import CASES, source_ids, target_ids
-from helpers.layers import AddNorm
+from helpers.layers import AddNorm, sinusoidal_positions
 from helpers.masks import causal_mask, padding_mask
 from helpers.transformer import Transformer
 from tools import notebooks as tools
@@ -23,10 +23,10 @@ PATHS = sorted(tools.NOTEBOOKS.glob("*.ipynb"))
 
 
 def namespace_after_setup(notebook) -> dict:
-    """What a learner has after the first two cells."""
+    """What a learner has after the first two cells and the cells that define helpers."""
     names: dict = {"__name__": "__main__"}
     for cell in tools.code_cells(notebook):
-        if {"setup", "imports"} & set(tools.tags(cell)):
+        if {"setup", "imports"} & set(tools.tags(cell)) or tools.helper_names(cell):
             exec(cell.source, names)
     return names
 
@@ -63,6 +63,78 @@ def merge_interleaved(x):
     return x.permute(0, 2, 3, 1).flatten(2)
 
 
+def knows_order(f, order=(3, 0, 5, 1, 4, 2), moved=True, exactly=False):
+    x, order = np.random.default_rng(0).normal(size=(6, 3)), list(order)
+    one, other = f(x[order]), f(x)[order] if moved else f(x)
+    return not (np.array_equal(one, other) if exactly else np.allclose(one, other))
+
+
+def maps_of(layer, x):
+    with record_attention(layer) as maps:
+        layer(x, x)
+    return maps["attention"].detach()
+
+
+def recording_on(layer, x):
+    found = maps_of(layer, x)[0].argmax(-1)
+    layer.recorder = print
+    return found
+
+
+def own_wavelengths(place, d_model):
+    columns = torch.arange(d_model)
+    waves = place / 10_000 ** (columns / d_model)
+    return torch.where(columns % 2 == 0, waves.sin(), waves.cos())
+
+
+def words(mask):
+    return mask[:, 0, 0]
+
+
+def real(mask):
+    return words(mask)[..., None]
+
+
+def decoder_layer(
+    y, memory, source_mask, look_back, look_across, feed, norms,
+    causal=True, masked=True, swapped=False, residual="own", ends_with_a_norm=True,
+):  # fmt: skip
+    triangle = causal_mask(y.shape[1]) if causal else None
+    source_mask = source_mask if masked else None
+    if swapped:
+        y = norms[0](y + look_across(y, memory, source_mask))
+        y = norms[1](y + look_back(y, y, triangle))
+    else:
+        y = norms[0](y + look_back(y, y, triangle))
+        heard = look_across(y, memory, source_mask)
+        y = norms[1]((memory if residual == "memory" else y) + heard)
+    y = y + feed(y)
+    return norms[2](y) if ends_with_a_norm else y
+
+
+def writes(ask, limit, start=(1,), newest=False, keep_end=False, stop=True, pick=torch.argmax):
+    ids = list(start)
+    for _ in range(limit):
+        word = int(pick(ask(ids[-1:] if newest else ids)))
+        ids.append(word)
+        if word == 2 and stop:
+            break
+    said = ids[len(start) :]
+    return said if keep_end or said[-1:] != [2] else said[:-1]
+
+
+def packed(theirs, ours, order=("w_q", "w_k", "w_v"), turned=False, biases=True, out=True):
+    blocks = zip(order, theirs.in_proj_weight.chunk(3), theirs.in_proj_bias.chunk(3), strict=True)
+    for name, weight, bias in blocks:
+        getattr(ours, name).weight.copy_(weight.T if turned else weight)
+        if biases:
+            getattr(ours, name).bias.copy_(bias)
+    if out:
+        ours.w_o.weight.copy_(theirs.out_proj.weight)
+        ours.w_o.bias.copy_(theirs.out_proj.bias)
+    return ours
+
+
 WRONG = {
     "nb00.check_three_parts": [
         (("encoder", "decoder"), "what connects"),
@@ -89,6 +161,13 @@ WRONG = {
         (lambda n: 10 * np.eye(n), "column t - 1"),
         (lambda n: np.eye(n - 1), r"\(4, 4\)"),
     ],
+    "nb01.check_order_test": [
+        (lambda f: knows_order(f, moved=False), "move along"),
+        (lambda f: knows_order(f, exactly=True), "to rounding"),
+        (lambda f: knows_order(f, order=range(5, -1, -1)), "reverse"),
+        (lambda f: not knows_order(f), "swapped"),
+        (lambda f: True, "move along"),
+    ],
     "nb02.check_parameters": [
         ((16384, 16384), "bias too"),
         ((12480, 12480), "W_O is missing"),
@@ -109,6 +188,13 @@ WRONG = {
         (lambda q, k, v, h: heads_torch(q, k / 2**0.5, v, h), "d_model"),
         (lambda q, k, v, h: heads_torch(q, k, k, h), "split all three"),
     ],
+    "nb02.check_strongest": [
+        (lambda layer, x: maps_of(layer, x)[0], "argmax"),
+        (lambda layer, x: maps_of(layer, x).argmax(-1), "batch"),
+        (lambda layer, x: maps_of(layer, x)[0].argmax(-2), "rows are queries"),
+        (lambda layer, x: maps_of(layer, x)[0].mean(0).argmax(-1), "averaged"),
+        (recording_on, "still records"),
+    ],
     "nb03.check_zero_row": [
         ((0, 15), "how many are not"),
         ((1, 10), "itself"),
@@ -125,6 +211,13 @@ WRONG = {
         (lambda f: True, "never sees"),
         (lambda f: False, "LATER"),
         (lambda f: torch.equal(f(torch.ones(2, 6)), torch.arange(1, 7.0).expand(2, 6)), "swapped"),
+    ],
+    "nb03.check_for_torch": [
+        (lambda ids: (ids != 0, ~causal_mask(4)), "where there is padding"),
+        (lambda ids: (ids == 0, causal_mask(4)), "hides the past"),
+        (lambda ids: (~causal_mask(4), ids == 0), "swapped"),
+        (lambda ids: (~padding_mask(ids), ~causal_mask(4)), "yours are"),
+        (lambda ids: (ids == 0, torch.ones(4, 4).triu() > 0), "diagonal"),
     ],
     "nb04.check_feed_forward_share": [
         ((2099712, 1050624), "swapped"),
@@ -153,6 +246,12 @@ WRONG = {
         (lambda x, n, s: s(n(x)), "residual is missing"),
         (lambda x, n, s: n(x) + s(n(x)), "AROUND"),
     ],
+    "nb04.check_position": [
+        (lambda t, d: sinusoidal_positions(8, d)[t + 1], "counted from 0"),
+        (lambda t, d: sinusoidal_positions(8, d)[t][[1, 0, 3, 2, 5, 4]], "sine comes first"),
+        (lambda t, d: sinusoidal_positions(8, d)[t][[0, 2, 4, 1, 3, 5]], "alternate"),
+        (own_wavelengths, "share one wavelength"),
+    ],
     "nb05.check_what_moves": [((1, 0), "everybody"), ((5, 0), "causal"), ((9, 9), "masked")],
     "nb05.check_encoder_layer": [
         (lambda x, a, f, n, m: m(f(n(x + a(x, x)))), "second residual is missing"),
@@ -164,6 +263,14 @@ WRONG = {
         (lambda a, b: 0.5, "in training"),
         (lambda a, b: 3, "divide"),
         (lambda a, b: 0.25, "every test word"),
+    ],
+    "nb05.check_equality_test": [
+        (lambda a, b, m: torch.equal(a, b), "rounded otherwise"),
+        (lambda a, b, m: torch.allclose(a, b), "number at padding"),
+        (lambda a, b, m: ((a - b) * real(m)).abs().max() < 1e-10, "take the real words out"),
+        (lambda a, b, m: (a - b)[words(m)].abs().max() < 1e-3, "millionth"),
+        (lambda a, b, m: (a - b)[words(m)].max() < 1e-10, "off by a millionth|lower"),
+        (lambda a, b, m: not (a - b)[words(m)].abs().max() > 1e-10, "NaN at a word"),
     ],
     "nb06.check_shift": [
         (lambda ids: (ids, ids), "only have to copy"),
@@ -180,6 +287,13 @@ WRONG = {
         ("a mask", "has its mask"),
         ("positions", "positions"),
         ("more layers", "which sentence"),
+    ],
+    "nb06.check_decoder_only": [
+        (lambda layer, x: layer(x), "mask is missing"),
+        (lambda layer, x: layer(x, ~causal_mask(x.shape[1])), "inverted"),
+        (lambda layer, x: layer(x, causal_mask(x.shape[1]).T), "rows are queries"),
+        (lambda layer, x: layer(x, causal_mask(x.shape[1])[:1]), "triangle"),
+        (lambda layer, x: layer(x, causal_mask(5)), "stops with"),
     ],
     "nb07.check_shapes": [
         (((2, 4, 5, 3), (2, 3, 16)), "rows are queries"),
@@ -205,6 +319,14 @@ WRONG = {
         (lambda f: hears(f, 3, 5, [0]), "'only the first source word'"),
         (lambda f: hears(f, 3, 5, range(4)), "'only the first source word'|'the last"),
         (lambda f: hears(f, 3, 5, [slice(None)]), "'only the first source word'"),
+    ],
+    "nb07.check_decoder_layer": [
+        (lambda *parts: decoder_layer(*parts, causal=False), "future"),
+        (lambda *parts: decoder_layer(*parts, masked=False), "padding"),
+        (lambda *parts: decoder_layer(*parts, swapped=True), "second"),
+        (lambda *parts: decoder_layer(*parts, residual="memory"), "residual"),
+        (lambda y, *parts: y, "nothing has happened"),
+        (lambda *parts: decoder_layer(*parts, ends_with_a_norm=False), "each time norm"),
     ],
     "nb08.check_arrows": [
         ((1, 1), "cross-attention per layer"),
@@ -239,6 +361,18 @@ WRONG = {
         (lambda a, b: sum(x != y for x, y in zip(a, b, strict=True)) / 3, "wrong"),
         (lambda a, b: 1.0, "every sign"),
     ],
+    "nb09.check_padding_share": [
+        (lambda batches: 31 / 37, "share of real"),
+        (lambda batches: 6, "divide"),
+        (lambda batches: sum(1 - sum(b) / max(b) / len(b) for b in batches) / 3, "mean of shares"),
+        (lambda batches: 1 - sum(map(sum, batches)) / (8 * 6), "ITS longest"),
+    ],
+    "nb09.check_rate": [
+        (lambda s, p, w, n: p * min(1, s / w), "should fall"),
+        (lambda s, p, w, n: p * (n - s) / n, "warm-up is missing"),
+        (lambda s, p, w, n: p * s / w if s <= w else p * (n - s) / n, "jumps"),
+        (lambda s, p, w, n: p * max(s / w, (n - s) / (n - w)), "LOWER"),
+    ],
     "nb10.check_key_counts": [
         ((72, 6), "other way round"),
         ((1, 12), "one layer"),
@@ -255,6 +389,15 @@ WRONG = {
         (lambda p, top_p: p.masked_fill(p < 0.2, 0.0), "sum to 1"),
         (lambda p, top_p: (p == p.max()).float(), "crosses top_p"),
         (lambda p, top_p: p, "nothing is cut"),
+    ],
+    "nb10.check_greedy": [
+        (lambda ask, n: writes(ask, n, keep_end=True), "no word of it"),
+        (lambda ask, n: [1, *writes(ask, n)], "leave <bos> out"),
+        (lambda ask, n: writes(ask, n, newest=True), "newest"),
+        (lambda ask, n: writes(ask, n, stop=False), "goes on"),
+        (lambda ask, n: writes(ask, 9), "max_words"),
+        (lambda ask, n: writes(ask, n, start=[]), r"\[BOS\] alone"),
+        (lambda ask, n: writes(ask, n, pick=lambda x: int(x.argsort()[-2])), "largest logit"),
     ],
     "nb11.check_least_gradient": [
         ("none", "none at all"),
@@ -337,6 +480,14 @@ WRONG |= {
         (lambda a, f: 1, "pair of lists"),
         (lambda a, f: ([n for n in a if n not in f], [n for n in f if n not in a]), "sort them"),
         (lambda a, f: (set(a) - set(f), set(f) - set(a)), "sort them"),
+    ],
+    "nb14.check_into_ours": [
+        (lambda theirs, ours: ours, "none of the three"),
+        (lambda theirs, ours: packed(theirs, ours, order=("w_k", "w_q", "w_v")), "in this order"),
+        (lambda theirs, ours: packed(theirs, ours, turned=True), "transposed"),
+        (lambda theirs, ours: packed(theirs, ours, biases=False), "biases"),
+        (lambda theirs, ours: packed(theirs, ours, out=False), "out_proj"),
+        (lambda theirs, ours: theirs, "return ours"),
     ],
     "nb15.check_map_shape": [
         ((4, 7, 25), "one query more"),

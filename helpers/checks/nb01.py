@@ -76,3 +76,35 @@ check_quiz = choice(
         "d": "differences of scores double, and softmax turns differences into ratios",
     },
 )
+
+
+@exercise("1.5")
+def check_order_test(answer):
+    """Write a test: does f, (words, d) -> (words, d), know the order of its words?"""
+    rising = np.linspace(-1, 1, 6)[:, None]
+
+    def attend(x):
+        return _softmax(x @ x.T) @ x
+
+    cases = {
+        "attention": (attend, False),
+        "a function of each word alone": (lambda x: x * x, False),
+        "the mean of all words": (lambda x: np.tile(x.mean(0), (len(x), 1)), False),
+        "attention with positions added": (lambda x: attend(x + rising), True),
+        "positions that read the same from both ends": (lambda x: attend(x + rising**2), True),
+        "each word with the one before it": (lambda x: x + np.roll(x, 1, axis=0), True),
+    }
+    got = {name: bool(ask(answer, function)) for name, (function, _) in cases.items()}
+    right = {name: verdict for name, (_, verdict) in cases.items()}
+    if all(got[name] != right[name] for name in cases):
+        raise Wrong("the verdicts are swapped: return True when the order matters")
+    if got["attention"] and got["a function of each word alone"]:
+        raise Wrong("the outputs move along with their words: shuffle f(x) too before you compare")
+    if got["attention"]:
+        raise Wrong("attention adds in another order now: compare to rounding, with np.allclose")
+    if right | {"positions that read the same from both ends": False} == got:
+        raise Wrong("a sentence turned round may look the same to f: shuffle it, do not reverse it")
+    for name in cases:
+        if got[name] != right[name]:
+            raise Wrong(f"your test says {got[name]} for '{name}'")
+    return "shuffle, apply, compare with apply, shuffle"

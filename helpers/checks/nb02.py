@@ -2,7 +2,7 @@
 
 import torch
 
-from helpers.attention import attention, merge_heads, split_heads
+from helpers.attention import MultiHeadAttention, attention, merge_heads, split_heads
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
 
 
@@ -84,3 +84,30 @@ check_quiz = choice(
         "d": "the next layer has a W_Q of its own",
     },
 )
+
+
+@exercise("2.6")
+def check_strongest(answer):
+    """Look inside: the column with the largest weight for each head and query of one sentence."""
+    torch.manual_seed(0)
+    # The notebook's own class, if its cell was run, because its record_attention looks for that.
+    kind = getattr(answer, "__globals__", {}).get("MultiHeadAttention", MultiHeadAttention)
+    layer, x, maps = kind(8, 4), 3 * torch.randn(1, 5, 8), []
+    layer.recorder = maps.append
+    layer(x, x)
+    layer.recorder = None
+    weights = maps[0][0].detach()
+    right = weights.argmax(-1)
+    got = ask(answer, layer, x)
+    if close(got, weights):
+        raise Wrong("these are the weights; asked is the NUMBER of the largest column: argmax")
+    if close(got, right[None]):
+        raise Wrong("the batch is still there: take its first and only sentence")
+    if close(got, weights.argmax(-2)):
+        raise Wrong("rows are queries: the largest along a row is argmax(-1)")
+    if close(got, weights.mean(0).argmax(-1)):
+        raise Wrong("the heads are averaged; look at each by itself")
+    expect(got, right, "for each head and each query, the column with the largest weight")
+    if layer.recorder is not None:
+        raise Wrong("the layer still records: use `with`, which puts it back as it was")
+    return "what a layer computed on the way, without a change to its code"

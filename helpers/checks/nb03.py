@@ -79,3 +79,29 @@ check_quiz = choice(
         "d": "softmax does not care how many columns there are",
     },
 )
+
+
+@exercise("3.5")
+def check_for_torch(answer):
+    """Translate: (key_padding_mask, attn_mask) of a decoder's ids, as torch wants them."""
+    ids = torch.tensor([[1, 7, 8, 9], [1, 7, 0, 0]])
+    got = ask(answer, ids)
+    if not isinstance(got, tuple | list) or len(got) != 2:
+        raise Wrong("a pair is needed: (key_padding_mask, attn_mask)")
+    if not all(isinstance(m, torch.Tensor) and m.dtype == torch.bool for m in got):
+        raise Wrong("both masks are boolean tensors")
+    pad, future = ids == 0, ~causal_mask(4)
+    shapes = tuple(got[0].shape), tuple(got[1].shape)
+    if shapes == ((4, 4), (2, 4)):
+        raise Wrong("swapped: the first has a row per sentence, the second a row per query")
+    if shapes != ((2, 4), (4, 4)):
+        raise Wrong(f"torch wants (batch, source) and (target, source), yours are {shapes}")
+    if _same(got[0], ~pad):
+        raise Wrong("key_padding_mask is True where there is padding, so that it is HIDDEN")
+    if _same(got[1], ~future):
+        raise Wrong("in attn_mask True means HIDDEN: this one hides the past and shows the future")
+    if _same(got[1], future | torch.eye(4, dtype=torch.bool)):
+        raise Wrong("a word may look at itself: the diagonal is not hidden")
+    if not _same(got[0], pad) or not _same(got[1], future):
+        raise Wrong("True at padding, and True above the diagonal")
+    return "the same two facts, said the other way round"

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
+from helpers.layers import sinusoidal_positions
 
 
 @exercise("4.1")
@@ -73,3 +74,22 @@ check_quiz = choice(
         "d": "all other parts work on each position by itself",
     },
 )
+
+
+@exercise("4.5")
+def check_position(answer):
+    """Implement: the vector of the sine positions for one place."""
+    right = sinusoidal_positions(8, 6)
+    first, got = ask(answer, 0, 6), ask(answer, 5, 6)
+    if close(got, right[6]) or close(got, right[4]):
+        raise Wrong("places are counted from 0, and the first vector is 0, 1, 0, 1, …")
+    if close(got, right[5][[1, 0, 3, 2, 5, 4]]):
+        raise Wrong("the sine comes first: even columns are sines, odd ones cosines")
+    if close(got, right[5][[0, 2, 4, 1, 3, 5]]):
+        raise Wrong("sine and cosine alternate here (all sines first is Marian's layout)")
+    waves = 5 / 10_000 ** (torch.arange(6) / 6)
+    if close(got, torch.where(torch.arange(6) % 2 == 0, waves.sin(), waves.cos())):
+        raise Wrong("a sine and the cosine beside it share one wavelength: the exponent is 2i / d")
+    expect(got, right[5], "column 2i: sin(place / 10000^(2i / d_model)); column 2i + 1: its cosine")
+    expect(first, right[0], "the first place gives 0, 1, 0, 1, …")
+    return "a clock with many hands, the first the fastest"

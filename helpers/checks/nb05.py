@@ -1,9 +1,12 @@
 """Checks of notebook 05, the encoder."""
 
+import math
+
 import torch
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
 from helpers.encoder import EncoderLayer
+from helpers.masks import padding_mask
 
 
 @exercise("5.1")
@@ -64,3 +67,37 @@ check_quiz = choice(
         "d": "those never leave it; each decoder layer makes its own (notebook 07)",
     },
 )
+
+
+@exercise("5.5")
+def check_equality_test(answer):
+    """Write a test of equality for outputs (batch, source, d_model), some of them padding."""
+    torch.manual_seed(0)
+    ours = torch.randn(2, 5, 4, dtype=torch.float64)
+    ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
+
+    def changed(sentence, place, value):
+        other = ours.clone()
+        other[sentence, place, 2] += value
+        return other
+
+    cases = {
+        "equal to the last bit": (ours.clone(), True),
+        "rounded otherwise": (changed(0, 1, 1e-14), True),
+        "another number at padding": (changed(1, 4, 1.0), True),
+        "NaN at padding": (changed(1, 3, math.nan), True),
+        "one number of one word off by a millionth": (changed(0, 4, 1e-6), False),
+        "one number of one word lower": (changed(1, 2, -1.0), False),
+        "NaN at a word": (changed(0, 0, math.nan), False),
+        "a mean that is right, two words that are not": (
+            ours + torch.tensor([1.0, -1.0, 0, 0, 0])[:, None],
+            False,
+        ),
+    }
+    for name, (theirs, verdict) in cases.items():
+        got = bool(ask(answer, ours, theirs, padding_mask(ids)))
+        if got != verdict and name == "NaN at padding":
+            raise Wrong("0 · NaN is NaN: take the real words out, do not multiply the others by 0")
+        if got != verdict:
+            raise Wrong(f"your test says {got} for '{name}'")
+    return "real words only, to rounding, and NaN is never equal"

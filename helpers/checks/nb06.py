@@ -3,7 +3,8 @@
 import torch
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
-from helpers.masks import BOS, EOS
+from helpers.encoder import EncoderLayer
+from helpers.masks import BOS, EOS, causal_mask
 
 
 @exercise("6.1")
@@ -61,3 +62,27 @@ check_quiz = choice(
         "d": "the mask makes teacher forcing honest, but it is another thing",
     },
 )
+
+
+@exercise("6.5")
+def check_decoder_only(answer):
+    """Implement: an encoder layer, used as the layer of a decoder-only model."""
+    torch.manual_seed(0)
+    layer, x = EncoderLayer(16, 4, 32, dropout=0.0), torch.randn(2, 5, 16)
+    mask = causal_mask(5)
+    got = ask(answer, layer, x)
+    mistakes = {
+        "the future is read: the mask is missing": layer(x),
+        "the mask is inverted: this layer reads the future and not the past": layer(x, ~mask),
+        "rows are queries: this triangle shows the future": layer(x, mask.T),
+        "the first word is all that is seen: the mask is a triangle, (target, target)": layer(
+            x, mask[:1]
+        ),
+    }
+    for message, wrong in mistakes.items():
+        if close(got, wrong):
+            raise Wrong(message)
+    expect(got, layer(x, mask), "the same layer, called with the causal mask of its length")
+    other = x[:, :3]
+    expect(ask(answer, layer, other), layer(other, causal_mask(3)), "the length is that of x")
+    return "one argument turns a reader into a writer"

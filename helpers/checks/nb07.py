@@ -1,10 +1,12 @@
 """Checks of notebook 07, cross-attention."""
 
 import torch
+from torch import nn
 
 from helpers.attention import MultiHeadAttention
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
-from helpers.masks import padding_mask
+from helpers.layers import FeedForward
+from helpers.masks import causal_mask, padding_mask
 
 
 @exercise("7.1")
@@ -103,3 +105,46 @@ check_quiz = choice(
         "d": "the final output goes to every decoder layer, not layer i to layer i",
     },
 )
+
+
+@exercise("7.6")
+def check_decoder_layer(answer):
+    """Implement: the post-norm decoder layer from its parts, without dropout."""
+    torch.manual_seed(0)
+    look_back, look_across = MultiHeadAttention(16, 4), MultiHeadAttention(16, 4)
+    feed = FeedForward(16, 32)
+    norms = [nn.LayerNorm(16) for _ in range(3)]
+    for norm in norms:
+        nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
+    y, memory = torch.randn(2, 5, 16), torch.randn(2, 5, 16)  # T = S: bugs stay silent
+    ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
+    source = padding_mask(ids)
+
+    def layer(causal=True, masked=True, order="back across", own=True):
+        state = y
+        for norm, step in zip(norms[:2], order.split(), strict=True):
+            if step == "back":
+                state = norm(state + look_back(state, state, causal_mask(5) if causal else None))
+            else:
+                heard = look_across(state, memory, source if masked else None)
+                state = norm((state if own else memory) + heard)
+        return norms[2](state + feed(state))
+
+    with torch.no_grad():
+        got = ask(answer, y, memory, source, look_back, look_across, feed, norms)
+        mistakes = {
+            "the future is read: self-attention needs the causal mask": layer(causal=False),
+            "the source's padding is read: cross-attention needs source_mask": layer(masked=False),
+            "cross-attention comes second: first look back, then across": layer(
+                order="across back"
+            ),
+            "the residual is the decoder's own state, not the memory": layer(own=False),
+        }
+        for message, wrong in mistakes.items():
+            if close(got, wrong):
+                raise Wrong(message)
+        right = layer()
+    if close(got, y):
+        raise Wrong("nothing has happened yet")
+    expect(got, right, "look back, look across, feed; each time norm(state + what came out)")
+    return "three sub-layers, one of which looks at another sentence"

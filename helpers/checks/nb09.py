@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from helpers.checks import Wrong, ask, choice, close, exercise, expect
+from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
+from helpers.training import TrainingConfig, learning_rate_at
 
 
 @exercise("9.1")
@@ -66,3 +67,42 @@ check_quiz = choice(
         "d": "it often does, but there is none here",
     },
 )
+
+
+@exercise("9.5")
+def check_padding_share(answer):
+    """Implement: the share of padding in batches, each given as the lengths of its sentences."""
+    batches = [[4, 4], [2, 8, 8], [5]]
+    got = ask(answer, batches)
+    shares = [1 - sum(b) / (max(b) * len(b)) for b in batches]
+    if close(got, 31 / 37):
+        raise Wrong("this is the share of real tokens; padding is the rest")
+    if close(got, sum(shares) / 3):
+        raise Wrong("a mean of shares counts a small batch as much as a large one: add up tokens")
+    if close(got, 1 - 31 / (8 * 6)):
+        raise Wrong("every batch is a rectangle of its own, as wide as ITS longest sentence")
+    if close(got, 6):
+        raise Wrong("this counts the padding; divide by all places of all rectangles")
+    expect(got, 6 / 37, "padding over all places, over all batches together")
+    expect(ask(answer, [[3, 3], [3]]), 0.0, "sentences of one length need no padding")
+    return "6 of 37 places hold nothing"
+
+
+@exercise("9.6")
+def check_rate(answer):
+    """Implement: the learning rate that rises to its peak and falls to zero at the last step."""
+    peak, warmup, steps = 0.01, 4, 20
+    config = TrainingConfig(steps=steps, learning_rate=peak, warmup_steps=warmup)
+    numbers = [1, 2, 4, 5, 12, 19, 20]
+    got = [float(attempted(ask(answer, step, peak, warmup, steps))) for step in numbers]
+    right = [learning_rate_at(step, config) for step in numbers]
+    if close(got[:3], right[:3]) and all(value >= peak for value in got[3:]):
+        raise Wrong("after the warm-up it should fall")
+    if close(got, [peak * (steps - step) / steps for step in numbers]):
+        raise Wrong("it falls from the start: the warm-up is missing")
+    if close(got[:3], right[:3]) and close(got[3:], [peak * (20 - s) / 20 for s in numbers[3:]]):
+        raise Wrong("it jumps after the warm-up: the fall begins at the peak, so steps - warmup")
+    if close(got, [peak * max(s / 4, (20 - s) / 16) for s in numbers]):
+        raise Wrong("of the two lines the LOWER one counts: min, not max")
+    expect(got, right, "up to step warmup: peak · step / warmup; then straight down to 0")
+    return "careful at first, calm at the end"

@@ -4,6 +4,7 @@ import torch
 
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 from helpers.decoding import length_divisor, nucleus
+from helpers.masks import BOS, EOS
 
 
 @exercise("10.1")
@@ -67,3 +68,37 @@ check_quiz = choice(
         "d": "the limit is the number of positions, cache or not",
     },
 )
+
+
+@exercise("10.5")
+def check_greedy(answer):
+    """Implement: greedy decoding with a function that gives the logits of the next word."""
+    asked = []
+    script = {(BOS,): 7, (BOS, 7): 5, (BOS, 7, 5): 7, (BOS, 7, 5, 7): EOS}
+
+    def next_logits(ids):
+        asked.append(tuple(int(i) for i in ids))
+        logits = torch.zeros(10)
+        logits[script.get(asked[-1], 9)] = 2.0
+        logits[6] = 1.9
+        return logits
+
+    got = [int(i) for i in ask(answer, next_logits, 8)]
+    if not asked:
+        raise Wrong("next_logits was never asked")
+    if asked[0] != (BOS,):
+        raise Wrong("the first question is about [BOS] alone")
+    if any(len(ids) == 1 for ids in asked[1:]):
+        raise Wrong("it reads only the newest word: give it all words so far, <bos> included")
+    if got[:1] == [BOS]:
+        raise Wrong("the answer is what was written: leave <bos> out")
+    if got[:3] != [7, 5, 7]:
+        raise Wrong(f"take the word with the largest logit each time; you wrote {got}")
+    if got == [7, 5, 7, EOS]:
+        raise Wrong("<eos> ends the sentence and is no word of it")
+    if len(got) > 3:
+        raise Wrong("it goes on after <eos>: stop there")
+    endless = [int(i) for i in ask(answer, lambda ids: torch.arange(10.0), 4)]
+    if endless != [9] * 4:
+        raise Wrong(f"with no <eos> in sight stop after max_words = 4; you wrote {endless}")
+    return "ask, take the best, append, until <eos>"

@@ -2,6 +2,7 @@
 
 import torch
 
+from helpers.attention import MultiHeadAttention
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 
 
@@ -99,3 +100,36 @@ check_quiz = choice(
         "d": "they may, and still be worse than they should: looking at a few proves nothing",
     },
 )
+
+
+@exercise("14.6")
+def check_into_ours(answer):
+    """Implement: the weights of nn.MultiheadAttention into our MultiHeadAttention."""
+    torch.manual_seed(0)
+    theirs, ours = torch.nn.MultiheadAttention(8, 2, batch_first=True), MultiHeadAttention(8, 2)
+    torch.nn.init.normal_(theirs.in_proj_bias)  # they start at zero, where nobody misses them
+    torch.nn.init.normal_(theirs.out_proj.bias)
+    before = theirs.in_proj_weight.detach().clone()
+    x, context = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
+    with torch.no_grad():
+        got = ask(answer, theirs, ours)
+        if not isinstance(got, MultiHeadAttention):
+            raise Wrong(f"return ours, a MultiHeadAttention, not {type(got).__name__}")
+        weights = dict(zip(("w_q", "w_k", "w_v"), theirs.in_proj_weight.chunk(3), strict=True))
+        mine = {name: getattr(got, name).weight for name in weights}
+        if not torch.equal(theirs.in_proj_weight, before):
+            raise Wrong("theirs has changed: copy, and leave the original as it is")
+        for name, weight in weights.items():
+            if torch.equal(mine[name], weight.T):
+                raise Wrong("transposed: both are nn.Linear inside, (out, in), and fit as they are")
+            (other,) = [n for n, w in weights.items() if torch.equal(mine[name], w)] or [name]
+            if other != name:
+                raise Wrong(f"{name} got the rows of {other}: torch packs q, k, v in this order")
+            if not torch.equal(mine[name], weight):
+                raise Wrong(f"{name}.weight is none of the three blocks of in_proj_weight")
+        if not torch.equal(got.w_o.weight, theirs.out_proj.weight):
+            raise Wrong("W_O is not theirs yet: it is out_proj")
+        right, _ = theirs(x, context, context)
+        if not close(got(x, context), right):
+            raise Wrong("the weights are right, the biases not: in_proj_bias is packed like them")
+    return "one matrix cut in three, and every bias with it"
