@@ -28,7 +28,7 @@ def check_double(answer):
         (lambda x: "two", False, "✗ Exercise 9.9: numbers are needed here, got str"),
         (5, False, "✗ Exercise 9.9: a function is needed here, got int"),
         (lambda x: ..., None, "○ Exercise 9.9: not attempted yet"),
-        (lambda x: None, None, "○ Exercise 9.9: not attempted yet"),
+        (lambda x: None, None, "○ Exercise 9.9: not attempted yet, or a return is missing"),
         (..., None, "○ Exercise 9.9: not attempted yet"),
         (None, None, "○ Exercise 9.9: not attempted yet"),
     ],

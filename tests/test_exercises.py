@@ -97,10 +97,14 @@ def real(mask):
 
 def decoder_layer(
     y, memory, source_mask, look_back, look_across, feed, norms,
-    causal=True, masked=True, swapped=False, residual="own", ends_with_a_norm=True,
+    causal=True, masked=True, swapped=False, residual="own", ends_with_a_norm=True, triangle=None,
 ):  # fmt: skip
-    triangle = causal_mask(y.shape[1]) if causal else None
+    if triangle is None and causal:
+        triangle = causal_mask(y.shape[1])
     source_mask = source_mask if masked else None
+    if residual == "none":
+        y = norms[0](look_back(y, y, triangle))
+        return norms[2](feed(norms[1](look_across(y, memory, source_mask))))
     if swapped:
         y = norms[0](y + look_across(y, memory, source_mask))
         y = norms[1](y + look_back(y, y, triangle))
@@ -110,6 +114,13 @@ def decoder_layer(
         y = norms[1]((memory if residual == "memory" else y) + heard)
     y = y + feed(y)
     return norms[2](y) if ends_with_a_norm else y
+
+
+def pre_norm_decoder_layer(y, memory, source_mask, look_back, look_across, feed, norms):
+    h = norms[0](y)
+    y = y + look_back(h, h, causal_mask(y.shape[1]))
+    y = y + look_across(norms[1](y), memory, source_mask)
+    return y + feed(norms[2](y))
 
 
 def writes(ask, limit, start=(1,), newest=False, keep_end=False, stop=True, pick=torch.argmax):
@@ -123,6 +134,7 @@ def writes(ask, limit, start=(1,), newest=False, keep_end=False, stop=True, pick
     return said if keep_end or said[-1:] != [2] else said[:-1]
 
 
+@torch.no_grad()
 def packed(theirs, ours, order=("w_q", "w_k", "w_v"), turned=False, biases=True, out=True):
     blocks = zip(order, theirs.in_proj_weight.chunk(3), theirs.in_proj_bias.chunk(3), strict=True)
     for name, weight, bias in blocks:
@@ -132,6 +144,17 @@ def packed(theirs, ours, order=("w_q", "w_k", "w_v"), turned=False, biases=True,
     if out:
         ours.w_o.weight.copy_(theirs.out_proj.weight)
         ours.w_o.bias.copy_(theirs.out_proj.bias)
+    return ours
+
+
+def into_without_no_grad(theirs, ours):
+    ours.w_q.weight.copy_(theirs.in_proj_weight[:8])
+    return ours
+
+
+def shared(theirs, ours):
+    ours = packed(theirs, ours)
+    ours.w_o = theirs.out_proj
     return ours
 
 
@@ -166,7 +189,7 @@ WRONG = {
         (lambda f: knows_order(f, exactly=True), "to rounding"),
         (lambda f: knows_order(f, order=range(5, -1, -1)), "reverse"),
         (lambda f: not knows_order(f), "swapped"),
-        (lambda f: True, "move along"),
+        (lambda f: True, "True of every f"),
     ],
     "nb02.check_parameters": [
         ((16384, 16384), "bias too"),
@@ -265,12 +288,17 @@ WRONG = {
         (lambda a, b: 0.25, "every test word"),
     ],
     "nb05.check_equality_test": [
-        (lambda a, b, m: torch.equal(a, b), "rounded otherwise"),
+        (lambda a, b, m: torch.equal(a, b), "rounded otherwise, by 1e-11"),
         (lambda a, b, m: torch.allclose(a, b), "number at padding"),
         (lambda a, b, m: ((a - b) * real(m)).abs().max() < 1e-10, "take the real words out"),
-        (lambda a, b, m: (a - b)[words(m)].abs().max() < 1e-3, "millionth"),
-        (lambda a, b, m: (a - b)[words(m)].max() < 1e-10, "off by a millionth|lower"),
+        (lambda a, b, m: (a - b)[words(m)].abs().max() < 1e-6, "off by 1e-9"),
+        (lambda a, b, m: (a - b)[words(m)].max() < 1e-10, "off by 1e-9|lower"),
         (lambda a, b, m: not (a - b)[words(m)].abs().max() > 1e-10, "NaN at a word"),
+        (lambda a, b, m: torch.allclose(a[words(m)], b[words(m)], 0, 1e-13), "by 1e-11"),
+        (
+            lambda a, b, m: torch.allclose(a[words(m)], b[words(m)], 0, 1e-10, equal_nan=True),
+            "both gave NaN",
+        ),
     ],
     "nb06.check_shift": [
         (lambda ids: (ids, ids), "only have to copy"),
@@ -327,6 +355,10 @@ WRONG = {
         (lambda *parts: decoder_layer(*parts, residual="memory"), "residual"),
         (lambda y, *parts: y, "nothing has happened"),
         (lambda *parts: decoder_layer(*parts, ends_with_a_norm=False), "each time norm"),
+        (lambda *parts: decoder_layer(*parts, causal=False, masked=False), "both masks"),
+        (lambda *parts: decoder_layer(*parts, triangle=causal_mask(5)), "stops with"),
+        (lambda *parts: decoder_layer(*parts, residual="none"), "residuals are missing"),
+        (pre_norm_decoder_layer, "pre-norm"),
     ],
     "nb08.check_arrows": [
         ((1, 1), "cross-attention per layer"),
@@ -395,7 +427,11 @@ WRONG = {
         (lambda ask, n: [1, *writes(ask, n)], "leave <bos> out"),
         (lambda ask, n: writes(ask, n, newest=True), "newest"),
         (lambda ask, n: writes(ask, n, stop=False), "goes on"),
-        (lambda ask, n: writes(ask, 9), "max_words"),
+        (lambda ask, n: writes(ask, 9), "max_words = 4"),
+        (lambda ask, n: writes(ask, 999, stop=False), "never stops"),
+        (lambda ask, n: writes(ask, 999), "never stops"),
+        (lambda ask, n: ask(torch.tensor([[1]])), "without a batch"),
+        (lambda ask, n: ask([[1]]), "without a batch"),
         (lambda ask, n: writes(ask, n, start=[]), r"\[BOS\] alone"),
         (lambda ask, n: writes(ask, n, pick=lambda x: int(x.argsort()[-2])), "largest logit"),
     ],
@@ -482,7 +518,9 @@ WRONG |= {
         (lambda a, f: (set(a) - set(f), set(f) - set(a)), "sort them"),
     ],
     "nb14.check_into_ours": [
-        (lambda theirs, ours: ours, "none of the three"),
+        (lambda theirs, ours: ours, "first third"),
+        (lambda theirs, ours: shared(theirs, ours), "do not share"),
+        (lambda theirs, ours: into_without_no_grad(theirs, ours), "stops with RuntimeError"),
         (lambda theirs, ours: packed(theirs, ours, order=("w_k", "w_q", "w_v")), "in this order"),
         (lambda theirs, ours: packed(theirs, ours, turned=True), "transposed"),
         (lambda theirs, ours: packed(theirs, ours, biases=False), "biases"),
@@ -703,6 +741,41 @@ def test_wrong_answers_get_the_diagnosis_that_fits(name, capsys):
         assert check(answer) is False
         printed = capsys.readouterr().out
         assert re.search(diagnosis, printed), f"expected {diagnosis!r} in {printed!r}"
+
+
+def with_nine_words(f):
+    x, order = np.random.default_rng(0).normal(size=(9, 4)), np.arange(9)
+    order[[0, 1, 4]] = order[[4, 0, 1]]
+    return not np.allclose(f(x[order]), f(x)[order])
+
+
+@torch.no_grad()
+def through_a_decorator(layer, x):
+    return maps_of(layer, x)[0].argmax(-1).tolist()
+
+
+def in_place(y, memory, source_mask, look_back, look_across, feed, norms):
+    y += look_back(y, y, causal_mask(y.shape[1]))
+    y = norms[0](y)
+    y += look_across(y, memory, source_mask)
+    y = norms[1](y)
+    return norms[2](y + feed(y))
+
+
+@pytest.mark.parametrize(
+    "name, answer",
+    [
+        ("nb01.check_order_test", with_nine_words),
+        ("nb02.check_strongest", through_a_decorator),
+        ("nb03.check_for_torch", lambda ids: [ids.eq(0), ~causal_mask(ids.shape[1])]),
+        ("nb04.check_position", lambda t, d: sinusoidal_positions(t + 1, d)[t].tolist()),
+        ("nb07.check_decoder_layer", in_place),
+        ("nb10.check_greedy", lambda ask, n: tuple(map(float, writes(ask, n)))),
+    ],
+)
+def test_right_answers_of_another_kind_are_right(name, answer):
+    module, function = name.split(".")
+    assert getattr(importlib.import_module(f"helpers.checks.{module}"), function)(answer) is True
 
 
 def test_every_check_of_every_notebook_has_wrong_answers_tested():

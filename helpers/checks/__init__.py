@@ -41,7 +41,10 @@ def ask(answer: Callable, *args: Any, **kwargs: Any) -> Any:
     if not callable(attempted(answer)):
         raise Wrong(f"a function is needed here, got {type(answer).__name__}")
     try:
-        return attempted(answer(*args, **kwargs))
+        got = answer(*args, **kwargs)
+        if got is None:
+            raise NotAttempted(", or a return is missing: your function gave None")
+        return attempted(got)
     except NotImplementedError:
         raise NotAttempted from None
     except (NotAttempted, Wrong):
@@ -80,8 +83,8 @@ def exercise(number: str) -> Callable[[Callable[[Any], str | None]], Callable[[A
         def check(answer: Any = None) -> bool | None:
             try:
                 praise = function(attempted(answer))
-            except NotAttempted:
-                print(f"○ Exercise {number}: not attempted yet")
+            except NotAttempted as why:
+                print(f"○ Exercise {number}: not attempted yet{why}")
                 return None
             except Wrong as wrong:
                 print(f"✗ Exercise {number}: {wrong}")

@@ -81,23 +81,30 @@ check_quiz = choice(
 @exercise("1.5")
 def check_order_test(answer):
     """Write a test: does f, (words, d) -> (words, d), know the order of its words?"""
-    rising = np.linspace(-1, 1, 6)[:, None]
 
     def attend(x):
         return _softmax(x @ x.T) @ x
+
+    def places(x):  # for any number of words
+        return np.linspace(-1, 1, len(x))[:, None]
 
     cases = {
         "attention": (attend, False),
         "a function of each word alone": (lambda x: x * x, False),
         "the mean of all words": (lambda x: np.tile(x.mean(0), (len(x), 1)), False),
-        "attention with positions added": (lambda x: attend(x + rising), True),
-        "positions that read the same from both ends": (lambda x: attend(x + rising**2), True),
+        "attention with positions added": (lambda x: attend(x + places(x)), True),
+        "positions that read the same from both ends": (
+            lambda x: attend(x + places(x) ** 2),
+            True,
+        ),
         "each word with the one before it": (lambda x: x + np.roll(x, 1, axis=0), True),
     }
     got = {name: bool(ask(answer, function)) for name, (function, _) in cases.items()}
     right = {name: verdict for name, (_, verdict) in cases.items()}
     if all(got[name] != right[name] for name in cases):
         raise Wrong("the verdicts are swapped: return True when the order matters")
+    if all(got.values()):
+        raise Wrong("it says True of every f; the outputs move with their words: shuffle f(x) too")
     if got["attention"] and got["a function of each word alone"]:
         raise Wrong("the outputs move along with their words: shuffle f(x) too before you compare")
     if got["attention"]:

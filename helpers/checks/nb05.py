@@ -83,10 +83,10 @@ def check_equality_test(answer):
 
     cases = {
         "equal to the last bit": (ours.clone(), True),
-        "rounded otherwise": (changed(0, 1, 1e-14), True),
+        "rounded otherwise, by 1e-11": (changed(0, 1, 1e-11), True),
         "another number at padding": (changed(1, 4, 1.0), True),
         "NaN at padding": (changed(1, 3, math.nan), True),
-        "one number of one word off by a millionth": (changed(0, 4, 1e-6), False),
+        "one number of one word off by 1e-9": (changed(0, 4, 1e-9), False),
         "one number of one word lower": (changed(1, 2, -1.0), False),
         "NaN at a word": (changed(0, 0, math.nan), False),
         "a mean that is right, two words that are not": (
@@ -100,4 +100,7 @@ def check_equality_test(answer):
             raise Wrong("0 · NaN is NaN: take the real words out, do not multiply the others by 0")
         if got != verdict:
             raise Wrong(f"your test says {got} for '{name}'")
+    broken = changed(0, 2, math.nan)
+    if bool(ask(answer, broken, broken.clone(), padding_mask(ids))):
+        raise Wrong("both gave NaN at a word, and your test calls that equal")
     return "real words only, to rounding, and NaN is never equal"

@@ -120,19 +120,33 @@ def check_decoder_layer(answer):
     ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
     source = padding_mask(ids)
 
-    def layer(causal=True, masked=True, order="back across", own=True):
-        state = y
+    def layer(y=y, causal=True, masked=True, order="back across", own=True):
+        state, triangle = y, causal_mask(y.shape[1]) if causal else None
         for norm, step in zip(norms[:2], order.split(), strict=True):
             if step == "back":
-                state = norm(state + look_back(state, state, causal_mask(5) if causal else None))
+                state = norm(state + look_back(state, state, triangle))
             else:
                 heard = look_across(state, memory, source if masked else None)
                 state = norm((state if own else memory) + heard)
         return norms[2](state + feed(state))
 
+    def norm_first(state):
+        h = norms[0](state)
+        state = state + look_back(h, h, causal_mask(5))
+        state = state + look_across(norms[1](state), memory, source)
+        return state + feed(norms[2](state))
+
+    def without_residuals(state):
+        state = norms[0](look_back(state, state, causal_mask(5)))
+        return norms[2](feed(norms[1](look_across(state, memory, source))))
+
     with torch.no_grad():
-        got = ask(answer, y, memory, source, look_back, look_across, feed, norms)
+        parts = source, look_back, look_across, feed, norms
+        got = ask(answer, y.clone(), memory.clone(), *parts)
         mistakes = {
+            "both masks are missing": layer(causal=False, masked=False),
+            "this is pre-norm; the paper's order is norm(x + sublayer(x))": norm_first(y),
+            "the residuals are missing: each step ADDS to what was there": without_residuals(y),
             "the future is read: self-attention needs the causal mask": layer(causal=False),
             "the source's padding is read: cross-attention needs source_mask": layer(masked=False),
             "cross-attention comes second: first look back, then across": layer(
@@ -143,8 +157,10 @@ def check_decoder_layer(answer):
         for message, wrong in mistakes.items():
             if close(got, wrong):
                 raise Wrong(message)
-        right = layer()
+        right, shorter = layer(), layer(y[:, :3])
+        less = ask(answer, y[:, :3].clone(), memory.clone(), *parts)
     if close(got, y):
         raise Wrong("nothing has happened yet")
     expect(got, right, "look back, look across, feed; each time norm(state + what came out)")
+    expect(less, shorter, "with three target words it is wrong: the triangle is as long as y")
     return "three sub-layers, one of which looks at another sentence"

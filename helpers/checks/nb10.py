@@ -76,16 +76,23 @@ def check_greedy(answer):
     asked = []
     script = {(BOS,): 7, (BOS, 7): 5, (BOS, 7, 5): 7, (BOS, 7, 5, 7): EOS}
 
-    def next_logits(ids):
-        asked.append(tuple(int(i) for i in ids))
+    def flat(ids):
+        if any(torch.as_tensor(i).numel() != 1 for i in ids) or torch.as_tensor(ids).dim() > 1:
+            raise Wrong("the question is a flat list of ids, without a batch")
+        if len(ids) > 40:
+            raise Wrong("it never stops: at <eos>, or else after max_words")
+        return tuple(int(i) for i in ids)
+
+    def logits_after(ids):
+        asked.append(flat(ids))
         logits = torch.zeros(10)
         logits[script.get(asked[-1], 9)] = 2.0
         logits[6] = 1.9
         return logits
 
-    got = [int(i) for i in ask(answer, next_logits, 8)]
+    got = [int(i) for i in ask(answer, logits_after, 8)]
     if not asked:
-        raise Wrong("next_logits was never asked")
+        raise Wrong("logits_after was never asked")
     if asked[0] != (BOS,):
         raise Wrong("the first question is about [BOS] alone")
     if any(len(ids) == 1 for ids in asked[1:]):
@@ -98,7 +105,8 @@ def check_greedy(answer):
         raise Wrong("<eos> ends the sentence and is no word of it")
     if len(got) > 3:
         raise Wrong("it goes on after <eos>: stop there")
-    endless = [int(i) for i in ask(answer, lambda ids: torch.arange(10.0), 4)]
+    endless = ask(answer, lambda ids: torch.arange(10.0) + 0 * len(flat(ids)), 4)
+    endless = [int(i) for i in endless]
     if endless != [9] * 4:
         raise Wrong(f"with no <eos> in sight stop after max_words = 4; you wrote {endless}")
     return "ask, take the best, append, until <eos>"

@@ -111,25 +111,31 @@ def check_into_ours(answer):
     torch.nn.init.normal_(theirs.out_proj.bias)
     before = theirs.in_proj_weight.detach().clone()
     x, context = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
-    with torch.no_grad():
-        got = ask(answer, theirs, ours)
-        if not isinstance(got, MultiHeadAttention):
-            raise Wrong(f"return ours, a MultiHeadAttention, not {type(got).__name__}")
-        weights = dict(zip(("w_q", "w_k", "w_v"), theirs.in_proj_weight.chunk(3), strict=True))
-        mine = {name: getattr(got, name).weight for name in weights}
-        if not torch.equal(theirs.in_proj_weight, before):
-            raise Wrong("theirs has changed: copy, and leave the original as it is")
-        for name, weight in weights.items():
-            if torch.equal(mine[name], weight.T):
-                raise Wrong("transposed: both are nn.Linear inside, (out, in), and fit as they are")
-            (other,) = [n for n, w in weights.items() if torch.equal(mine[name], w)] or [name]
-            if other != name:
+    got = ask(answer, theirs, ours)
+    if not isinstance(got, MultiHeadAttention):
+        raise Wrong(f"return ours, a MultiHeadAttention, not {type(got).__name__}")
+    if not torch.equal(theirs.in_proj_weight, before):
+        raise Wrong("theirs has changed: copy, and leave the original as it is")
+    blocks = dict(zip(("w_q", "w_k", "w_v"), theirs.in_proj_weight.chunk(3), strict=True))
+    for name, block in {**blocks, "w_o": theirs.out_proj.weight}.items():
+        mine = getattr(got, name).weight
+        if torch.equal(mine, block.T):
+            raise Wrong(
+                f"{name} is transposed: both are nn.Linear inside, (out, in), and fit as they are"
+            )
+        for other, weight in blocks.items():
+            if torch.equal(mine, weight) and other != name:
                 raise Wrong(f"{name} got the rows of {other}: torch packs q, k, v in this order")
-            if not torch.equal(mine[name], weight):
-                raise Wrong(f"{name}.weight is none of the three blocks of in_proj_weight")
-        if not torch.equal(got.w_o.weight, theirs.out_proj.weight):
-            raise Wrong("W_O is not theirs yet: it is out_proj")
-        right, _ = theirs(x, context, context)
+        if not torch.equal(mine, block):
+            third = dict(zip(blocks, ("first", "second", "last"), strict=True)).get(name)
+            place = f"the {third} third of in_proj_weight" if third else "out_proj"
+            raise Wrong(f"{name}.weight is not theirs yet: it is {place}")
+    with torch.no_grad():
+        right = theirs(x, context, context)[0].clone()
         if not close(got(x, context), right):
             raise Wrong("the weights are right, the biases not: in_proj_bias is packed like them")
+        for parameter in theirs.parameters():
+            parameter.zero_()
+        if not close(got(x, context), right):
+            raise Wrong("ours changes when theirs does: copy the numbers, do not share them")
     return "one matrix cut in three, and every bias with it"
