@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tools.matrix import SHOWN, requirements, table, tried
+from tools.matrix import SHOWN, kept, requirements, table, tried
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,17 @@ def test_the_table_names_what_was_not_tried():
     assert "| 3.11 | lock |" in text and "Not on this machine, so not tried: Python 3.13" in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1
+
+
+def test_rows_that_are_not_tried_again_stay_if_the_notebooks_are_the_same():
+    books = ["notebooks/00_start_here.ipynb"]
+    rows = [
+        ["3.11", end, *("1.0" for _ in SHOWN), "all 5", "all 7", "3"] for end in ("lock", "new")
+    ]
+    text = table(rows, [], books)
+    assert list(kept(text, books).values()) == rows
+    assert list(kept(text, books)) == [("3.11", "lock", "1.0"), ("3.11", "new", "1.0")]
+    assert kept(text, ["notebooks/07_cross_attention.ipynb"]) == {} == kept("", books)
 
 
 def test_the_lock_is_taken_as_it_is_but_for_torch():

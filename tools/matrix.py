@@ -25,18 +25,14 @@ ENDS = {"lock": None, "lowest": "lowest-direct", "newest": "highest"}
 SHOWN = ("torch", "numpy", "matplotlib", "jupyterlab", "transformers")
 UV = [sys.executable, "-m", "uv"]
 
-# "orphan": a page of the web book that no list of pages has to name.
 INTRODUCTION = """\
----
-orphan: true
----
-
 # Versions that were tried
 
 `make matrix` wrote this on {day} ({machine}): for each Python that was there, the lock, the lowest
 and the newest versions that `pyproject.toml` allows, each in a fresh environment. "Tests" is
 `pytest tests`, "notebooks" compares every cell of the notebooks named below with its stored output
-(nbval, strict). A week's change in the world is tried by `.github/workflows/test.yml`.
+(nbval, strict). A row that a later run did not try stays as it was. A week's change in the world
+is tried by `.github/workflows/test.yml`.
 
 """
 
@@ -106,13 +102,24 @@ def try_one(version: str, end: str, torch: str, notebooks: list[str]) -> list[st
 LOOSE = ["-W", "default", "-W", "error:::helpers", "-W", "error:::tests"]
 
 
+def kept(text: str, notebooks: list[str]) -> dict[tuple, list[str]]:
+    """{(Python, versions, torch): row} of a table made with the same notebooks; else none."""
+    if names_line(notebooks) not in text:
+        return {}
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| 3")]
+    return {tuple(row[:3]): row for row in lines}
+
+
+def names_line(notebooks: list[str]) -> str:
+    return f"Notebooks: {', '.join(sorted(Path(n).stem[:2] for n in notebooks))}."
+
+
 def table(rows: list[list[str]], missing: list[str], notebooks: list[str]) -> str:
     header = ["Python", "versions", *SHOWN, "tests", "notebooks", "minutes"]
     lines = [header, ["---"] * len(header), *rows]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    names = ", ".join(sorted(Path(n).stem[:2] for n in notebooks))
-    end = f"\n\nNotebooks: {names}."
+    end = f"\n\n{names_line(notebooks)}"
     if missing:
         end += f" Not on this machine, so not tried: Python {', '.join(missing)}."
     return INTRODUCTION.format(day=date.today(), machine=machine) + text + end + "\n"
@@ -132,17 +139,18 @@ def main() -> None:
     files = [f for f in files if chosen is None or Path(f).name[:2] in chosen]
     here = [version for version in arguments.pythons if interpreter(version)]
     missing = [version for version in arguments.pythons if version not in here]
-    rows = []
+    rows = kept(TABLE.read_text(encoding="utf8") if TABLE.is_file() else "", files)
     for version in here:
         for end in arguments.ends:
             for torch in arguments.torch:
                 print(f"Python {version}, {end}, torch {torch}", flush=True)
-                rows.append(try_one(version, end, f"torch=={torch}", files))
-                print("  " + ", ".join(rows[-1][-3:]) + " min", flush=True)
+                row = try_one(version, end, f"torch=={torch}", files)
+                rows[version, end, torch] = row
+                print("  " + ", ".join(row[-3:]) + " min", flush=True)
                 # After each row: what was tried stays, whatever stops the next one.
-                TABLE.write_text(table(rows, missing, files), encoding="utf8")
+                TABLE.write_text(table([*rows.values()], missing, files), encoding="utf8")
     print(TABLE.read_text(encoding="utf8"))
-    if any("**" in cell for row in rows for cell in row):
+    if any("**" in cell for row in rows.values() for cell in row):
         raise SystemExit("some combinations failed; their logs are in build/matrix")
 
 
