@@ -7,7 +7,7 @@ from collections.abc import Callable
 from transformers import MarianConfig, MarianMTModel
 from transformers.utils import logging
 
-from helpers.masks import BOS, EOS, PAD
+from helpers.special_ids import BOS, EOS, PAD
 from helpers.transformer import TransformerConfig
 
 logging.set_verbosity_error()

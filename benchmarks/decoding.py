@@ -18,9 +18,9 @@ from transformers import GenerationConfig
 from benchmarks.contenders import marian, ratio, take_turns
 from helpers.batching import pad
 from helpers.checkpoints import load_model
-from helpers.corpus import splits, vocabulary
+from helpers.corpora.toy import splits, vocabulary
 from helpers.decoding import beam_search, greedy
-from helpers.masks import BOS, EOS, PAD
+from helpers.special_ids import BOS, EOS, PAD
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
 

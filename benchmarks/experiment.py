@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from helpers.corpus import splits
-from helpers.experiment import RESULTS, Row, read_rows, run, write_rows
-from helpers.wirings import WIRINGS
+from helpers.corpora.toy import splits
+from helpers.lessons.wiring_experiment import RESULTS, Row, read_rows, run, write_rows
+from helpers.lessons.wirings import WIRINGS
 
 FOLDER = Path(__file__).parents[1] / "build" / "experiment"
 
@@ -62,7 +62,7 @@ def main() -> None:
         rows += read_rows(finished(w, s, arguments.steps))[0]
     command = " ".join(["python -m benchmarks.experiment", *sys.argv[1:]])
     comments = [
-        "Notebook 11's experiment; the columns are explained in helpers/experiment.py",
+        "Notebook 11's experiment; the columns are explained in helpers/lessons/wiring_experiment.py",
         f"command: {command}",
         f"torch {torch.__version__}, Python {platform.python_version()}, {arguments.steps} steps",
     ]

@@ -3,7 +3,7 @@
     make benchmark-multi30k              all runs that are not there yet, then the table
     python -m benchmarks.multi30k --show the table as it is committed
 
-Each run is the command `python -m helpers.train …`, kept in build/multi30k; what is finished is
+Each run is the command `python -m helpers.trainer …`, kept in build/multi30k; what is finished is
 not repeated, what was interrupted goes on. The budgets run one at a time with the whole machine;
 the tricks change one thing each and have the base run's number of steps, so they may run side by
 side (--side-by-side 2, a thread each). All choices are made on the validation set; the test set is
@@ -22,8 +22,8 @@ from pathlib import Path
 
 import torch
 
-from helpers.experiment import write_table
-from helpers.runs import RESULTS, read_results
+from helpers.files import write_table
+from helpers.trainer.runs import RESULTS, read_results
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "multi30k"
@@ -63,7 +63,7 @@ def train(name: str, options: str, threads: int | None = None) -> dict:
         if threads is not None:
             environment["OMP_NUM_THREADS"] = str(threads)
         print(f"{name}: {'resuming' if resumed else 'training'}", flush=True)
-        command = [sys.executable, "-m", "helpers.train", "--out", str(out), *more]
+        command = [sys.executable, "-m", "helpers.trainer", "--out", str(out), *more]
         log = FOLDER / f"{out.name}.log"
         with log.open("a", encoding="utf8") as file:
             subprocess.run(command, cwd=ROOT, env=environment, stdout=file, check=True)
@@ -110,7 +110,7 @@ def write(rows: list[tuple], signatures: list[str]) -> None:
     comments = [
         f"{date.today()}, {machine()}, torch {torch.__version__}",
         "made by: make benchmark-multi30k (BLEU on Multi30k, German to English)",
-        *(f"{n}: python -m helpers.train {o}" for n, o in BUDGETS.items() if n in made),
+        *(f"{n}: python -m helpers.trainer {o}" for n, o in BUDGETS.items() if n in made),
         *(f"{n}: {SHORT} {o}".strip() for n, o in TRICKS.items() if n in made),
         *signatures,
     ]

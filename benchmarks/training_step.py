@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from benchmarks.contenders import marian, ratio, take_turns
 from helpers.attention import MultiHeadAttention, attention, merge_heads, split_heads
 from helpers.batching import Batch, collate
-from helpers.layers import Dropout, Embedding, FeedForward
-from helpers.masks import PAD, causal_mask
+from helpers.dropout import Dropout
+from helpers.layers import Embedding, FeedForward
+from helpers.masks import causal_mask
+from helpers.special_ids import PAD
 from helpers.training import make_optimizer, training_step, translation_loss
 from helpers.transformer import Transformer, TransformerConfig
 

@@ -13,7 +13,7 @@ import torch
 
 from helpers.batching import endless_batches
 from helpers.checkpoints import save_model
-from helpers.corpus import join_words, splits, vocabulary
+from helpers.corpora.toy import join_words, splits, vocabulary
 from helpers.decoding import cross_attention_maps, translate
 from helpers.evaluation import bleu, exact_match, pointing_accuracy, strongest_links
 from helpers.tokenizer import Tokenizer

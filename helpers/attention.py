@@ -8,11 +8,15 @@ cross-attention is "encoder-decoder attention" there.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from helpers.cache import KeysValues, KeyValueCache
+
+# (query, key, value, mask) -> (output, weights, or None where the weights are not kept)
+AttentionFunction = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
 
 
 def attention(
@@ -37,6 +41,17 @@ def attention(
     return weights @ value, weights  # (…, target, d_v)
 
 
+def fused_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, None]:
+    """The same output from torch's fused kernel, which is faster and does not keep the weights.
+
+    Arguments, output and errors are those of `attention`; the weights are None.
+    """
+    check_attention_inputs(query, key, value, mask)
+    return F.scaled_dot_product_attention(query, key, value, mask), None
+
+
 class MultiHeadAttention(nn.Module):
     """Several attentions side by side, each in its own d_k = d_model / num_heads dimensions.
 
@@ -48,45 +63,50 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         check_heads(d_model, num_heads)
         self.d_model, self.num_heads = d_model, num_heads
-        self.w_q, self.w_k = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
-        self.w_v, self.w_o = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
-        self.fused = True  # use torch's fused kernel; False computes the formula step by step
-        self.recorder = None  # set by record_attention while somebody looks at the weights
+        self.w_q = nn.Linear(d_model, d_model)
+        self.w_k = nn.Linear(d_model, d_model)
+        self.w_v = nn.Linear(d_model, d_model)
+        self.w_o = nn.Linear(d_model, d_model)
+        self.attention: AttentionFunction = fused_attention  # or `attention`, to see the weights
 
     def forward(
-        self, x: Tensor, context: Tensor, mask: Tensor | None = None, cache: Callable | None = None
+        self,
+        x: Tensor,
+        context: Tensor,
+        mask: Tensor | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:
         """x (batch, target, d_model), context (batch, source, d_model) -> like x.
 
-        mask broadcastable to (batch, heads, target, source), True = may attend. A cache is asked
-        instead of `keys_values`: cache(self.keys_values, context) -> (key, value).
+        mask broadcastable to (batch, heads, target, source), True = may attend. A cache brings
+        back the keys and values of earlier calls (notebook 10).
         Raises ValueError or TypeError as `attention` does.
         """
-        both = cache(self.keys_values, context) if cache else self.keys_values(context)
-        return self.attend(x, *both, mask)
+        if cache is None:
+            key, value = self.keys_values(context)
+        else:
+            key, value = cache.update(self.keys_values, context)
+        return self.attend(x, key, value, mask)
 
-    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_values(self, context: Tensor) -> KeysValues:
         """This layer's own keys and values of `context`: two (batch, heads, source, d_k)."""
         check_states("context", context, self.d_model)
-        return tuple(split_heads(w(context), self.num_heads) for w in (self.w_k, self.w_v))
+        key = split_heads(self.w_k(context), self.num_heads)
+        value = split_heads(self.w_v(context), self.num_heads)
+        return key, value
 
     def attend(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """Let x (batch, target, d_model) look at ready keys and values -> like x."""
         check_states("x", x, self.d_model)
         query = split_heads(self.w_q(x), self.num_heads)  # (batch, heads, target, d_k)
-        if self.fused and self.recorder is None:
-            check_attention_inputs(query, key, value, mask)
-            output = F.scaled_dot_product_attention(query, key, value, mask)
-        else:
-            output, weights = attention(query, key, value, mask)
-            if self.recorder is not None:
-                self.recorder(weights.detach())
+        output, _ = self.attention(query, key, value, mask)  # (batch, heads, target, d_k)
         return self.w_o(merge_heads(output))  # (batch, target, d_model)
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """(batch, length, d_model) -> (batch, heads, length, d_k): each head gets its own columns."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+    batch, length, d_model = x.shape
+    return x.view(batch, length, num_heads, d_model // num_heads).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:
@@ -99,21 +119,43 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Look inside: `with record_attention(model) as maps: model(...)`.
 
     maps[name] is the last (batch, heads, target, source) weights of the layer `name`, exactly
-    the ones used. Recording layers compute the formula instead of torch's fused
-    kernel; when the block ends, the model is as it was.
+    the ones used. Inside the block each layer attends with a function that also notes its weights
+    (and computes the formula where the fused kernel would not show them); when the block ends,
+    the model is as it was.
     Raises ValueError if the model has no MultiHeadAttention.
     """
     layers = {n: m for n, m in model.named_modules() if isinstance(m, MultiHeadAttention)}
     if not layers:
         raise ValueError(f"model must contain MultiHeadAttention, got {type(model).__name__}")
+    before = {name: layer.attention for name, layer in layers.items()}
     maps: dict[str, Tensor] = {}
+
+    def recorded(name: str, attend: AttentionFunction) -> AttentionFunction:
+        def attend_and_record(query, key, value, mask=None):
+            output, weights = attend(query, key, value, mask)
+            maps[name or "attention"] = weights.detach()
+            return output, weights
+
+        return attend_and_record
+
     try:
         for name, layer in layers.items():
-            layer.recorder = partial(maps.__setitem__, name or "attention")
+            shows_weights = attention if layer.attention is fused_attention else layer.attention
+            layer.attention = recorded(name, shows_weights)
         yield maps
     finally:
-        for layer in layers.values():
-            layer.recorder = None
+        for name, layer in layers.items():
+            layer.attention = before[name]
+
+
+def use_attention(model: nn.Module, function: AttentionFunction) -> None:
+    """Let every MultiHeadAttention of a model attend with `function`.
+
+    `fused_attention` is the default; in bfloat16 on a CPU `attention` can be faster.
+    """
+    for module in model.modules():
+        if isinstance(module, MultiHeadAttention):
+            module.attention = function
 
 
 def check_mask(mask: Tensor | None, scores_shape: tuple[int, ...]) -> None:

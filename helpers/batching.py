@@ -11,7 +11,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from helpers.masks import BOS, EOS, PAD
+from helpers.special_ids import BOS, EOS, PAD
 
 
 @dataclass(frozen=True)

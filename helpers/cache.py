@@ -5,6 +5,7 @@ writes one token at a time uses it; under a causal mask the past's keys and valu
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,57 +13,60 @@ from torch import Tensor
 KeysValues = tuple[Tensor, Tensor]  # two (batch, heads, length, d_k)
 
 
-class Growing:
-    """Self-attention's cache: the new tokens' keys and values are appended to the past's.
+class KeyValueCache(Protocol):
+    """What `MultiHeadAttention` asks of a cache: the keys and values to attend to now."""
 
-    They stand in one block with room to spare, time first: what is there already stays where it
-    is when a token is added. A call with new (batch, new, d_model) gives the keys and values of
-    all so far, two (batch, heads, so far, d_k).
+    def update(self, keys_values: Callable[[Tensor], KeysValues], context: Tensor) -> KeysValues:
+        """keys_values(context) computes those of `context`; the cache knows whether it must."""
+
+
+class SelfAttentionCache:
+    """Appends the new tokens' keys and values to those of the past.
+
+    They are kept in one block with room to spare, time first, so that adding a token seldom
+    copies what is there already.
     """
 
     def __init__(self):
         self.block: Tensor | None = None  # (2, room, batch, heads, d_k): keys, then values
-        self.length = 0
+        self.length = 0  # how much of the room is used
 
-    def __call__(self, keys_values: Callable[[Tensor], KeysValues], new: Tensor) -> KeysValues:
-        both = torch.stack(keys_values(new)).permute(0, 3, 1, 2, 4)  # (2, new, batch, heads, d_k)
+    def update(self, keys_values: Callable[[Tensor], KeysValues], context: Tensor) -> KeysValues:
+        """context (batch, new, d_model) -> keys and values of all tokens so far."""
+        both = torch.stack(keys_values(context)).permute(0, 3, 1, 2, 4)
         start, self.length = self.length, self.length + both.size(1)
         if self.block is None or self.length > self.block.size(1):
             roomier = both.new_empty(2, 2 * self.length + 14, *both.shape[2:])
             if self.block is not None:
                 roomier[:, :start] = self.block[:, :start]
             self.block = roomier
-        self.block[:, start : self.length] = both
+        self.block[:, start : self.length] = both  # (2, new, batch, heads, d_k)
         key, value = self.block[:, : self.length].permute(0, 2, 3, 1, 4)
         return key, value  # (batch, heads, so far, d_k)
 
 
-class Once:
-    """Cross-attention's cache: the memory's keys and values are computed at the first call.
+class CrossAttentionCache:
+    """Computes the memory's keys and values at the first call and keeps them.
 
-    memory (batch, source, d_model) -> two (batch, heads, source, d_k). That later calls bring the
-    same memory is not checked.
+    Later calls are assumed to pass the same memory; this is not checked.
     """
 
     def __init__(self):
         self.kept: KeysValues | None = None
 
-    def __call__(self, keys_values: Callable[[Tensor], KeysValues], memory: Tensor) -> KeysValues:
+    def update(self, keys_values: Callable[[Tensor], KeysValues], context: Tensor) -> KeysValues:
+        """context (batch, source, d_model), the memory -> its keys and values."""
         if self.kept is None:
-            self.kept = keys_values(memory)  # (batch, heads, source, d_k)
+            self.kept = keys_values(context)  # (batch, heads, source, d_k)
         return self.kept
 
 
 class Cache:
-    """One (Growing, Once) pair for each decoder layer.
+    """One (SelfAttentionCache, CrossAttentionCache) pair for each decoder layer.
 
     A cache belongs to one batch of sources, and to decoding from the first token on.
     """
 
     def __init__(self, num_layers: int):
-        self.layers = [(Growing(), Once()) for _ in range(num_layers)]
-
-    @property
-    def length(self) -> int:
-        """How many target tokens are cached."""
-        return self.layers[0][0].length
+        self.layers = [(SelfAttentionCache(), CrossAttentionCache()) for _ in range(num_layers)]
+        self.length = 0  # positions of the target that `Transformer.decode` has read so far

@@ -3,13 +3,10 @@
 Used in notebooks 00, 09 and 13.
 """
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -17,66 +14,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from helpers.files import write_file
 from helpers.transformer import Transformer, TransformerConfig
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for files
+KEY = "facts"  # the entry of a file that holds its metadata, as JSON, since version 0.1
 
 
-def write_file(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all: what stood there stays until all of it is on disk.
-
-    Raises FileNotFoundError if the folder does not exist, OSError (disk full, read-only, …)
-    naming the file and what to do.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
-    temporary = path.with_name(path.name + ".part")  # always the same: a kill leaves at most one
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        remove(temporary)
-        raise cannot_write(path, error) from None
-    except BaseException:  # Ctrl-C
-        remove(temporary)
-        raise
-
-
-def remove(path: Path) -> None:
-    with suppress(OSError):  # not there, or in a folder that nobody may write to
-        path.unlink()
-
-
-def cannot_write(path: str | Path, error: OSError) -> OSError:
-    """The same error, naming the file and what to do."""
-    what = "make room on that disk" if error.errno in FULL else "name a place that you may write to"
-    return OSError(
-        error.errno, f"{error.strerror}: {str(path)!r} was not written, it is as it was; {what}"
-    )
-
-
-def check_writable(path: str | Path) -> None:
-    """Raise now the OSError that write_file would raise later, after hours of work."""
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, f"{str(path)!r} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
-    trial = path.with_name(path.name + ".part")
-    try:
-        trial.touch()
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    remove(trial)
-
-
-def checksum(tensors: dict[str, Tensor], facts: str) -> str:
+def checksum(tensors: dict[str, Tensor], metadata: str) -> str:
     """sha256 of all that a file holds; safetensors itself looks at names and sizes only."""
-    digest = hashlib.sha256(facts.encode("utf8"))
+    digest = hashlib.sha256(metadata.encode("utf8"))
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -84,15 +30,15 @@ def checksum(tensors: dict[str, Tensor], facts: str) -> str:
     return digest.hexdigest()
 
 
-def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> None:
-    """Write tensors and JSON-able facts to one safetensors file, as write_file does."""
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -> None:
+    """Write tensors and JSON-able metadata to one safetensors file, as write_file does."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(facts)
-    write_file(path, save(tensors, metadata={"facts": text, "sha256": checksum(tensors, text)}))
+    text = json.dumps(metadata)
+    write_file(path, save(tensors, metadata={KEY: text, "sha256": checksum(tensors, text)}))
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
-    """What write_tensors wrote: (tensors, facts).
+    """What write_tensors wrote: (tensors, metadata).
 
     Raises FileNotFoundError if nothing is there, ValueError if the file is damaged, be it by one
     bit, or not ours.
@@ -102,16 +48,16 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
         raise FileNotFoundError(f"no checkpoint at {str(path)!r}")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            texts = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise damaged(path, error) from None
-    if "facts" not in metadata:
-        raise ValueError(f"{str(path)!r} was not written by this project: it holds no facts")
+    if KEY not in texts:
+        raise ValueError(f"{str(path)!r} was not written by this project: it has no {KEY!r} entry")
     # Files of version 0.1 have no checksum.
-    if metadata.get("sha256", "") not in ("", checksum(tensors, metadata["facts"])):
+    if texts.get("sha256", "") not in ("", checksum(tensors, texts[KEY])):
         raise damaged(path, "its contents do not match their checksum")
-    return tensors, json.loads(metadata["facts"])
+    return tensors, json.loads(texts[KEY])
 
 
 def damaged(path: Path, reason: object) -> ValueError:
@@ -182,15 +128,30 @@ def save_model(model: Transformer, path: str | Path) -> None:
     write_tensors(path, dict(model.named_parameters()), {"model": asdict(model.config)})
 
 
+def read_config(metadata: dict, path: str | Path) -> TransformerConfig:
+    """The model's configuration in a checkpoint's metadata.
+
+    Raises ValueError if there is none, or if a newer version wrote fields unknown to this one.
+    """
+    values = metadata.get("model")
+    if values is None:
+        raise ValueError(f"{str(path)!r} holds no model configuration; write it with save_model")
+    unknown = sorted(values.keys() - {field.name for field in fields(TransformerConfig)})
+    if unknown:
+        raise ValueError(
+            f"{str(path)!r} has settings that this version does not know: {', '.join(unknown)}. "
+            "A newer version of this project wrote it; update the project to load it"
+        )
+    return TransformerConfig(**values)
+
+
 def load_model(path: str | Path) -> Transformer:
     """The model in evaluation mode, built from the configuration that the file holds.
 
     Raises FileNotFoundError or ValueError as read_tensors does.
     """
-    tensors, facts = read_tensors(path)
-    if facts.get("model") is None:
-        raise ValueError(f"{str(path)!r} holds no model configuration; write it with save_model")
-    model = Transformer(TransformerConfig(**facts["model"]))
+    tensors, metadata = read_tensors(path)
+    model = Transformer(read_config(metadata, path))
     copy_parameters(model, tensors, path)
     return model.eval()
 
@@ -200,6 +161,6 @@ def load_weights(model: Transformer, path: str | Path) -> None:
 
     Raises ValueError naming each configuration field that differs.
     """
-    tensors, facts = read_tensors(path)
-    check_same_fields(asdict(model.config), facts.get("model") or {}, path)
+    tensors, metadata = read_tensors(path)
+    check_same_fields(asdict(model.config), metadata.get("model") or {}, path)
     copy_parameters(model, tensors, path)

@@ -4,12 +4,10 @@ Without memory (`with_memory=False`) the middle sub-layer is left out, and the s
 decoder-only language model. Source: Vaswani et al. 2017, section 3.1.
 """
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
 from helpers.attention import MultiHeadAttention
-from helpers.cache import Cache
+from helpers.cache import Cache, KeyValueCache
 from helpers.layers import AddNorm, FeedForward
 
 
@@ -46,16 +44,23 @@ class DecoderLayer(nn.Module):
         memory: Tensor | None = None,
         target_mask: Tensor | None = None,
         source_mask: Tensor | None = None,
-        cache: tuple[Callable, Callable] | None = None,
+        cache: tuple[KeyValueCache, KeyValueCache] | None = None,
     ) -> Tensor:
         check_memory(memory, self.with_memory)
-        own, across = cache or (None, None)  # kept keys and values, see notebook 10
-        look_back = lambda h: self.self_attention(h, h, target_mask, cache=own)  # T looks at T
-        look_across = lambda h: self.cross_attention(h, memory, source_mask, cache=across)  # at S
-        y = self.add_norm_self(y, look_back)
+        own, across = cache or (None, None)  # keys and values of earlier calls (notebook 10)
+
+        # Look back: the target looks at the target.
+        h = self.add_norm_self.before(y)
+        y = self.add_norm_self(y, self.self_attention(h, h, target_mask, own))
+
+        # Look across: the target looks at the source.
         if self.with_memory:
-            y = self.add_norm_cross(y, look_across)
-        return self.add_norm_ff(y, self.feed_forward)
+            h = self.add_norm_cross.before(y)
+            y = self.add_norm_cross(y, self.cross_attention(h, memory, source_mask, across))
+
+        # Think: each position by itself.
+        h = self.add_norm_ff.before(y)
+        return self.add_norm_ff(y, self.feed_forward(h))
 
 
 def check_memory(memory: Tensor | None, with_memory: bool) -> None:

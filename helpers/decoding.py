@@ -1,21 +1,21 @@
 """From a trained model to a translation, one token at a time. Built in notebook 10.
 
 Greedy search and sampling ask one question, `next_logits`; beam search asks the same for several
-hypotheses at once, `side_by_side`. With a cache only the newest token is read, without one the
-whole prefix. The model's code is the same.
+hypotheses at once, `extend_hypotheses`. Both ask `model.decode`. With a cache only the newest
+token is read, without one the whole prefix; the model's code is the same.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from helpers.attention import record_attention
 from helpers.batching import pad
 from helpers.cache import Cache
-from helpers.masks import BOS, EOS, PAD
+from helpers.evaluation import evaluating
+from helpers.special_ids import BOS, EOS, PAD
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer
 
@@ -26,7 +26,8 @@ def next_logits(
     """What the model says about the token after `ids` (rows, so far) -> (rows, vocab_size).
 
     memory (rows, source, d_model) and source_mask (rows, 1, 1, source) as `encode` gives them.
-    With a cache only the tokens that it does not hold yet are read.
+    With a cache only the tokens that it does not hold yet are read; a model that leaves it empty
+    reads them all each time.
     """
     new = ids if cache is None else ids[:, cache.length :]
     hidden = model.decode(new, memory, source_mask, cache)  # (rows, new, d_model)
@@ -48,21 +49,21 @@ def decode(
     evaluation mode and left in the mode it was in.
     Raises ValueError if max_length exceeds the model's positions.
     """
-    max_length = longest(model, source_ids, max_length)
+    max_length = length_limit(model, source_ids, max_length)
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)  # once per sentence
-        cache = Cache(len(model.decoder.layers)) if cached else None
+        cache = Cache(model.config.num_decoder_layers) if cached else None
         ids = torch.full((len(source_ids), 1), BOS, device=source_ids.device)
         done = torch.zeros_like(ids[:, 0], dtype=torch.bool)  # (batch,)
         while not done.all() and ids.size(1) <= max_length:
-            logits = sayable(next_logits(model, ids, memory, source_mask, cache))
+            logits = suppress_special(next_logits(model, ids, memory, source_mask, cache))
             chosen = choose(logits)  # (batch,)
             ids = torch.cat([ids, chosen.masked_fill(done, PAD)[:, None]], dim=1)
             done = done | (chosen == EOS)
     return ids[:, 1:].clone()  # a tensor like any other, no longer bound to inference mode
 
 
-def sayable(scores: Tensor) -> Tensor:
+def suppress_special(scores: Tensor) -> Tensor:
     """Scores (…, vocab_size) with PAD and BOS at -inf, in place: no sentence goes on with one."""
     scores[..., [PAD, BOS]] = -torch.inf
     return scores
@@ -130,28 +131,31 @@ def beam_search(
     """
     width = 2 * beam_size if as_transformers else beam_size  # so that a freed slot is filled
     check_beam(model, beam_size, width)
-    max_length = longest(model, source_ids, max_length)
+    max_length = length_limit(model, source_ids, max_length)
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)
-        cache = Cache(len(model.decoder.layers))
+        cache = Cache(model.config.num_decoder_layers)
         ids = torch.full((len(source_ids), 1, 1), BOS, device=source_ids.device)  # one a sentence
         alive = memory.new_zeros(ids.shape[:2])  # its log-probability
         ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
         found = Finished(memory, lambda n: length_divisor(n, length_penalty, as_transformers))
         for length in range(1, max_length + 1):
-            gains, ancestors = side_by_side(model, ids, ancestors, memory, source_mask, cache)
+            gains, ancestors = extend_hypotheses(model, ids, ancestors, memory, source_mask, cache)
             alive, parent, words = best_continuations(alive, gains, width)
-            ids = torch.cat([of_parents(ids, parent), words[:, :, None]], dim=-1)
+            ids = torch.cat([gather_beams(ids, parent), words[:, :, None]], dim=-1)
             ended = (words == EOS) | (length == max_length)  # (batch, width)
             found.add(ids[:, :beam_size], alive.where(ended, -torch.inf)[:, :beam_size])
             alive, kept = alive.masked_fill(ended, -torch.inf).topk(beam_size)
-            ids, ancestors = of_parents(ids, kept), of_parents(ancestors, parent.gather(1, kept))
-            if found.settled(alive, max_length):
+            ids, ancestors = (
+                gather_beams(ids, kept),
+                gather_beams(ancestors, parent.gather(1, kept)),
+            )
+            if found.is_done(alive, max_length):
                 break
     return found.ids.clone(), found.scores.clone()
 
 
-def side_by_side(
+def extend_hypotheses(
     model: Transformer,
     ids: Tensor,
     ancestors: Tensor,
@@ -162,15 +166,19 @@ def side_by_side(
     """Log-probabilities (batch, beam, vocab_size) after each hypothesis; ancestors, one wider.
 
     The newest tokens of ids (batch, beam, length) stand side by side, at one position. Of all
-    that is cached each may look at itself and at its ancestors (batch, beam, cached).
+    that is cached each may look at itself and at its ancestors (batch, beam, cached). A model
+    that leaves the cache empty reads every hypothesis from its beginning instead.
     """
     batch, beam, length = ids.shape
     itself = torch.eye(beam, dtype=torch.bool, device=ids.device).expand(batch, -1, -1)
     ancestors = torch.cat([ancestors, itself], dim=-1)
-    y = model.target_embedding(ids[:, :, -1].reshape(-1, 1), start=length - 1)
-    y = y.view(batch, beam, -1)  # (batch, beam, d_model)
-    hidden = model.decoder(y, memory, ancestors[:, None], source_mask, cache)
-    return sayable(model.output(hidden).log_softmax(-1)), ancestors
+    if cache.length == length - 1:
+        beside = (ancestors,) if beam > 1 else ()  # a token alone needs no word about others
+        hidden = model.decode(ids[:, :, -1], memory, source_mask, cache, *beside)
+    else:
+        memory, source_mask = (x.repeat_interleave(beam, 0) for x in (memory, source_mask))
+        hidden = model.decode(ids.flatten(0, 1), memory, source_mask)[:, -1].view(batch, beam, -1)
+    return suppress_special(model.output(hidden).log_softmax(-1)), ancestors
 
 
 def best_continuations(
@@ -183,11 +191,11 @@ def best_continuations(
     """
     gains, words = gains.topk(beam_size)  # (batch, beam, beam_size): no more can be needed
     totals = (alive[:, :, None] + gains).flatten(1)
-    alive, place = totals.topk(beam_size)
-    return alive, place // beam_size, words.flatten(1).gather(1, place)
+    alive, index = totals.topk(beam_size)
+    return alive, index // beam_size, words.flatten(1).gather(1, index)
 
 
-def of_parents(x: Tensor, parent: Tensor) -> Tensor:
+def gather_beams(x: Tensor, parent: Tensor) -> Tensor:
     """Row parent[b, i] of x (batch, beam, …) for each new hypothesis i of sentence b."""
     return x[torch.arange(len(x), device=x.device)[:, None], parent]
 
@@ -206,12 +214,12 @@ class Finished:
         score = score / self.divisor(ids.size(-1) - 1)
         new = score > self.scores
         if new.any():
-            best = of_parents(ids, slot[:, None])[:, 0, 1:]  # (batch, length)
+            best = gather_beams(ids, slot[:, None])[:, 0, 1:]  # (batch, length)
             kept = F.pad(self.ids, (0, best.size(1) - self.ids.size(1)), value=PAD)
             self.ids = torch.where(new[:, None], best, kept)
             self.scores = torch.where(new, score, self.scores)
 
-    def settled(self, alive: Tensor, max_length: int) -> bool:
+    def is_done(self, alive: Tensor, max_length: int) -> bool:
         """Whether no living hypothesis, alive (batch, beam), can still win.
 
         More tokens can only lower a log-probability, and no divisor is larger than max_length's.
@@ -250,7 +258,7 @@ def log_probability(model: Transformer, source_ids: Tensor, ids: Tensor) -> Tens
     return said.masked_fill(ids == PAD, 0.0).sum(-1)
 
 
-def longest(model: Transformer, source_ids: Tensor, max_length: int | None) -> int:
+def length_limit(model: Transformer, source_ids: Tensor, max_length: int | None) -> int:
     """max_length, checked; by default 50 tokens more than the source, or what the model has."""
     limit = model.config.max_length
     if max_length is None:
@@ -260,18 +268,6 @@ def longest(model: Transformer, source_ids: Tensor, max_length: int | None) -> i
     return max_length
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block, and nothing kept for gradients; afterwards as before."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        model.train(was_training)
-
-
 def translate(
     model: Transformer,
     tokenizer: Tokenizer,
@@ -279,11 +275,13 @@ def translate(
     batch_size: int = 250,
     beam_size: int = 1,
     length_penalty: float = 0.6,
+    max_length: int | None = None,
 ) -> list[list[str]]:
     """German words -> English words, sentence by sentence, in the order given.
 
-    Greedy for beam_size 1, else beam search. With `Subwords` for the tokenizer, sentences and
-    translations are strings. Raises UnknownWords for a word that the tokenizer does not have.
+    Greedy for beam_size 1, else beam search; max_length as in `decode`. With `Subwords` for the
+    tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
+    tokenizer does not have.
     """
     encoded = [[*tokenizer.encode(words), EOS] for words in sentences]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # little padding
@@ -293,9 +291,9 @@ def translate(
         chosen = order[start : start + batch_size]
         source_ids = pad([encoded[i] for i in chosen]).to(device)
         if beam_size == 1:
-            ids = greedy(model, source_ids)
+            ids = greedy(model, source_ids, max_length)
         else:
-            ids, _ = beam_search(model, source_ids, beam_size, length_penalty)
+            ids, _ = beam_search(model, source_ids, beam_size, length_penalty, max_length)
         for i, row in zip(chosen, ids.tolist(), strict=True):
             translations[i] = tokenizer.decode(row)
     return translations

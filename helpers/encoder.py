@@ -30,8 +30,13 @@ class EncoderLayer(nn.Module):
         self.add_norm_ff = AddNorm(d_model, dropout, norm_first)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = self.add_norm_self(x, lambda h: self.self_attention(h, h, mask))  # S looks at S
-        return self.add_norm_ff(x, self.feed_forward)
+        # Look around: the source looks at the source.
+        h = self.add_norm_self.before(x)
+        x = self.add_norm_self(x, self.self_attention(h, h, mask))
+
+        # Think: each position by itself.
+        h = self.add_norm_ff.before(x)
+        return self.add_norm_ff(x, self.feed_forward(h))
 
 
 class Encoder(nn.Module):

@@ -1,10 +1,24 @@
 """How good is a translation, and how good an alignment? Used in notebooks 09 to 13."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 Link = tuple[int, int]  # (target index, source index)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block, and nothing kept for gradients; afterwards as before."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
 
 
 def exact_match(translations: Sequence[str], references: Sequence[str]) -> float:

@@ -4,11 +4,11 @@ Source: Vaswani et al. 2017, sections 3.1 (residual and norm), 3.3, 3.4 and 3.5.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from helpers.dropout import Dropout
 
 
 class FeedForward(nn.Module):
@@ -27,37 +27,15 @@ class FeedForward(nn.Module):
         return self.w_2(self.activation(self.w_1(x)))
 
 
-class Dropout(nn.Module):
-    """nn.Dropout in about a third of its time on a CPU, where drawing random numbers is its cost.
-
-    One random byte decides about each number, so the rate p is rounded to a multiple of 1/256;
-    what is kept grows by 1 / (1 - rate), which keeps the mean. Does nothing in evaluation mode.
-    Raises ValueError unless 0 <= p and p rounds to less than 1.
-    """
-
-    def __init__(self, p: float):
-        super().__init__()
-        if not 0 <= p < 511 / 512:
-            raise ValueError(f"p must lie in [0, 511/512), got {p}")
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        dropped = round(self.p * 256)  # of 256 possible bytes
-        if not self.training or dropped == 0:
-            return x
-        if x.device.type != "cpu":
-            return F.dropout(x, self.p)
-        eight_bytes = torch.empty(x.numel() // 8 + 1, dtype=torch.int64).random_(-(2**63), None)
-        keep = eight_bytes.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
-        return x * keep.to(x.dtype).mul_(256 / (256 - dropped))
-
-
 class AddNorm(nn.Module):
     """What wraps every sub-layer: a residual connection and a layer norm.
 
-    Post-norm (the paper): norm(x + sublayer(x)). Pre-norm (norm_first): x + sublayer(norm(x)).
-    Dropout falls on the sub-layer's output, before it is added (section 5.4); torch.nn's layers
-    drop attention weights and the inside of the feed-forward too.
+        h = add_norm.before(x)
+        x = add_norm(x, sublayer(h))
+
+    is norm(x + sublayer(x)) in post-norm (the paper) and x + sublayer(norm(x)) in pre-norm
+    (norm_first). Dropout falls on the sub-layer's output, before it is added (section 5.4);
+    torch.nn's layers drop attention weights and the inside of the feed-forward too.
     """
 
     def __init__(self, d_model: int, dropout: float, norm_first: bool):
@@ -66,10 +44,14 @@ class AddNorm(nn.Module):
         self.dropout = Dropout(dropout)
         self.norm_first = norm_first
 
-    def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-        if self.norm_first:
-            return x + self.dropout(sublayer(self.norm(x)))
-        return self.norm(x + self.dropout(sublayer(x)))
+    def before(self, x: Tensor) -> Tensor:
+        """What the sub-layer reads: x itself, or in pre-norm its norm. Same shape."""
+        return self.norm(x) if self.norm_first else x
+
+    def forward(self, x: Tensor, found: Tensor) -> Tensor:
+        """Add what the sub-layer found to x, and in post-norm take the norm. Same shape."""
+        x = x + self.dropout(found)
+        return x if self.norm_first else self.norm(x)
 
 
 def sinusoidal_positions(length: int, d_model: int) -> Tensor:
@@ -90,10 +72,11 @@ def sinusoidal_positions(length: int, d_model: int) -> Tensor:
 class Embedding(nn.Module):
     """Token ids to vectors: √d_model times the token's row, plus its position, then dropout.
 
-    ids (batch, length) -> (batch, length, d_model); the first one stands at position `start`,
-    which is 0 unless a cache holds what came before. Raises ValueError for an empty batch or
-    sentence, for ids outside [0, vocab_size) and for sentences longer than max_length.
-    Source: sections 3.4 and 3.5.
+    ids (batch, length) -> (batch, length, d_model). The first id has position `start`, which is 0
+    unless a cache holds what came before; the ids have as many positions as there are, or share
+    one (positions=1), as the alternatives in a beam do.
+    Raises ValueError for an empty batch or sentence, for ids outside [0, vocab_size) and for
+    sentences longer than max_length. Source: sections 3.4 and 3.5.
     """
 
     def __init__(self, vocab_size: int, d_model: int, max_length: int, dropout: float = 0.0):
@@ -103,15 +86,15 @@ class Embedding(nn.Module):
         positions = sinusoidal_positions(max_length, d_model)
         self.register_buffer("positions", positions, persistent=False)
 
-    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
+    def forward(self, ids: Tensor, start: int = 0, positions: int | None = None) -> Tensor:
         if ids.dim() != 2 or ids.numel() == 0 or ids.is_floating_point():
             raise ValueError(
                 "ids must be whole numbers (batch, length), at least one sentence and one token, "
                 f"got {ids.dtype} of shape {tuple(ids.shape)}"
             )
-        end, max_length = start + ids.size(1), self.positions.size(0)
-        if end > max_length:
-            raise ValueError(f"ids has {end} positions, but max_length is {max_length}")
+        end = start + (ids.size(1) if positions is None else positions)
+        if end > self.positions.size(0):
+            raise ValueError(f"ids has {end} positions, but max_length is {self.positions.size(0)}")
         try:
             x = self.token(ids) * math.sqrt(self.token.embedding_dim)
         except IndexError:

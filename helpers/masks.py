@@ -8,7 +8,7 @@ adapters at the end translate.
 import torch
 from torch import Tensor
 
-PAD, BOS, EOS, UNK = 0, 1, 2, 3  # the ids of <pad>, <bos>, <eos> and <unk>, everywhere
+from helpers.special_ids import PAD
 
 
 def padding_mask(ids: Tensor) -> Tensor:
@@ -41,3 +41,16 @@ def to_attn_mask(mask: Tensor) -> Tensor:
     if mask.dim() != 2:
         raise ValueError(f"mask must be (target, source), got {tuple(mask.shape)}")
     return ~mask
+
+
+def decoder_mask(target_ids: Tensor, past: int = 0) -> Tensor | None:
+    """What each of these tokens may look at: real ones, not later than itself.
+
+    target_ids (batch, target) -> (batch, 1, target, target). With `past` cached tokens before
+    them: (target, past + target), or None for one token, which sees them all. (In a batch a row
+    that has ended holds PAD there; what it says then is discarded.)
+    """
+    causal = causal_mask(past + target_ids.size(1), target_ids.device)
+    if past == 0:
+        return padding_mask(target_ids) & causal
+    return causal[past:] if target_ids.size(1) > 1 else None

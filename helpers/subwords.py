@@ -14,8 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from helpers.batching import Example
-from helpers.masks import EOS
-from helpers.tokenizer import SPECIAL
+from helpers.special_ids import EOS, SPECIAL_TOKENS
 
 
 class Subwords:
@@ -42,7 +41,7 @@ class Subwords:
         )
         inner.decoder = decoders.Metaspace()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size, special_tokens=list(SPECIAL), show_progress=False
+            vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False
         )
         inner.train_from_iterator(texts, trainer)
         return cls(inner)
@@ -59,7 +58,7 @@ class Subwords:
         sides = (self.inner.encode_batch(list(side)) for side in zip(*pairs, strict=True))
         return [(source.ids, target.ids) for source, target in zip(*sides, strict=True)]
 
-    def thinned(self, dropout: float, seed: int) -> "Subwords":
+    def drop_merges(self, dropout: float, seed: int) -> "Subwords":
         """The same pieces and ids, but each merge is left out with probability `dropout`.
 
         Words then fall into other, smaller pieces, which keeps a model from learning pieces by

@@ -5,9 +5,7 @@ Used from notebook 03 on. Real text needs pieces of words instead: notebook 13.
 
 from collections.abc import Iterable, Sequence
 
-from helpers.masks import BOS, EOS, PAD, UNK
-
-SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")  # at the ids PAD, BOS, EOS, UNK
+from helpers.special_ids import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 
 class UnknownWords(ValueError):
@@ -26,7 +24,7 @@ class Tokenizer:
     """
 
     def __init__(self, words: Iterable[str]):
-        self.words = (*SPECIAL, *words)
+        self.words = (*SPECIAL_TOKENS, *words)
         self.ids = {word: i for i, word in enumerate(self.words)}
         if len(self.ids) != len(self.words):
             twice = sorted({word for word in self.words if self.words.count(word) > 1})

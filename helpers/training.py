@@ -1,13 +1,13 @@
 """Loss, learning rate, and the training loop with checkpoint and resume. Notebooks 05, 06, 09.
 
-`train` runs in one process; where several share the work, `helpers/parallel.py` tells it how
+`train` runs in one process; where several share the work, `helpers/distributed.py` tells it how
 (notebook 13).
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,14 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.batching import Batch
-from helpers.checkpoints import (
-    check_same_fields,
-    check_writable,
-    copy_parameters,
-    read_tensors,
-    write_tensors,
-)
-from helpers.masks import PAD
+from helpers.checkpoints import check_same_fields, copy_parameters, read_tensors, write_tensors
+from helpers.evaluation import evaluating
+from helpers.files import check_writable
+from helpers.special_ids import PAD
 from helpers.transformer import Transformer
 
 
@@ -89,51 +85,64 @@ def training_step(
     precision: str = "float32",
 ) -> Tensor:
     """One step: forward, backward, gradients clipped to norm 1, update. Returns the loss."""
-    device = next(model.parameters()).device.type
-    half = precision == "bfloat16"
-    with torch.autocast(device, dtype=torch.bfloat16) if half else nullcontext():
+    with autocast(model, precision):
         value = loss(model, batch)
     optimizer.zero_grad(set_to_none=True)
     value.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
+    clip_and_update(model, optimizer)
     return value.detach()
 
 
-@torch.no_grad()
+def autocast(model: nn.Module, precision: str) -> AbstractContextManager:
+    """Inside, matrix products are computed in bfloat16 if that is the precision."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(next(model.parameters()).device.type, dtype=torch.bfloat16)
+
+
+def clip_and_update(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Clip the gradients' norm, over all parameters together, to 1; then take the step."""
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
 def mean_loss(
     model: nn.Module, loss: Callable[[nn.Module, Batch], Tensor], batches: Sequence[Batch]
 ) -> float:
-    """The loss over several batches, weighted by their tokens, in evaluation mode."""
-    was_training = model.training
-    model.eval()
-    total = sum(float(loss(model, batch)) * batch.num_tokens for batch in batches)
-    model.train(was_training)
+    """The loss over several batches, weighted by their tokens, in evaluation mode.
+
+    The model is left in the mode it was in, also after an error. Raises ValueError without a
+    batch.
+    """
+    if not batches:
+        raise ValueError("batches must hold at least one batch, got none")
+    with evaluating(model):
+        total = sum(float(loss(model, batch)) * batch.num_tokens for batch in batches)
     return total / sum(batch.num_tokens for batch in batches)
 
 
 class Worker:
     """Who does the work of a step: here one process that holds the whole model.
 
-    `parallel.Team` answers the same four questions for several processes.
+    `distributed.DataParallelWorker` answers the same questions for several processes.
     """
 
-    rank = 0  # which process this is; process 0 measures, writes and reports
+    rank = 0  # which process this is; process 0 evaluates, writes and reports
 
     def step(self, model, optimizer, loss, batch: Batch, precision: str) -> Tensor:
         """One training step on the whole batch; returns its loss."""
         return training_step(model, optimizer, loss, batch, precision)
 
-    def whole(self, tensor: Tensor) -> Tensor:
+    def gather(self, tensor: Tensor) -> Tensor:
         """All of a tensor of which this process may hold a part only."""
         return tensor.detach()
 
-    def part(self, tensor: Tensor, like: Tensor) -> Tensor:
+    def shard(self, tensor: Tensor, like: Tensor) -> Tensor:
         """The part of a whole tensor that this process holds, as it holds `like`."""
         return tensor
 
-    def copy(self, model: nn.Module) -> nn.Module:
-        """The model to measure with, whole."""
+    def whole_model(self, model: nn.Module) -> nn.Module:
+        """The model to evaluate, with all of its weights."""
         return model
 
 
@@ -142,21 +151,18 @@ def train(
     loss: Callable[[nn.Module, Batch], Tensor],
     batches: Callable[[int], Iterator[Batch]],
     config: TrainingConfig,
-    validation: Sequence[Batch] = (),
-    validation_loss: Callable[[nn.Module, Batch], Tensor] | None = None,
+    evaluate: Callable[[nn.Module, int], dict] | None = None,
+    report: Callable[[list[dict]], None] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
-    report: Callable[[list[dict]], None] | None = None,
-    measure: Callable[[nn.Module, int], dict] | None = None,
     worker: Worker | None = None,
 ) -> list[dict]:
     """Train the model in place; returns the history, a row every `report_every` steps.
 
     loss(model, batch) is minimised; batches(start) yields the batches from step `start` on.
-    A row has step, seconds (of training, without measuring and saving), tokens_per_second,
-    train_loss (mean since the last row), validation_loss (None without validation batches; by
-    `validation_loss`, or else `loss`), learning_rate, and what `measure(model, step)` returns;
-    `report(history)` is called after each.
+    A row has step, seconds (of training, without evaluating and saving), tokens_per_second,
+    train_loss (mean since the last row), learning_rate, and what `evaluate(model, step)` returns,
+    for example {"validation_loss": mean_loss(…)}; `report(history)` is called after each.
 
     With `checkpoint`, model, optimizer and history are saved there at every row, so that
     train(..., resume=True) goes on from it and ends in the same weights, bit for bit on one
@@ -204,16 +210,11 @@ def train(
                     "seconds": seconds,
                     "tokens_per_second": tokens / took,
                     "train_loss": train_loss,
-                    "validation_loss": None,
                     "learning_rate": learning_rate_at(end, config),
                 }
-                whole = worker.copy(model)
-                if worker.rank == 0:
-                    if validation:
-                        row["validation_loss"] = mean_loss(
-                            whole, validation_loss or loss, validation
-                        )
-                    row |= measure(whole, end) if measure is not None else {}
+                whole = worker.whole_model(model)
+                if worker.rank == 0 and evaluate is not None:
+                    row |= evaluate(whole, end)
                 history.append(row)
                 if checkpoint is not None:
                     _save_state(model, optimizer, config, history, checkpoint, worker)
@@ -246,36 +247,36 @@ def _how_to_resume(saved: int, checkpoint: str | Path | None) -> str:
 
 def _save_state(model, optimizer, config, history, path, worker) -> None:
     # Every process takes part, because a tensor may be spread over all; the first one writes.
-    tensors = {f"model.{name}": worker.whole(p) for name, p in model.named_parameters()}
+    tensors = {f"model.{name}": worker.gather(p) for name, p in model.named_parameters()}
     for index, moments in optimizer.state_dict()["state"].items():
         for key, value in moments.items():
-            tensors[f"optimizer.{index}.{key}"] = worker.whole(torch.as_tensor(value))
-    facts = {"training": asdict(config), "history": history}
+            tensors[f"optimizer.{index}.{key}"] = worker.gather(torch.as_tensor(value))
+    metadata = {"training": asdict(config), "history": history}
     if isinstance(model, Transformer):
-        facts["model"] = asdict(model.config)
+        metadata["model"] = asdict(model.config)
     if worker.rank == 0:
-        write_tensors(path, tensors, facts)
+        write_tensors(path, tensors, metadata)
 
 
 def _load_state(model, optimizer, config, path, worker) -> list[dict]:
-    tensors, facts = read_tensors(path)
-    if "training" not in facts:
+    tensors, metadata = read_tensors(path)
+    if "training" not in metadata:
         raise ValueError(f"{str(path)!r} holds a model, not a training run; it cannot be resumed")
-    check_same_fields(asdict(config), facts["training"], path)
+    check_same_fields(asdict(config), metadata["training"], path)
     if isinstance(model, Transformer):
-        check_same_fields(asdict(model.config), facts.get("model") or {}, path)
+        check_same_fields(asdict(model.config), metadata.get("model") or {}, path)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor.clone()  # lets go of the file, which will be replaced
-    copy_parameters(model, parts["model"], path, worker.part)
+    copy_parameters(model, parts["model"], path, worker.shard)
     parameters = list(model.parameters())  # the optimizer numbers them in this order
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in parts["optimizer"].items():
         index, _, key = name.partition(".")
         like = parameters[int(index)]
         shaped = tensor.shape == like.shape  # moments are; the count of steps is not
-        state.setdefault(int(index), {})[key] = worker.part(tensor, like) if shaped else tensor
+        state.setdefault(int(index), {})[key] = worker.shard(tensor, like) if shaped else tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return facts["history"]
+    return metadata["history"]

@@ -4,15 +4,18 @@ Built in notebook 08. Source: Vaswani et al. 2017, section 3.
 """
 
 from dataclasses import dataclass, fields
+from numbers import Integral
+from typing import get_type_hints
 
 from torch import Tensor, nn
 
 from helpers.attention import check_heads
 from helpers.cache import Cache
 from helpers.decoder import Decoder
+from helpers.dropout import check_dropout
 from helpers.encoder import Encoder
 from helpers.layers import Embedding
-from helpers.masks import causal_mask, padding_mask
+from helpers.masks import decoder_mask, padding_mask
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,17 @@ class TransformerConfig:
     max_length: int = 512  # positions per sentence
 
     def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and (type(value) is not int or value < 1):
-                raise ValueError(f"{field.name} must be a whole number >= 1, got {value!r}")
-            if field.type is bool and type(value) is not bool:
-                raise TypeError(f"{field.name} must be True or False, got {value!r}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout!r}")
+        kinds = get_type_hints(type(self))
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if kinds[name] is int:
+                if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                    raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+                object.__setattr__(self, name, int(value))  # numpy's are plain ones from here on
+            if kinds[name] is bool and not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, got {value!r}")
+        check_dropout("dropout", self.dropout)
+        object.__setattr__(self, "dropout", float(self.dropout))
         check_heads(self.d_model, self.num_heads)
         if self.d_model % 2:
             raise ValueError(f"d_model must be even (sine and cosine pairs), got {self.d_model}")
@@ -78,28 +84,27 @@ class Transformer(nn.Module):
         return self.encoder(self.source_embedding(source_ids), source_mask), source_mask
 
     def decode(
-        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+        self,
+        target_ids: Tensor,
+        memory: Tensor,
+        source_mask: Tensor,
+        cache: Cache | None = None,
+        ancestors: Tensor | None = None,
     ) -> Tensor:
         """target_ids (batch, target) -> decoder states (batch, target, d_model).
 
-        With a cache, target_ids are only the tokens that it does not have yet.
+        With a cache, target_ids are only the tokens that it does not have yet. In a beam search
+        they are alternatives for one position, and `ancestors` (batch, target, cached + target)
+        says which tokens each of them may look at (notebook 10).
         """
         past = 0 if cache is None else cache.length
-        y = self.target_embedding(target_ids, past)
-        return self.decoder(y, memory, decoder_mask(target_ids, past), source_mask, cache)
-
-
-def decoder_mask(target_ids: Tensor, past: int = 0) -> Tensor | None:
-    """What each of these tokens may look at: real ones, not later than itself.
-
-    target_ids (batch, target) -> (batch, 1, target, target). With `past` cached tokens before
-    them: (target, past + target), or None for one token, which sees them all. (In a batch a row
-    that has ended holds PAD there; what it says then is discarded.)
-    """
-    causal = causal_mask(past + target_ids.size(1), target_ids.device)
-    if past == 0:
-        return padding_mask(target_ids) & causal
-    return causal[past:] if target_ids.size(1) > 1 else None
+        new = target_ids.size(1) if ancestors is None else 1  # positions
+        y = self.target_embedding(target_ids, past, new)
+        target_mask = decoder_mask(target_ids, past) if ancestors is None else ancestors[:, None]
+        states = self.decoder(y, memory, target_mask, source_mask, cache)
+        if cache is not None:
+            cache.length += new
+        return states
 
 
 def initialize(model: Transformer) -> None:

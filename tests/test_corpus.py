@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from helpers.corpus import (
+from helpers.corpora.toy import (
     HELD_OUT,
     RUNNING,
     count_simple_clauses,
@@ -16,7 +16,7 @@ from helpers.corpus import (
     splits,
     vocabulary,
 )
-from helpers.lexicon import ADJECTIVES, NOUNS, VERBS
+from helpers.corpora.toy_words import ADJECTIVES, NOUNS, VERBS
 
 PAIRS = generate(6_000, seed=11)
 

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.batching import pad
-from helpers.bugs import CachedOneTooEarly, put_into
 from helpers.cache import Cache
 from helpers.decoding import (
     beam_search,
@@ -19,7 +18,8 @@ from helpers.decoding import (
     sample,
     translate,
 )
-from helpers.masks import BOS, EOS, PAD
+from helpers.lessons.broken_models import CachedOneTooEarly, put_into
+from helpers.special_ids import BOS, EOS, PAD
 from helpers.tokenizer import Tokenizer, UnknownWords
 from tests.twins import tiny_model
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from helpers.decoder import Decoder, DecoderLayer
 from helpers.encoder import Encoder, EncoderLayer
-from helpers.interop import copy_layer
+from helpers.lessons.torch_nn import copy_layer
 from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
 
 B, T, S, H, D_MODEL, D_FF = 2, 3, 5, 4, 16, 24

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import helpers
-from helpers import explorer
 from helpers.checkpoints import load_model
-from helpers.corpus import RUNNING, splits, vocabulary
-from helpers.explorer import explore_attention, recorded, view
+from helpers.corpora.toy import RUNNING, splits, vocabulary
+from helpers.pictures import explorer
+from helpers.pictures.explorer import explore_attention, recorded, view
 from helpers.subwords import Subwords
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig

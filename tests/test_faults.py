@@ -21,11 +21,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from safetensors.torch import save_file
 
-from helpers import checkpoints, multi30k
-from helpers import train as command
+from helpers import checkpoints
+from helpers import trainer as command
 from helpers.checkpoints import load_model, read_tensors, save_model, write_tensors
-from helpers.order import cell_that_makes, made_by
-from helpers.runs import load_run
+from helpers.corpora import multi30k
+from helpers.missing_names import cell_that_makes, made_by
+from helpers.trainer.runs import load_run
 from helpers.training import train, translation_loss
 from tests.test_training import CONFIG, batches, same, small_model, weights
 from tools import notebooks as tools
@@ -102,7 +103,7 @@ def trainer(*options, **environment):
     """(exit status, all that it said) of the command; a variable that is None is not set."""
     changed = {"OMP_NUM_THREADS": "1", **environment}
     environment = {k: v for k, v in {**os.environ, **changed}.items() if v is not None}
-    arguments = [sys.executable, "-m", "helpers.train", *map(str, options)]
+    arguments = [sys.executable, "-m", "helpers.trainer", *map(str, options)]
     done = subprocess.run(
         arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -459,7 +460,7 @@ def test_a_cell_alone_works_or_says_what_to_run_first(number, monkeypatch):
 LIGHT = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from helpers.order import explain_missing_names
+from helpers.missing_names import explain_missing_names
 explain_missing_names()
 """
 

@@ -3,7 +3,7 @@
 import inspect
 from xml.etree import ElementTree
 
-from helpers import diagrams
+from helpers.pictures import architecture
 from tools import figures
 
 
@@ -24,7 +24,7 @@ def test_no_drawing_is_left_out():
     public = [
         name
         for name, value in inspect.getmembers(diagrams, inspect.isfunction)
-        if value.__module__ == diagrams.__name__ and not name.startswith("_")
+        if value.__module__ == architecture.__name__ and not name.startswith("_")
     ]
     assert len(public) > 8
     assert [name for name in public if f"diagrams.{name}" not in drawn] == []

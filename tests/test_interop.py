@@ -17,9 +17,11 @@ from transformers.models.t5 import modeling_t5
 
 from helpers.cache import Cache
 from helpers.decoding import beam_search, greedy
-from helpers.interop import Vocabulary, from_marian, from_torch, read_checkpoint, to_torch
-from helpers.masks import BOS, EOS, PAD, UNK
-from helpers.t5 import bucket, from_t5
+from helpers.lessons.marian import from_marian
+from helpers.lessons.published_weights import Vocabulary, read_checkpoint
+from helpers.lessons.t5 import bucket, from_t5
+from helpers.lessons.torch_nn import from_torch, to_torch
+from helpers.special_ids import BOS, EOS, PAD, UNK
 from tests.twins import tiny_model
 
 # torch's notes to itself on which fast path it cannot take

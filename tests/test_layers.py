@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.layers import AddNorm, Dropout, Embedding, FeedForward, sinusoidal_positions
+from helpers.dropout import Dropout
+from helpers.layers import AddNorm, Embedding, FeedForward, sinusoidal_positions
 
 EXACT = {"rtol": 0, "atol": 1e-10}
 

@@ -4,16 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers.masks import (
-    BOS,
-    EOS,
-    PAD,
-    UNK,
-    causal_mask,
-    padding_mask,
-    to_attn_mask,
-    to_key_padding_mask,
-)
+from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
+from helpers.special_ids import BOS, EOS, PAD, UNK
 
 IDS = torch.tensor([[4, 5, 6], [7, PAD, PAD]])
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from helpers import multi30k
+from helpers.corpora import multi30k
 
 SENTENCES = {
     name: "".join(f"Satz {i} von {name}, größer.\n" for i in range(40)) for name in multi30k.TEXTS

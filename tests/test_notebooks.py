@@ -54,7 +54,7 @@ def opens_as_all_do(notebook):
         assert badge in first.source
     assert tools.tags(setup) == ["setup", "nbval-ignore-output"]
     assert tools.tags(imports) == ["imports"]
-    assert "diagrams.minimap(" in minimap.source
+    assert "architecture.minimap(" in minimap.source
 
 
 def closes_with_a_recap(notebook):

@@ -12,7 +12,7 @@ import torch
 import transformers
 from nbclient import NotebookClient
 
-from helpers.corpus import generate
+from helpers.corpora.toy import generate
 from tools import notebooks
 
 

@@ -5,8 +5,8 @@ import torch
 
 from helpers.attention import MultiHeadAttention, record_attention
 from helpers.decoding import beam_search, greedy
-from helpers.modern import GroupedQueryAttention, rotate
-from helpers.scenes import (
+from helpers.lessons.attention_variants import GroupedQueryAttention, rotate
+from helpers.lessons.captioning import (
     COLOURS,
     PATCH,
     RELATIONS,

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.corpus import splits
-from helpers.masks import BOS, EOS, PAD, UNK
+from helpers.corpora.toy import splits
+from helpers.special_ids import BOS, EOS, PAD, UNK
 from helpers.subwords import Subwords
-from helpers.tokenizer import SPECIAL
 
 PAIRS = [(p.source_text, p.target_text) for p in splits(train=300, validation=1, test=1).train]
 TEXTS = [text for pair in PAIRS for text in pair]
@@ -19,7 +18,7 @@ def subwords():
 
 
 def test_special_tokens_have_their_ids(subwords):
-    assert [subwords.inner.token_to_id(s) for s in SPECIAL] == [PAD, BOS, EOS, UNK]
+    assert [subwords.inner.token_to_id(s) for s in SPECIAL_TOKENS] == [PAD, BOS, EOS, UNK]
     assert len(subwords) == 300
 
 
@@ -56,14 +55,14 @@ def test_examples_are_pairs_of_ids(subwords):
 
 
 def test_thinned_tables_keep_ids_and_text_and_follow_their_seed(subwords):
-    one, again, other = (subwords.thinned(0.3, seed) for seed in (1, 1, 2))
+    one, again, other = (subwords.drop_merges(0.3, seed) for seed in (1, 1, 2))
     text = " ".join(TEXTS[:20])
     assert one.encode(text) == again.encode(text) != other.encode(text)
     assert len(one.encode(text)) > len(subwords.encode(text))
     assert subwords.decode(one.encode(text)) == text
-    assert subwords.thinned(0.0, 1).encode(text) == subwords.encode(text)
+    assert subwords.drop_merges(0.0, 1).encode(text) == subwords.encode(text)
     with pytest.raises(ValueError, match=r"dropout must lie in \[0, 1\)"):
-        subwords.thinned(1.0, 1)
+        subwords.drop_merges(1.0, 1)
 
 
 def test_a_vocabulary_is_saved_and_loaded(subwords, tmp_path):

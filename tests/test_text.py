@@ -13,7 +13,7 @@ from helpers.evaluation import (
     pointing_accuracy,
     strongest_links,
 )
-from helpers.masks import BOS, EOS, PAD, UNK
+from helpers.special_ids import BOS, EOS, PAD, UNK
 from helpers.tokenizer import Tokenizer, UnknownWords
 
 EXAMPLES = [([4] * (1 + i % 9), [5] * (1 + i % 9 + i % 2)) for i in range(50)]

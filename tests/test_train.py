@@ -1,4 +1,4 @@
-"""`python -m helpers.train`: one process, several, interrupted, resumed: the same run.
+"""`python -m helpers.trainer`: one process, several, interrupted, resumed: the same run.
 
 Each test starts the real command on a small folder of text.
 """
@@ -14,11 +14,12 @@ import psutil
 import pytest
 import torch
 
-from helpers import train as command
+from helpers import trainer as command
 from helpers.checkpoints import load_model
-from helpers.corpus import splits
+from helpers.corpora.parallel_text import read_pairs
+from helpers.corpora.toy import splits
 from helpers.decoding import translate
-from helpers.runs import load_run, read_pairs
+from helpers.trainer.runs import load_run
 from tools.notebooks import ROOT
 
 SMALL = "--d-model 16 --heads 2 --d-ff 32 --encoder-layers 1 --decoder-layers 2 --vocabulary 300"
@@ -45,7 +46,7 @@ def start(out, *options, processes=1, **more):
     if processes > 1:
         launcher += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    arguments = [*launcher, "helpers.train", "--out", str(out), *map(str, options)]
+    arguments = [*launcher, "helpers.trainer", "--out", str(out), *map(str, options)]
     return subprocess.Popen(
         arguments,
         cwd=ROOT,

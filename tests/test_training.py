@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from helpers import checkpoints
 from helpers.batching import collate, endless_batches
 from helpers.checkpoints import load_model, load_weights, read_tensors, save_model, write_tensors
-from helpers.masks import PAD
+from helpers.special_ids import PAD
 from helpers.training import (
     TrainingConfig,
     learning_rate_at,

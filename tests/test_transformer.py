@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.interop import to_torch
+from helpers.lessons.torch_nn import to_torch
 from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
 from helpers.transformer import Transformer, TransformerConfig
 from tests.twins import tiny_model

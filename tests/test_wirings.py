@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from helpers.batching import collate
-from helpers.bugs import CASES, put_into
-from helpers.corpus import splits
-from helpers.experiment import Row, gradients, read_rows, run, write_rows
-from helpers.masks import PAD
+from helpers.corpora.toy import splits
+from helpers.lessons.broken_models import CASES, put_into
+from helpers.lessons.wiring_experiment import Row, gradients, read_rows, run, write_rows
+from helpers.lessons.wirings import WIRINGS, WiredTransformer, build
+from helpers.special_ids import PAD
 from helpers.transformer import Transformer, TransformerConfig
-from helpers.wirings import WIRINGS, WiredTransformer, build
 
 CONFIG = TransformerConfig(24, 16, 4, 32, 3, 3, dropout=0.0, norm_first=True, max_length=32)
 SOURCE = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, PAD, PAD]])

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from helpers.attention import MultiHeadAttention
-from helpers.interop import attention_pairs, copy_weights
+from helpers.lessons.torch_nn import attention_pairs, copy_weights
 from helpers.transformer import Transformer, TransformerConfig
 
 

@@ -51,7 +51,7 @@ if missing and subprocess.run([*install, *missing], capture_output=True).returnc
 import numpy
 import torch
 
-from helpers.order import explain_missing_names
+from helpers.missing_names import explain_missing_names
 
 explain_missing_names()  # a NameError then says which cell to run first
 torch.manual_seed(0)
@@ -83,7 +83,7 @@ def needed(notebook: NotebookNode) -> list[str]:
     )
     cells = [cell.source for cell in code_cells(notebook)]
     waiting = {"helpers/__init__.py"}.union(*map(imported, [*cells, *solutions]))
-    if any("helpers.train" in source for source in cells) or "helpers/runs.py" in waiting:
+    if any("helpers.trainer" in source for source in cells) or "helpers/trainer/runs.py" in waiting:
         waiting.add("helpers/train.py")  # `launch` starts it as a command
     found: set[str] = set()
     while waiting:

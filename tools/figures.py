@@ -6,10 +6,11 @@ import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from helpers import diagrams
-from helpers.corpus import RUNNING
-from helpers.masks import PAD, causal_mask, padding_mask
-from helpers.plots import mask_grid, png
+from helpers.corpora.toy import RUNNING
+from helpers.masks import causal_mask, padding_mask
+from helpers.pictures import architecture, mask_grid, mechanism
+from helpers.pictures.style import png
+from helpers.special_ids import PAD
 from tools.notebooks import ROOT
 
 FOLDER = ROOT / "build" / "figures"
@@ -31,20 +32,20 @@ def masks() -> Figure:
 
 
 FIGURES = {
-    "map": lambda: diagrams.minimap("all"),
-    "transformer_post_norm": diagrams.transformer,
-    "transformer_pre_norm": lambda: diagrams.transformer(norm_first=True),
-    "stack": diagrams.stack,
-    "self_attention": diagrams.self_attention,
-    "cross_attention": diagrams.cross_attention,
-    "heads": diagrams.heads,
+    "map": lambda: architecture.minimap("all"),
+    "transformer_post_norm": architecture.transformer,
+    "transformer_pre_norm": lambda: architecture.transformer(norm_first=True),
+    "stack": architecture.stack,
+    "self_attention": mechanism.self_attention,
+    "cross_attention": mechanism.cross_attention,
+    "heads": mechanism.heads,
     "masks": masks,
-    "pre_and_post_norm": diagrams.pre_post_norm,
-    "decoding_step": lambda: diagrams.decoding_step(
+    "pre_and_post_norm": architecture.pre_post_norm,
+    "decoding_step": lambda: mechanism.decoding_step(
         ["<bos>", *RUNNING.target[:3]], RUNNING.target[3], [*RUNNING.source, "<eos>"]
     ),
-    "processes": diagrams.processes,
-    "readers": diagrams.readers,
+    "processes": architecture.processes,
+    "readers": architecture.readers,
 }
 
 
@@ -60,7 +61,7 @@ def save(folder: Path = FOLDER) -> None:
 
 def main() -> None:
     save()
-    (ROOT / "docs" / "transformer.png").write_bytes(png(diagrams.transformer()))
+    (ROOT / "docs" / "transformer.png").write_bytes(png(architecture.transformer()))
     print(f"{len(FIGURES)} drawings in {FOLDER.relative_to(ROOT)}/, and docs/transformer.png")
 
 

@@ -22,7 +22,7 @@ if missing:
 import numpy
 import torch
 
-from helpers.order import explain_missing_names
+from helpers.missing_names import explain_missing_names
 
 explain_missing_names()  # a NameError then says which cell to run first
 torch.manual_seed(0)

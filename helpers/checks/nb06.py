@@ -4,7 +4,8 @@ import torch
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
 from helpers.encoder import EncoderLayer
-from helpers.masks import BOS, EOS, causal_mask
+from helpers.masks import causal_mask
+from helpers.special_ids import BOS, EOS
 
 
 @exercise("6.1")

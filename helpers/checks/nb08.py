@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from helpers.attention import merge_heads, split_heads
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
-from helpers.masks import BOS, PAD
+from helpers.special_ids import BOS, PAD
 from helpers.transformer import Transformer, TransformerConfig
 
 
@@ -80,7 +80,6 @@ check_quiz = choice(
         "d": "(target, 7) becomes (target, 14), and the encoder's own maps grow both ways",
     },
 )
-
 
 # ---- From an empty file --------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import torch
 
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 from helpers.decoding import length_divisor, nucleus
-from helpers.masks import BOS, EOS
+from helpers.special_ids import BOS, EOS
 
 
 @exercise("10.1")

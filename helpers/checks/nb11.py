@@ -3,7 +3,7 @@
 import torch
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
-from helpers.wirings import WIRINGS
+from helpers.lessons.wirings import WIRINGS
 
 
 @exercise("11.1")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from helpers.bugs import CASES
 from helpers.checks import Wrong, exercise
+from helpers.lessons.broken_models import CASES
 
 
 def passes(test: Callable, subject: object) -> bool:

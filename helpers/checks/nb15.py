@@ -3,7 +3,7 @@
 import torch
 
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
-from helpers.modern import rotate
+from helpers.lessons.attention_variants import rotate
 
 
 @exercise("15.1")

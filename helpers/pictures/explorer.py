@@ -16,15 +16,15 @@ from torch import Tensor
 
 from helpers.attention import record_attention
 from helpers.decoding import evaluating, translate
-from helpers.masks import BOS, EOS
-from helpers.plots import attention_map, show
+from helpers.pictures.maps import attention_map
+from helpers.pictures.style import show
+from helpers.special_ids import BOS, EOS
 from helpers.transformer import Transformer
 
 # How finely a weight is stored, and below what it counts as 0: coarser where there are many.
 FINENESS = ((255, 0.0), (64, 0.005), (24, 0.02))
 LARGEST = 130_000  # bytes of a view's data, before it is coarsened
 LONGEST = 60  # words a side
-
 Words = Sequence[str]
 
 

@@ -1,90 +1,32 @@
-"""Pictures of data: attention maps, masks, small matrices, curves. One call a picture.
+"""Pictures of grids: attention maps, masks, small matrices, images.
 
-Every function returns a matplotlib Figure that carries its own description in `figure.alt`;
-`show` displays it as a PNG with that description, or with a better one that you give. No pyplot,
-so nothing is drawn twice and nothing stays open. Rows are queries, columns are keys, everywhere.
+Rows are queries, columns are keys, everywhere.
 """
 
-import functools
-import io
 import textwrap
-import time
 from collections.abc import Collection, Mapping, Sequence
 
-import matplotlib
 import numpy as np
-from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-# The three roles (checked for contrast on white and dark, and for colour-blind readers).
-ENCODER, DECODER, CROSS = "#2B74D8", "#B87900", "#D6307F"
-ENCODER_TINT, DECODER_TINT, CROSS_TINT = "#E4EEFB", "#FAEFD8", "#FCE3EF"
-INK, MUTED, OFF = "#1F2937", "#6B7280", "#C9CED6"
-ROLES = {"encoder": ENCODER, "decoder": DECODER, "cross": CROSS}
-WIDTH, DPI = 8.4, 110
-
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "hatch.color": OFF,
-    "hatch.linewidth": 1.2,
-}
-
-
-# Used as a decorator: a drawing function sees the house style, the reader's own figures do not.
-def in_house_style(draw):
-    @functools.wraps(draw)
-    def drawn(*args, **kwargs):
-        with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
-
-
-@in_house_style
-def new_figure(height: float, columns: int = 1, rows: int = 1, **options) -> tuple[Figure, list]:
-    """A white card and its axes, row by row."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
-    figure.alt = ""
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
-
-
-@in_house_style
-def png(figure: Figure) -> bytes:
-    """The figure as PNG; the same figure gives the same bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def bundle(figure: Figure, alt: str | None = None) -> tuple[dict, dict]:
-    """What the notebook stores: the PNG, and beside it the text for who cannot see it.
-
-    Raises ValueError if there is no text, neither given nor in figure.alt.
-    """
-    alt = alt or getattr(figure, "alt", "")
-    if not alt:
-        raise ValueError("alt must say what the figure shows, got nothing")
-    return {"image/png": png(figure)}, {"image/png": {"alt": alt}}
-
-
-def show(figure: Figure, alt: str | None = None) -> None:
-    """Display a figure with its alternative text. Raises ValueError if there is none."""
-    data, metadata = bundle(figure, alt)
-    display(data, metadata=metadata, raw=True)
+from helpers.pictures.style import (
+    CROSS,
+    CROSS_TINT,
+    ENCODER,
+    ENCODER_TINT,
+    INK,
+    MUTED,
+    OFF,
+    ROLES,
+    WIDTH,
+    as_array,
+    escape_dollars,
+    in_house_style,
+    new_figure,
+)
 
 
 @in_house_style
@@ -122,7 +64,7 @@ def attention_maps(
     role: str = "cross",
 ) -> Figure:
     """Small multiples on one scale: weights (maps, target, source), a title for each map."""
-    grids = _array(weights)
+    grids = as_array(weights)
     if grids.ndim != 3 or len(grids) != len(titles):
         raise ValueError(
             f"weights must be ({len(titles)}, target, source) for {len(titles)} titles, "
@@ -151,8 +93,8 @@ def attention_steps(
     """Scores, scaled, masked, softmax: four grids of real numbers; masked cells are hatched."""
     figure, axes = new_figure(1.7 + 0.42 * len(target_tokens), 4)
     titles = ("1  scores", "2  ÷ √d_k", "3  mask", "4  softmax")
-    limit = np.abs(_array(scores)).max()
-    blocked = ~np.isfinite(_array(masked))
+    limit = np.abs(as_array(scores)).max()
+    blocked = ~np.isfinite(as_array(masked))
     for index, (ax, grid) in enumerate(zip(axes, (scores, scaled, masked, weights), strict=True)):
         grid = _matrix(grid, len(target_tokens), len(source_tokens))
         hidden = blocked if index > 1 else np.zeros_like(blocked)
@@ -178,7 +120,7 @@ def grids(
     role: str = "encoder",
 ) -> Figure:
     """Small matrices side by side with their numbers; colour shows sign and size."""
-    arrays = {title: np.atleast_2d(_array(m)) for title, m in matrices.items()}
+    arrays = {title: np.atleast_2d(as_array(m)) for title, m in matrices.items()}
     rows = max(len(a) for a in arrays.values())
     figure, axes = new_figure(
         1.1 + 0.36 * rows + (0.4 if column_labels else 0),
@@ -205,7 +147,7 @@ def mask_grid(
     row_labels: Sequence[Sequence[str]],
 ) -> Figure:
     """Masks side by side: a dot on a tint where looking is allowed, hatching where it is not."""
-    arrays = {title: _array(m).astype(bool) for title, m in masks.items()}
+    arrays = {title: as_array(m).astype(bool) for title, m in masks.items()}
     tallest = max(len(a) for a in arrays.values())
     figure, axes = new_figure(
         1.4 + 0.26 * tallest, len(arrays), width_ratios=[a.shape[1] + 2 for a in arrays.values()]
@@ -235,7 +177,7 @@ def mask_grid(
 @in_house_style
 def positions(encoding) -> Figure:
     """Positions (length, d_model): the table, four of its columns, similarity over distance."""
-    table = _array(encoding)
+    table = as_array(encoding)
     figure, (heat, curves, similar) = new_figure(3.1, 3, width_ratios=[1.1, 1, 1])
     image = heat.imshow(table, cmap=_diverging(ENCODER), vmin=-1, vmax=1, aspect="auto")
     heat.set(title="the table", xlabel="dimension", ylabel="position")
@@ -257,115 +199,13 @@ def positions(encoding) -> Figure:
 
 
 @in_house_style
-def lines(
-    series: Mapping[str, tuple[Sequence, ...]],
-    xlabel: str,
-    ylabel: str,
-    baseline: tuple[str, float] | None = None,
-    log: str = "",
-) -> Figure:
-    """Curves with their names at their right ends; log may be "x", "y" or "xy".
-
-    A series is (x, y), or (x, y, low, high) to shade the range between low and high. Words as x
-    become the ticks.
-    """
-    figure, (axes,) = new_figure(3.4)
-    colours = (ENCODER, CROSS, DECODER, INK, MUTED)
-    styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
-    ends = []
-    for (name, (x, y, *band)), colour, style in zip(
-        series.items(), colours * 2, styles, strict=False
-    ):
-        if isinstance(x[0], str):
-            axes.set_xticks(range(len(x)), x)
-            x = range(len(x))
-        x, y = _array(x), _array(y)
-        if band:
-            axes.fill_between(x, _array(band[0]), _array(band[1]), color=colour, alpha=0.15)
-        axes.plot(
-            x, y, color=colour, linestyle=style, linewidth=2, marker="o" if len(x) < 9 else ""
-        )
-        ends.append((x[-1], y[-1], name, colour))
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
-    if baseline:
-        axes.axhline(baseline[1], color=MUTED, linestyle=":", linewidth=1.5)
-        ends.append((axes.get_xlim()[1], baseline[1], baseline[0], MUTED))
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    _label_ends(axes, ends)
-    parts = [
-        f"{name} goes from {_array(y)[0]:.3g} to {_array(y)[-1]:.3g}"
-        for name, (_, y, *_) in series.items()
-    ]
-    figure.alt = f"Curves of {ylabel} over {xlabel}: " + "; ".join(parts) + "."
-    return figure
-
-
-@in_house_style
-def bars(values: Mapping[str, float], xlabel: str, highlight: str | None = None) -> Figure:
-    """Horizontal bars with their values written at the ends; `highlight` names one in colour."""
-    figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
-    names, numbers = list(values), [float(v) for v in values.values()]
-    written = [f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.3g}" for n in numbers]
-    colours = [CROSS if name == highlight else ENCODER for name in names]
-    axes.barh(names, numbers, color=colours, height=0.62)
-    axes.invert_yaxis()
-    reach = max(max(numbers), 0) - min(min(numbers), 0) or 1
-    for i, number in enumerate(numbers):
-        axes.text(max(number, 0) + 0.012 * reach, i, written[i], va="center", fontsize=9)
-    axes.set_xlim(min(min(numbers), 0), max(max(numbers), 0) + 0.09 * reach)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(xlabel)
-    listed = ", ".join(f"{name} {number}" for name, number in zip(names, written, strict=True))
-    figure.alt = f"Bars of {xlabel}: {listed}."
-    return figure
-
-
-@in_house_style
-def beam_tree(
-    steps: Sequence[Sequence[tuple[float, Sequence[str]]]], best: Sequence[str]
-) -> Figure:
-    """The hypotheses a beam search keeps: a column a step, the most probable on top.
-
-    steps[t] holds (log-probability, tokens) of each hypothesis kept after step t; a line leads to
-    the one that it continues. The path of `best`, a list of tokens, is drawn in colour.
-    """
-    widest = max(map(len, steps))
-    figure, (axes,) = new_figure(0.9 + 0.62 * widest)
-    axes.set_axis_off()
-    best = tuple(best)
-    for column, kept in enumerate(steps):
-        earlier = {tuple(tokens): row for row, (_, tokens) in enumerate(steps[column - 1])}
-        for row, (total, tokens) in enumerate(kept):
-            tokens = tuple(tokens)
-            on_path = best[: len(tokens)] == tokens
-            colour = DECODER if on_path else MUTED
-            parent = earlier.get(tokens[:-1]) if column else None
-            if parent is not None:
-                ends = [column - 0.62, column - 0.38], [-parent, -row]
-                axes.plot(*ends, color=colour, linewidth=2 if on_path else 1)
-            text = f"{_escape(tokens[-1])}\n{total:.2f}"
-            box = dict(boxstyle="round,pad=0.25", edgecolor=colour, linewidth=1.2)
-            box["facecolor"] = DECODER_TINT if on_path else "white"
-            axes.text(column, -row, text, ha="center", va="center", fontsize=7.5, bbox=box)
-    axes.set(xlim=(-0.5, len(steps) - 0.5), ylim=(0.5 - widest, 0.5))
-    figure.alt = (
-        f"A tree over {len(steps)} steps with up to {widest} hypotheses a step; "
-        f"the best path reads: {' '.join(best)}."
-    )
-    return figure
-
-
-@in_house_style
 def cache_growth(panels: Mapping[str, tuple[object, Sequence[str]]]) -> Figure:
     """What is computed at each step: {title: (counts (steps, tokens), token labels)}.
 
     counts are 2 where keys and values are computed in that step, 1 where they are kept from an
     earlier one, 0 where there is nothing yet. Rows are steps from the top.
     """
-    arrays = {title: (_array(grid), labels) for title, (grid, labels) in panels.items()}
+    arrays = {title: (as_array(grid), labels) for title, (grid, labels) in panels.items()}
     rows = max(len(grid) for grid, _ in arrays.values())
     widths = [grid.shape[1] + 1 for grid, _ in arrays.values()]
     figure, axes = new_figure(1.6 + 0.22 * rows, len(arrays), width_ratios=widths)
@@ -384,9 +224,9 @@ def cache_growth(panels: Mapping[str, tuple[object, Sequence[str]]]) -> Figure:
 
 
 @in_house_style
-def pictures(images, titles: Sequence[str], columns: int = 4) -> Figure:
+def image_grid(images, titles: Sequence[str], columns: int = 4) -> Figure:
     """Images (count, 3, height, width), red, green and blue from 0 to 1, with titles below."""
-    arrays = _array(images)
+    arrays = as_array(images)
     if arrays.ndim != 4 or arrays.shape[1] != 3 or len(arrays) != len(titles):
         raise ValueError(
             f"images must be ({len(titles)}, 3, height, width) for {len(titles)} titles, "
@@ -408,13 +248,13 @@ def pictures(images, titles: Sequence[str], columns: int = 4) -> Figure:
 
 
 @in_house_style
-def attention_on_picture(image, weights, words: Sequence[str], columns: int = 5) -> Figure:
+def attention_on_image(image, weights, words: Sequence[str], columns: int = 5) -> Figure:
     """Where each word looked: weights (words, patches) laid over the image (3, height, width).
 
     The patches are a square grid, row by row. The stronger the colour, the larger the weight;
     each panel is scaled to its own largest, which stands in its title.
     """
-    grid, picture = _array(weights), _array(image).transpose(1, 2, 0)
+    grid, picture = as_array(weights), as_array(image).transpose(1, 2, 0)
     side = round(grid.shape[-1] ** 0.5)
     if grid.ndim != 2 or len(grid) != len(words) or side**2 != grid.shape[-1]:
         raise ValueError(
@@ -443,86 +283,8 @@ def attention_on_picture(image, weights, words: Sequence[str], columns: int = 5)
     return figure
 
 
-@in_house_style
-def training_curve(history: Sequence[Mapping], baseline: float | None = None) -> Figure:
-    """Training loss solid, validation dashed, the learning rate as a strip below."""
-    figure, (axes, strip) = new_figure(3.9, 1, 2, height_ratios=[4, 1], sharex=True)
-    steps = [row["step"] for row in history]
-    axes.plot(steps, [row["train_loss"] for row in history], color=DECODER, linewidth=2)
-    ends = [(steps[-1], history[-1]["train_loss"], "training", DECODER)]
-    valid = [(r["step"], r["validation_loss"]) for r in history if r["validation_loss"] is not None]
-    if valid:
-        x, y = zip(*valid, strict=True)
-        axes.plot(x, y, color=CROSS, linewidth=2, linestyle="--")
-        ends.append((x[-1], y[-1], "validation", CROSS))
-    if baseline is not None:
-        axes.axhline(baseline, color=MUTED, linestyle=":", linewidth=1.5)
-        ends.append((steps[-1], baseline, "even guess", MUTED))
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("loss (nats per token)")
-    _label_ends(axes, ends)
-    rates = [row["learning_rate"] for row in history]
-    strip.fill_between(steps, rates, color=OFF)
-    strip.set(xlabel="step", ylabel="rate", yticks=[])
-    figure.alt = (
-        f"Loss over {steps[-1]} steps: training from {history[0]['train_loss']:.2f} to "
-        f"{history[-1]['train_loss']:.2f}"
-        + (f", validation from {valid[0][1]:.2f} to {valid[-1][1]:.2f}" if valid else "")
-        + "; below it the learning rate."
-    )
-    return figure
-
-
-class LiveCurve:
-    """A training curve that redraws in place while training runs; pass it as report=.
-
-    The title says how far, how fast and how long still; `finish` leaves the plain curve.
-    """
-
-    def __init__(self, total_steps: int, baseline: float | None = None):
-        self.total_steps, self.baseline = total_steps, baseline
-        self.handle, self.history, self.drawn = None, [], 0.0
-
-    def __call__(self, history: list[dict]) -> None:
-        self.history = history
-        if len(history) < 2 or time.monotonic() - self.drawn < 1.0:
-            return
-        row = history[-1]
-        left = (self.total_steps - row["step"]) * row["seconds"] / row["step"]
-        figure = training_curve(history, self.baseline)
-        figure.suptitle(
-            f"step {row['step']} of {self.total_steps} · "
-            f"{row['tokens_per_second']:,.0f} tokens/s · about {left:.0f} s left",
-            fontsize=10,
-            x=0.02,
-            ha="left",
-        )
-        self._draw(figure)
-
-    def finish(self) -> None:
-        if self.history:
-            self._draw(training_curve(self.history, self.baseline))
-
-    def _draw(self, figure: Figure) -> None:
-        data, metadata = bundle(figure)
-        if self.handle is None:
-            self.handle = display(data, metadata=metadata, raw=True, display_id=True)
-        else:
-            self.handle.update(data, metadata=metadata, raw=True)
-        self.drawn = time.monotonic()
-
-
-# ---- Parts --------------------------------------------------------------------------------
-
-
-def _array(values) -> np.ndarray:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values, dtype=float)
-
-
 def _matrix(values, rows: int, columns: int) -> np.ndarray:
-    grid = _array(values)
+    grid = as_array(values)
     if grid.shape != (rows, columns):
         raise ValueError(
             f"weights must be (target, source) = ({rows}, {columns}) for {rows} target tokens and "
@@ -539,21 +301,17 @@ def _diverging(colour: str = CROSS) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("signed", ["#9CA3AF", "white", colour])
 
 
-def _escape(token: str) -> str:
-    return token.replace("$", r"\$")  # matplotlib would set what stands between two as formulas
-
-
 def _token_axes(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
     angle = 45 if max(map(len, columns), default=0) > 2 else 0
     axes.xaxis.tick_top()
     axes.set_xticks(
         range(len(columns)),
-        [_escape(c) for c in columns],
+        [escape_dollars(c) for c in columns],
         rotation=angle,
         ha="left" if angle else "center",
         rotation_mode="anchor" if angle else None,
     )
-    axes.set_yticks(range(len(rows)), [_escape(r) for r in rows])
+    axes.set_yticks(range(len(rows)), [escape_dollars(r) for r in rows])
     axes.tick_params(length=0, pad=3)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -605,17 +363,3 @@ def _describe_map(grid, source_tokens, target_tokens, title) -> str:
     ]
     name = f"{title}. " if title else ""
     return f"{name}Attention map; each row looks most at: {', '.join(strongest[:16])}."
-
-
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Names at the right ends of curves, moved apart where they would touch."""
-    low, high = axes.get_ylim()
-    to_height = axes.transScale + axes.transLimits
-    placed: list[float] = []
-    for x, y, name, colour in sorted(ends, key=lambda end: end[1]):
-        height = float(to_height.transform((x, min(max(y, low), high)))[1])
-        height = max([height, *(other + 0.085 for other in placed)])
-        placed.append(height)
-        axes.text(
-            1.015, height, name, color=colour, transform=axes.transAxes, va="center", fontsize=9.5
-        )

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from helpers.lexicon import (
+from helpers.corpora.toy_words import (
     ADJECTIVES,
     MODALS,
     NOUNS,
@@ -93,9 +93,6 @@ HELD_OUT = frozenset(
 )
 
 
-# ---- Noun phrases -------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Phrase:
     """A noun phrase in both languages, and what the rest of the clause must know of it."""
@@ -116,6 +113,7 @@ _DIES = {"nominative": "er e es e", "accusative": "en e es e", "dative": "em er 
 _EIN = {"nominative": "- e - e", "accusative": "en e - e", "dative": "em er em en"}
 _WEAK = {"nominative": "e e e en", "accusative": "en e e en", "dative": "en en en en"}
 _MIXED = {"nominative": "er e es en", "accusative": "en e es en", "dative": "en en en en"}
+
 # stem: (endings, adjective endings, English singular, English plural)
 DETERMINERS = {
     "d": (_DER, _WEAK, "the", "the"),
@@ -186,9 +184,6 @@ def choose_subject(rng: random.Random, verb: Verb, role: str = "subject") -> Phr
         features = frozenset()
         return Phrase((*word(german, slot),), (*word(english, slot),), person, "", None, features)
     return choose_phrase(rng, verb.subjects, "nominative", role)
-
-
-# ---- Clauses ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -314,8 +309,6 @@ def english(clause: Clause, subject: list[Word] | None = None) -> list[Word]:
         words += place_words(clause.place[1], at)
     return words + (word(clause.time[1], f"{at}time") if clause.time else [])
 
-
-# ---- Sentences ----------------------------------------------------------------------------
 
 COMMA: list[Word] = [(",", frozenset())]
 STOP = word(".", "stop")
@@ -482,9 +475,6 @@ def count_simple_clauses() -> int:
         * len(phrases(verb.objects, "accusative", "d ein mein dies kein"))
         for verb in _TRANSITIVE
     )
-
-
-# ---- What the notebooks call ---------------------------------------------------------------
 
 
 def pairs(seed: int) -> Iterator[Pair]:

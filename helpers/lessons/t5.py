@@ -5,15 +5,16 @@ wiring, the cache and every search are those of `Transformer`. Source: Raffel et
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from helpers.attention import MultiHeadAttention, merge_heads, split_heads
+from helpers.attention import MultiHeadAttention
 from helpers.cache import Cache
-from helpers.interop import (
+from helpers.layers import AddNorm
+from helpers.lessons.published_weights import (
     SPECIAL_IDS,
     Vocabulary,
     assign,
@@ -23,7 +24,6 @@ from helpers.interop import (
     read_checkpoint,
     with_output_bias,
 )
-from helpers.layers import AddNorm
 from helpers.transformer import Transformer, TransformerConfig
 
 
@@ -37,28 +37,27 @@ class RelativeAttention(MultiHeadAttention):
     def __init__(self, d_model: int, num_heads: int, table: nn.Embedding, both_ways: bool):
         super().__init__(d_model, num_heads)
         self.table, self.both_ways = table, both_ways
+        self.attention = self.attention_with_bias
 
-    def forward(
-        self, x: Tensor, context: Tensor, mask: Tensor | None = None, cache: Callable | None = None
-    ) -> Tensor:
-        """x, context (batch, length, d_model) -> like x."""
-        key, value = cache(self.keys_values, context) if cache else self.keys_values(context)
-        query = split_heads(self.w_q(x), self.num_heads)  # (batch, heads, target, d_k)
+    def attention_with_bias(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The formula of `attention` with one more line, the second."""
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))
-        scores = scores + self.bias(x.size(1), key.size(2), cached=cache is not None)
+        scores = scores + self.bias(query.size(2), key.size(2))  # (batch, heads, target, source)
         if mask is not None:
             scores = scores.masked_fill(~mask, -math.inf)
-        weights = scores.softmax(dim=-1).nan_to_num(0.0)  # a row of -inf only gives zeros
-        if self.recorder is not None:
-            self.recorder(weights.detach())
-        return self.w_o(merge_heads(weights @ value))
+        weights = scores.softmax(dim=-1)
+        if mask is not None:
+            weights = weights.masked_fill(~mask, 0.0)
+        return weights @ value, weights
 
-    def bias(self, new: int, length: int, cached: bool) -> Tensor:
+    def bias(self, new: int, length: int) -> Tensor:
         """What is added to the scores of the last `new` queries: (heads, new, length)."""
-        place = torch.arange(length, device=self.table.weight.device)
-        if cached:  # the tokens of one turn, a beam's hypotheses, all stand at one position
-            place = (place + new - 1) // new
-        distance = place[None, :] - place[-new:, None]  # (new, length)
+        position = torch.arange(length, device=self.table.weight.device)
+        if length > new:  # a cache: the tokens of one step, a beam's hypotheses, share a position
+            position = (position + new - 1) // new
+        distance = position[None, :] - position[-new:, None]  # (new, length)
         return self.table(bucket(distance, self.both_ways, len(self.table.weight))).permute(2, 0, 1)
 
 
@@ -100,15 +99,20 @@ class T5(Transformer):
                 module.bias = None  # 4. (3. is norm_first; 5. and 6. are done in from_t5)
 
     def decode(
-        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+        self,
+        target_ids: Tensor,
+        memory: Tensor,
+        source_mask: Tensor,
+        cache: Cache | None = None,
+        ancestors: Tensor | None = None,
     ) -> Tensor:
-        """As in Transformer; with a cache one new token at a time."""
-        if cache is not None and target_ids.size(1) > 1:
+        """As in Transformer; with a cache one new position at a time."""
+        if cache is not None and ancestors is None and target_ids.size(1) > 1:
             raise ValueError(
-                "with a cache, T5 reads one token at a time, because a turn is a position; "
+                "with a cache, T5 reads one token at a time, because a step is a position; "
                 f"got {target_ids.size(1)} tokens"
             )
-        return super().decode(target_ids, memory, source_mask, cache)
+        return super().decode(target_ids, memory, source_mask, cache, ancestors)
 
 
 SIZES = {  # what config.json calls our sizes

@@ -65,10 +65,8 @@ NOUNS = tuple(
     }.items()
     for line in lines.split(";")
 )
-
 _LIVING, _LIFELESS = ("person", "animal"), ("thing", "text", "food", "door")
 _ANY = (*_LIVING, *_LIFELESS)
-
 ADJECTIVES = (
     Adjective("klein", "little", _ANY),
     Adjective("groß", "big", _ANY),
@@ -196,6 +194,7 @@ PLACES = (
     ("am Fluss", "at the river"),
     ("hier", "here"),
 )
+
 # German first, third, plural; English third (base in other persons), and whether "to" follows.
 MODALS = (
     ("kann", "kann", "können", "can", "can"),
@@ -203,6 +202,7 @@ MODALS = (
     ("soll", "soll", "sollen", "should", "should"),
     ("will", "will", "wollen", "want to", "wants to"),
 )
+
 # Verbs that a dass-clause follows.
 SAYING = (
     ("sage", "sagt", "sagen", "say", "says"),

@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from helpers.cache import Cache, SelfAttentionCache
+from helpers.decoder import Decoder
 from helpers.masks import padding_mask
-from helpers.transformer import Transformer, TransformerConfig, decoder_mask
+from helpers.transformer import Transformer, TransformerConfig
 
 WIRINGS = {
     "full": "the final encoding into every decoder layer",
@@ -46,36 +48,50 @@ class WiredTransformer(Transformer):
         check_wiring(wiring, config)
         super().__init__(config)
         self.wiring = wiring
+        self.decoder = WiredDecoder(self.decoder, wiring)
 
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """-> a memory for each decoder layer, (layers, batch, source, d_model), and the mask."""
+        """-> a memory for each decoder layer, (batch, layers, source, d_model), and the mask."""
         mask = padding_mask(source_ids)
         x, outputs = self.source_embedding(source_ids), []
         for layer in self.encoder.layers:
             x = layer(x, mask)
             outputs.append(self.encoder.norm(x))
         if self.wiring == "layer by layer":
-            return torch.stack(outputs), mask
+            return torch.stack(outputs, dim=1), mask
         memory = outputs[-1]
         if self.wiring == "mean":
             memory, mask = pooled(memory, mask)
         if self.wiring == "shuffled":
             memory, mask = of_a_neighbour(memory, mask)
-        return memory.expand(len(self.decoder.layers), -1, -1, -1), mask
+        return memory[:, None].expand(-1, len(self.decoder.layers), -1, -1), mask
 
-    def decode(
-        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: None = None
+
+class WiredDecoder(nn.Module):
+    """The layers of a Decoder, each with the memory that the wiring gives it, or with none."""
+
+    def __init__(self, decoder: Decoder, wiring: str):
+        super().__init__()
+        self.layers, self.norm, self.wiring = decoder.layers, decoder.norm, wiring
+
+    def forward(
+        self,
+        y: Tensor,
+        memory: Tensor,
+        target_mask: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
-        """As in Transformer, without a cache; memory holds one encoding for each layer."""
-        if cache is not None:
-            raise ValueError("cache must be None: these wirings decode without one")
-        y, target_mask = self.target_embedding(target_ids), decoder_mask(target_ids)
-        for i, layer in enumerate(self.decoder.layers):
-            if hears_memory(self.wiring, i, len(self.decoder.layers)):
-                y = layer(y, memory[i], target_mask, source_mask)
-            else:
-                y = layer(y, F.layer_norm(y, y.shape[-1:]), target_mask, target_mask)
-        return self.decoder.norm(y)
+        """As in Decoder, but memory is (batch, layers, source, d_model)."""
+        for i, layer in enumerate(self.layers):
+            kept = None if cache is None else cache.layers[i]
+            if hears_memory(self.wiring, i, len(self.layers)):
+                y = layer(y, memory[:, i], target_mask, source_mask, kept)
+                continue
+            if cache is not None and cache.length == 0:  # its keys will grow with the target
+                kept = cache.layers[i] = (kept[0], SelfAttentionCache())
+            y = layer(y, F.layer_norm(y, y.shape[-1:]), target_mask, target_mask, kept)
+        return self.norm(y)
 
 
 def pooled(memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,7 +122,8 @@ class RecurrentTranslator(nn.Module):
 
     def __init__(self, vocab_size: int, d_model: int, hidden: int, max_length: int = 512):
         super().__init__()
-        self.config = SimpleNamespace(max_length=max_length, vocab_size=vocab_size)
+        sizes = dict(max_length=max_length, vocab_size=vocab_size, num_decoder_layers=1)
+        self.config = SimpleNamespace(**sizes)
         self.scale = d_model**0.5
         self.source_embedding = nn.Embedding(vocab_size, d_model)
         self.target_embedding = nn.Embedding(vocab_size, d_model)
@@ -130,11 +147,17 @@ class RecurrentTranslator(nn.Module):
         return state.transpose(0, 1), torch.ones_like(mask[..., :1])
 
     def decode(
-        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: None = None
+        self,
+        target_ids: Tensor,
+        memory: Tensor,
+        source_mask: Tensor,
+        cache: Cache | None = None,
+        ancestors: Tensor | None = None,
     ) -> Tensor:
-        """target_ids (batch, target) -> states (batch, target, d_model); starts from the memory."""
-        if cache is not None:
-            raise ValueError("cache must be None: the recurrent model decodes without one")
+        """target_ids (batch, target) -> states (batch, target, d_model); starts from the memory.
+
+        The cache stays empty, so a search hands over the whole prefix each time.
+        """
         y = self.target_embedding(target_ids) * self.scale
         states, _ = self.decoder(y, memory.transpose(0, 1).contiguous())
         return self.to_model(states)

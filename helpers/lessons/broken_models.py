@@ -1,6 +1,7 @@
 """Ten broken Transformers for notebook 12. Each is a bug that somebody published; the code is ours.
 
-All take the weights of a `Transformer`, so that a trained model can be put into a broken one.
+All take the weights of a `Transformer`, so that a trained model can be put into a broken one. Most
+of them leave the cache empty: every search then hands them the whole prefix, and shows the bug.
 """
 
 from dataclasses import dataclass
@@ -9,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.attention import MultiHeadAttention
+from helpers.attention import MultiHeadAttention, attention, use_attention
 from helpers.cache import Cache
-from helpers.layers import AddNorm
-from helpers.masks import BOS, EOS, PAD, causal_mask, padding_mask
-from helpers.transformer import Transformer, TransformerConfig, decoder_mask
-from helpers.wirings import WiredTransformer
+from helpers.lessons.wirings import WiredTransformer
+from helpers.masks import causal_mask, decoder_mask, padding_mask
+from helpers.special_ids import BOS, EOS, PAD
+from helpers.transformer import Transformer, TransformerConfig
 
 # Two sentence pairs for tests: unequal lengths on all sides, the second source padded.
 source_ids = torch.tensor([[5, 6, 7, 8, 9, EOS], [10, 11, 12, EOS, PAD, PAD]])
@@ -64,10 +65,13 @@ class ResidualFromEncoder(Transformer):
         source, target = memory.size(1), y.size(1)
         theirs = F.pad(memory, (0, 0, 0, max(0, target - source)))[:, :target]
         for layer in self.decoder.layers:
-            wrap: AddNorm = layer.add_norm_cross
-            y = layer.add_norm_self(y, lambda h: layer.self_attention(h, h, target_mask))  # noqa: B023
-            look = layer.cross_attention(wrap.norm(y), memory, source_mask)
-            y = layer.add_norm_ff(theirs + wrap.dropout(look), layer.feed_forward)
+            h = layer.add_norm_self.before(y)
+            y = layer.add_norm_self(y, layer.self_attention(h, h, target_mask))
+            h = layer.add_norm_cross.norm(y)
+            found = layer.cross_attention(h, memory, source_mask)
+            y = theirs + layer.add_norm_cross.dropout(found)
+            h = layer.add_norm_ff.before(y)
+            y = layer.add_norm_ff(y, layer.feed_forward(h))
         return self.decoder.norm(y)
 
 
@@ -76,11 +80,6 @@ class LayerByLayer(WiredTransformer):
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config, "layer by layer")
-
-    def decode(
-        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
-    ) -> Tensor:
-        return super().decode(target_ids, memory, source_mask)
 
 
 class FirstLayerEverywhere(Transformer):
@@ -93,16 +92,11 @@ class FirstLayerEverywhere(Transformer):
         return self.encoder.norm(first), source_mask
 
 
-class OwnKeysAndValues(Transformer):
+class OwnKeysAndValues(WiredTransformer):
     """The "cross-attention" takes keys and values from the decoder: nothing reads the encoder."""
 
-    def decode(
-        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
-    ) -> Tensor:
-        y, target_mask = self.target_embedding(target_ids), decoder_mask(target_ids)
-        for layer in self.decoder.layers:
-            y = layer(y, F.layer_norm(y, (y.size(-1),)), target_mask, target_mask)
-        return self.decoder.norm(y)
+    def __init__(self, config: TransformerConfig):
+        super().__init__(config, "none")
 
 
 class StartIsPadding(Transformer):
@@ -128,13 +122,19 @@ class CachedOneTooEarly(Transformer):
     """With a cache, the new token is given the position of the one before it."""
 
     def decode(
-        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+        self,
+        target_ids: Tensor,
+        memory: Tensor,
+        source_mask: Tensor,
+        cache: Cache | None = None,
+        ancestors: Tensor | None = None,
     ) -> Tensor:
         if cache is None or cache.length == 0:
-            return super().decode(target_ids, memory, source_mask, cache)
-        past = cache.length
-        y = self.target_embedding(target_ids, past - 1)
-        target_mask = causal_mask(past + y.size(1), y.device)[past:]
+            return super().decode(target_ids, memory, source_mask, cache, ancestors)
+        past, new = cache.length, 1 if ancestors is not None else target_ids.size(1)
+        y = self.target_embedding(target_ids, past - 1, new)
+        target_mask = decoder_mask(target_ids, past) if ancestors is None else ancestors[:, None]
+        cache.length += new
         return self.decoder(y, memory, target_mask, source_mask, cache)
 
 
@@ -143,22 +143,31 @@ class Refactored(Transformer):
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config)
-        for module in self.modules():
-            if isinstance(module, MultiHeadAttention):
-                module.fused = False  # the formula step by step: other rounding
+        use_attention(self, attention)  # the formula step by step: other rounding
 
     def decode(
-        self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
+        self,
+        target_ids: Tensor,
+        memory: Tensor,
+        source_mask: Tensor,
+        cache: Cache | None = None,
+        ancestors: Tensor | None = None,
     ) -> Tensor:
         past = cache.length if cache is not None else 0
-        y = self.target_embedding(target_ids, past)
-        place = torch.arange(past + y.size(1), device=y.device)
-        target_mask = place[None, :] <= place[past:, None]
-        if past == 0:
-            target_mask = target_mask & padding_mask(target_ids)
+        new = target_ids.size(1) if ancestors is None else 1
+        y = self.target_embedding(target_ids, past, new)
+        if ancestors is not None:
+            target_mask = ancestors[:, None]
+        else:
+            position = torch.arange(past + new, device=y.device)
+            target_mask = position[None, :] <= position[past:, None]
+            if past == 0:
+                target_mask = target_mask & padding_mask(target_ids)
         kept = cache.layers if cache is not None else [None] * len(self.decoder.layers)
         for layer, pair in zip(self.decoder.layers, kept, strict=True):
             y = layer(y, memory, target_mask, source_mask, pair)
+        if cache is not None:
+            cache.length += new
         return self.decoder.norm(y)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from helpers.batching import Batch, pad
 from helpers.layers import sinusoidal_positions
-from helpers.masks import BOS, EOS
+from helpers.special_ids import BOS, EOS
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
 
@@ -30,7 +30,6 @@ SHAPES = ("circle", "square", "triangle")
 RELATIONS = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
 GROUND = 0.93
 WORDS = ("a", *COLOURS, *SHAPES, "left", "right", "of", "above", "below")
-
 Thing = tuple[str, str]  # colour and shape
 
 

@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from helpers.batching import Batch
-from helpers.training import Worker
+from helpers.training import Worker, autocast, clip_and_update
 from helpers.transformer import Transformer
 
 
@@ -35,7 +35,7 @@ class Objective(nn.Module):
         return self.loss(self.model, batch) * share
 
 
-class Team(Worker):
+class DataParallelWorker(Worker):
     """The `worker` of `train` in each of several processes; also for one that accumulates.
 
     Every batch is cut into (processes × accumulate) parts of like work. A part's loss counts by
@@ -57,8 +57,8 @@ class Team(Worker):
             raise ValueError("shard needs several processes: start them with torchrun")
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.size = dist.get_world_size() if dist.is_initialized() else 1
-        self.accumulate, self.shard = accumulate, shard
-        self.blank = copy.deepcopy(model) if shard and self.rank == 0 else None
+        self.accumulate, self.sharded = accumulate, shard
+        self.whole_copy = copy.deepcopy(model) if shard and self.rank == 0 else None
         self.objective = Objective(model, loss)
         if shard:
             mesh = init_device_mesh(next(model.parameters()).device.type, (self.size,))
@@ -69,19 +69,17 @@ class Team(Worker):
             self.objective = DistributedDataParallel(self.objective)
 
     def step(self, model, optimizer, loss, batch: Batch, precision: str) -> Tensor:
-        device = next(model.parameters()).device.type
-        half = precision == "bfloat16"
-        mine = self.parts(batch)
-        total = torch.zeros((), device=device)
+        """One training step on this process's parts of the batch; returns the batch's loss."""
+        parts = self.parts(batch)
+        total = torch.zeros((), device=next(model.parameters()).device)
         optimizer.zero_grad(set_to_none=True)
-        for i, (part, share) in enumerate(mine):
-            with self.summing_up(last=i == len(mine) - 1):
-                with torch.autocast(device, dtype=torch.bfloat16) if half else nullcontext():
+        for i, (part, share) in enumerate(parts):
+            with self.gradient_sync(last=i == len(parts) - 1):
+                with autocast(model, precision):
                     value = self.objective(part, share * self.size)  # they take the mean over us
                 value.backward()
             total += value.detach() / self.size
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        clip_and_update(model, optimizer)
         if self.size > 1:
             dist.all_reduce(total)
         return total
@@ -97,34 +95,34 @@ class Team(Worker):
         parts += [(cut[0], 0.0)] * (wanted - len(cut))  # all processes must take every step
         return parts[self.rank :: self.size]
 
-    def summing_up(self, last: bool):
+    def gradient_sync(self, last: bool):
         """Gradients travel after the last part only; before, they add up where they are."""
-        if self.shard:
+        if self.sharded:
             self.objective.set_requires_gradient_sync(last)
-        if self.shard or self.size == 1 or last:
+        if self.sharded or self.size == 1 or last:
             return nullcontext()
         return self.objective.no_sync()
 
-    def whole(self, tensor: Tensor) -> Tensor:
+    def gather(self, tensor: Tensor) -> Tensor:
         return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
 
-    def part(self, tensor: Tensor, like: Tensor) -> Tensor:
+    def shard(self, tensor: Tensor, like: Tensor) -> Tensor:
         if isinstance(like, DTensor):
             return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
         return tensor
 
-    def copy(self, model: nn.Module) -> nn.Module:
-        if not self.shard:
+    def whole_model(self, model: nn.Module) -> nn.Module:
+        if not self.sharded:
             return model
-        weights = {name: self.whole(p) for name, p in model.named_parameters()}
-        if self.blank is not None:
+        weights = {name: self.gather(p) for name, p in model.named_parameters()}
+        if self.whole_copy is not None:
             with torch.no_grad():
-                for name, parameter in self.blank.named_parameters():
+                for name, parameter in self.whole_copy.named_parameters():
                     parameter.copy_(weights[name])
-        return self.blank
+        return self.whole_copy
 
 
-def join() -> torch.device:
+def setup_distributed() -> torch.device:
     """Meet the other processes, if torchrun started this one, and return the device to work on.
 
     nccl between GPUs, each process its own; gloo between processors, also where there are fewer
@@ -144,11 +142,11 @@ def join() -> torch.device:
     return device
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def first_says(value):
+def broadcast_from_main(value):
     """What process 0 has, in every process."""
     if not dist.is_initialized():
         return value
@@ -157,6 +155,6 @@ def first_says(value):
     return box[0]
 
 
-def leave() -> None:
+def cleanup_distributed() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -4,8 +4,6 @@
 the notebook draws from.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -14,16 +12,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from helpers.batching import Batch, collate, endless_batches, pad
-from helpers.checkpoints import write_file
-from helpers.corpus import Corpus, Pair, join_words, vocabulary
-from helpers.decoding import greedy
+from helpers.batching import Batch, collate, endless_batches
+from helpers.corpora.toy import Corpus, Pair, join_words, vocabulary
+from helpers.decoding import translate
 from helpers.evaluation import bleu, exact_match
-from helpers.masks import EOS
+from helpers.files import read_table, write_table
+from helpers.lessons.wirings import build
 from helpers.tokenizer import Tokenizer
-from helpers.training import TrainingConfig, train, translation_loss
+from helpers.training import TrainingConfig, mean_loss, train, translation_loss
 from helpers.transformer import TransformerConfig
-from helpers.wirings import build
 
 LENGTHS = ((1, 6), (7, 8), (9, 10), (11, 12), (13, 99))  # source words, ends included
 PROBE_LENGTH = 12  # source words of the sentences on which gradients are measured
@@ -83,14 +80,14 @@ def run(
         if report is not None:
             report(history)
 
+    watched = [collate(validation[i : i + 250]) for i in range(0, len(validation), 250)]
     measure_gradients(0)
     train(
         model,
         lambda m, b: translation_loss(m, b, label_smoothing=0.1),
         lambda start: endless_batches(examples, max_tokens, seed, start),
         TrainingConfig(steps, 5e-3, min(200, steps // 4), -(-steps // 6), seed=seed),
-        validation=[collate(validation[i : i + 250]) for i in range(0, len(validation), 250)],
-        validation_loss=translation_loss,
+        evaluate=lambda m, step: {"validation_loss": mean_loss(m, translation_loss, watched)},
         report=at_report,
     )
     said, truth = translations(model, tokenizer, data.test), [p.target_text for p in data.test]
@@ -113,15 +110,9 @@ def encode(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[tuple[list[int],
 
 
 def translations(model: nn.Module, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[str]:
-    """Greedy translations, in the order of the pairs, for any wiring (without a cache)."""
-    order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].source))
-    said = [""] * len(pairs)
-    for start in range(0, len(order), 250):
-        chosen = order[start : start + 250]
-        ids = pad([[*tokenizer.encode(pairs[i].source), EOS] for i in chosen])
-        for i, row in zip(chosen, greedy(model, ids, 40, cached=False).tolist(), strict=True):
-            said[i] = join_words(tokenizer.decode(row))
-    return said
+    """Greedy translations of at most 40 words, in the order of the pairs, for any wiring."""
+    found = translate(model, tokenizer, [pair.source for pair in pairs], max_length=40)
+    return [join_words(words) for words in found]
 
 
 def gradients(model: nn.Module, batch: Batch) -> tuple[Tensor, float, float]:
@@ -173,24 +164,3 @@ def read_rows(path=RESULTS) -> tuple[list[Row], list[str]]:
         Row(r["wiring"], int(r["seed"]), r["measure"], r["at"], float(r["value"])) for r in table
     ]
     return rows, comments
-
-
-def write_table(
-    path: Path, header: Iterable[str], rows: Iterable[Sequence], comments: Sequence[str] = ()
-) -> None:
-    """A CSV file with `# comments` on top, whole or not at all."""
-    text = io.StringIO()
-    text.writelines(f"# {comment}\n" for comment in comments)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_file(path, text.getvalue().encode("utf8"))
-
-
-def read_table(path, made_by: str) -> tuple[list[dict[str, str]], list[str]]:
-    """(rows, comments) of such a file. Raises FileNotFoundError saying what makes it."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is not there; `{made_by}` writes it")
-    lines = path.read_text(encoding="utf8").splitlines()
-    comments = [line[2:] for line in lines if line.startswith("# ")]
-    return list(csv.DictReader(line for line in lines if not line.startswith("# "))), comments

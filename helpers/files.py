@@ -1,0 +1,89 @@
+"""Files that are written whole or not at all, errors that say what to do, and small tables."""
+
+import csv
+import errno
+import io
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for files
+
+
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all: what stood there stays until all of it is on disk.
+
+    Raises FileNotFoundError if the folder does not exist, OSError (disk full, read-only, …)
+    naming the file and what to do.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
+    temporary = path.with_name(path.name + ".part")  # always the same: a kill leaves at most one
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        remove(temporary)
+        raise cannot_write(path, error) from None
+    except BaseException:  # Ctrl-C
+        remove(temporary)
+        raise
+
+
+def remove(path: Path) -> None:
+    with suppress(OSError):  # not there, or in a folder that nobody may write to
+        path.unlink()
+
+
+def cannot_write(path: str | Path, error: OSError) -> OSError:
+    """The same error, naming the file and what to do."""
+    what = "make room on that disk" if error.errno in FULL else "name a place that you may write to"
+    return OSError(
+        error.errno, f"{error.strerror}: {str(path)!r} was not written, it is as it was; {what}"
+    )
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise now the OSError that write_file would raise later, after hours of work."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, f"{str(path)!r} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
+    trial = path.with_name(path.name + ".part")
+    try:
+        trial.touch()
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    remove(trial)
+
+
+def write_table(
+    path: Path, header: Iterable[str], rows: Iterable[Sequence], comments: Sequence[str] = ()
+) -> None:
+    """A CSV file with `# comments` on top, whole or not at all."""
+    text = io.StringIO()
+    text.writelines(f"# {comment}\n" for comment in comments)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_file(path, text.getvalue().encode("utf8"))
+
+
+def read_table(path, made_by: str) -> tuple[list[dict[str, str]], list[str]]:
+    """(rows, comments) of such a file. Raises FileNotFoundError saying what makes it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is not there; `{made_by}` writes it")
+    lines = path.read_text(encoding="utf8").splitlines()
+    comments = [line[2:] for line in lines if line.startswith("# ")]
+    return list(csv.DictReader(line for line in lines if not line.startswith("# "))), comments
+
+
+def write_text(path: Path, text: str) -> None:
+    """The file appears complete or stays as it was."""
+    write_file(path, text.encode("utf8"))

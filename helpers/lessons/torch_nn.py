@@ -1,0 +1,113 @@
+"""The weights of our two stacks into torch's nn.Transformer and back. Notebooks 05, 07, 08, 14."""
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.attention import MultiHeadAttention
+from helpers.decoder import Decoder
+from helpers.encoder import Encoder
+from helpers.transformer import Transformer
+
+Pairs = list[tuple[Tensor, Tensor]]  # (ours, theirs)
+
+
+def to_torch(model: Transformer) -> nn.Transformer:
+    """The two stacks with the same weights as an nn.Transformer (batch_first, without dropout).
+
+    Embeddings and output are not part of nn.Transformer. Post-norm stacks get no further norm at
+    their end: torch.nn adds one, the paper has none.
+    """
+    c = model.config
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "enable_nested_tensor")  # torch's note on its fast path
+        theirs = nn.Transformer(
+            c.d_model,
+            c.num_heads,
+            c.num_encoder_layers,
+            c.num_decoder_layers,
+            c.d_ff,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=c.norm_first,
+        ).to(next(model.parameters()).dtype)
+    if not c.norm_first:
+        theirs.encoder.norm = theirs.decoder.norm = None
+    for side in ("encoder", "decoder"):
+        copy_stack(getattr(model, side), getattr(theirs, side), ours_to_theirs=True)
+    return theirs
+
+
+def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
+    """Our two stacks with the weights of an nn.Transformer, in evaluation mode.
+
+    A post-norm nn.Transformer ends each stack in one more norm; ours then has it too, and none
+    where theirs has none. Raises ValueError for another activation than ReLU, for layers without
+    biases, and for another ε in the norms than 1e-5.
+    """
+    layer = theirs.encoder.layers[0]
+    if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
+        raise ValueError(f"activation must be ReLU, got {layer.activation}")
+    if layer.linear1.bias is None:
+        raise ValueError("bias must be True in nn.Transformer, got False")
+    if layer.norm1.eps != 1e-5:
+        raise ValueError(f"layer_norm_eps must be 1e-5 in nn.Transformer, got {layer.norm1.eps}")
+    sizes = (layer.self_attn.embed_dim, layer.self_attn.num_heads, layer.linear1.out_features)
+    more = (layer.dropout1.p, layer.norm_first)
+    stacks = (
+        Encoder(len(theirs.encoder.layers), *sizes, *more),
+        Decoder(len(theirs.decoder.layers), *sizes, *more),
+    )
+    for ours, stack in zip(stacks, (theirs.encoder, theirs.decoder), strict=True):
+        ours.to(layer.linear1.weight.dtype)
+        if stack.norm is not None and isinstance(ours.norm, nn.Identity):
+            ours.norm = nn.LayerNorm(sizes[0], dtype=layer.linear1.weight.dtype)
+        if stack.norm is None:
+            ours.norm = nn.Identity()
+        copy_stack(ours, stack, ours_to_theirs=False)
+        ours.eval()
+    return stacks
+
+
+def copy_stack(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None:
+    """Copy all weights of an encoder or a decoder, in either direction."""
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
+        copy_layer(mine, other, ours_to_theirs)
+    if theirs.norm is not None:
+        copy_weights(both(ours.norm, theirs.norm), ours_to_theirs)
+
+
+def copy_layer(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None:
+    """Copy all weights of an encoder or decoder layer, in either direction."""
+    crossing = hasattr(theirs, "multihead_attn")
+    pairs = attention_pairs(ours.self_attention, theirs.self_attn)
+    pairs += both(ours.add_norm_self.norm, theirs.norm1)
+    if crossing:
+        pairs += attention_pairs(ours.cross_attention, theirs.multihead_attn)
+        pairs += both(ours.add_norm_cross.norm, theirs.norm2)
+    pairs += both(ours.feed_forward.w_1, theirs.linear1)
+    pairs += both(ours.feed_forward.w_2, theirs.linear2)
+    pairs += both(ours.add_norm_ff.norm, theirs.norm3 if crossing else theirs.norm2)
+    copy_weights(pairs, ours_to_theirs)
+
+
+def attention_pairs(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> Pairs:
+    """torch.nn keeps W_Q, W_K and W_V in one matrix, one above the other."""
+    pairs = both(ours.w_o, theirs.out_proj)
+    weights, biases = theirs.in_proj_weight.chunk(3), theirs.in_proj_bias.chunk(3)
+    for linear, weight, bias in zip((ours.w_q, ours.w_k, ours.w_v), weights, biases, strict=True):
+        pairs += [(linear.weight, weight), (linear.bias, bias)]
+    return pairs
+
+
+def both(ours: nn.Module, theirs: nn.Module) -> Pairs:
+    return [(ours.weight, theirs.weight), (ours.bias, theirs.bias)]
+
+
+@torch.no_grad()
+def copy_weights(pairs: Pairs, ours_to_theirs: bool) -> None:
+    for mine, other in pairs:
+        source, target = (mine, other) if ours_to_theirs else (other, mine)
+        target.copy_(source)

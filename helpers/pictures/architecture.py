@@ -1,0 +1,337 @@
+"""Drawings of the architecture, in one visual language: blue encoder, ochre decoder, and the
+memory and cross-attention in magenta. `minimap` opens every notebook.
+"""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.pictures.shapes import TINTS, draw_arrow, draw_box, draw_panel, new_canvas
+from helpers.pictures.style import CROSS, DECODER, ENCODER, INK, MUTED, OFF, in_house_style
+
+# The boxes of the mini-map: label, x, row (1 encoder, 0 decoder), role.
+_MINIMAP = {
+    "source embedding": ("embed", 0, 1, ENCODER),
+    "self-attention": ("self-attention", 1, 1, ENCODER),
+    "encoder feed-forward": ("feed-forward", 2, 1, ENCODER),
+    "memory": ("memory", 3, 1, CROSS),
+    "target embedding": ("embed", 0, 0, DECODER),
+    "masked self-attention": ("masked\nself-attention", 1, 0, DECODER),
+    "cross-attention": ("cross-\nattention", 3, 0, CROSS),
+    "decoder feed-forward": ("feed-forward", 4, 0, DECODER),
+    "output": ("output", 5, 0, DECODER),
+}
+
+# Names that light several boxes at once.
+_GROUPS = {
+    "attention": ("self-attention", "masked self-attention", "cross-attention"),
+    "embedding": ("source embedding", "target embedding"),
+    "feed-forward": ("encoder feed-forward", "decoder feed-forward"),
+    "encoder": ("source embedding", "self-attention", "encoder feed-forward", "memory"),
+    "decoder": ("target embedding", "masked self-attention", "decoder feed-forward", "output"),
+    "all": tuple(_MINIMAP),
+}
+
+
+@in_house_style
+def minimap(lit: str | Sequence[str]) -> Figure:
+    """The whole Transformer in two rows, with the parts of this notebook lit.
+
+    `lit` is one name or several. Raises ValueError for an unknown name and lists the known ones.
+    """
+    names = [lit] if isinstance(lit, str) else list(lit)
+    known = {*_MINIMAP, *_GROUPS}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"lit must be among {sorted(known)}, got {name!r}")
+    on = {box for name in names for box in _GROUPS.get(name, (name,))}
+    figure, axes = new_canvas(1.75, (-0.95, 6.02), (-0.52, 1.58))
+    axes.text(-0.92, 1, "encoder", color=ENCODER, weight="bold", va="center", fontsize=9.5)
+    axes.text(-0.92, 0, "decoder", color=DECODER, weight="bold", va="center", fontsize=9.5)
+    for name, (label, x, y, role) in _MINIMAP.items():
+        lit_box = name in on
+        draw_box(
+            axes,
+            (x + 0.05, y - 0.36, 0.84, 0.72),
+            label,
+            role if lit_box else OFF,
+            bold=lit_box,
+            thick=lit_box,
+            fontsize=8.8,
+            tint=TINTS[role] if lit_box else "white",
+            ink=INK if lit_box else MUTED,
+        )
+    for x, y, to in ((0, 1, 1), (1, 1, 2), (2, 1, 3), (0, 0, 1), (1, 0, 3), (3, 0, 4), (4, 0, 5)):
+        draw_arrow(axes, (x + 0.9, y), (to + 0.04, y), MUTED, 1.1)
+    crossing = bool(on & {"memory", "cross-attention"})
+    draw_arrow(
+        axes, (3.47, 0.62), (3.47, 0.38), CROSS if crossing else OFF, 2.6 if crossing else 1.2
+    )
+    listed = ", ".join(name for name in _MINIMAP if name in on)
+    figure.alt = (
+        "Map of the Transformer: the encoder's row (embed, self-attention, feed-forward, memory) "
+        "above the decoder's (embed, masked self-attention, cross-attention, feed-forward, "
+        f"output), an arrow from memory down to cross-attention. Lit: {listed}."
+    )
+    return figure
+
+
+@in_house_style
+def transformer(norm_first: bool = False) -> Figure:
+    """The labelled architecture: encoder left, decoder right, the memory between them."""
+    step = 1.4 if norm_first else 1.2
+    encoder_top, decoder_top = 2.05 + 2 * step, 2.05 + 3 * step
+    height = decoder_top + 2.1
+    figure, axes = new_canvas(height + 0.1, (0, 8.4), (-0.1, height))
+    draw_panel(axes, (0.45, 1.5, 3.0, encoder_top - 1.5), ENCODER)
+    draw_panel(axes, (4.55, 1.5, 3.4, decoder_top - 1.5), DECODER)
+    label = {"weight": "bold", "fontsize": 11.5}
+    axes.text(0.5, encoder_top + 0.17, "ENCODER  × N", color=ENCODER, **label)
+    axes.text(7.9, decoder_top + 0.17, "DECODER  × N", color=DECODER, ha="right", **label)
+    left, right = 1.95, 6.25
+    for x, role, tokens in ((left, ENCODER, "source tokens"), (right, DECODER, "target tokens")):
+        draw_box(axes, (x - 1.05, 0.0, 2.1, 0.4), tokens, MUTED, fontsize=9.5)
+        draw_box(axes, (x - 1.05, 0.72, 2.1, 0.44), "embedding + position", role, fontsize=9.5)
+        draw_arrow(axes, (x, 0.4), (x, 0.71))
+    parts = ("masked self-attention", "cross-attention", "feed-forward")
+    encoded = _sublayers(axes, left, ("self-attention", "feed-forward"), ENCODER, norm_first, step)
+    decoded = _sublayers(axes, right, parts, DECODER, norm_first, step)
+    above = encoder_top + 0.75
+    draw_box(
+        axes, (left - 1.05, above, 2.1, 0.5), "memory  (B, S, d_model)", CROSS, True, fontsize=9
+    )
+    draw_arrow(axes, (left, encoded), (left, above - 0.02))
+    draw_box(axes, (right - 1.05, decoder_top + 0.75, 2.1, 0.44), "linear + softmax", DECODER)
+    draw_arrow(axes, (right, decoded), (right, decoder_top + 0.74))
+    draw_arrow(axes, (right, decoder_top + 1.19), (right, decoder_top + 1.55))
+    probabilities = "next-token probabilities  (B, T, vocab)"
+    axes.text(right, decoder_top + 1.66, probabilities, ha="center", fontsize=9.5)
+    if norm_first:
+        for x, y, side in ((left, encoder_top, 0.12), (right, decoder_top, -0.12)):
+            align = "left" if side > 0 else "right"
+            axes.text(x + side, y + 0.45, "norm", fontsize=9, color=MUTED, ha=align)
+    cross = _base(1, norm_first, step) + 0.26
+    path = ([left + 1.05, 4.0, 4.0], [above + 0.25, above + 0.25, cross])
+    axes.plot(*path, color=CROSS, lw=3.2, solid_joinstyle="miter")
+    draw_arrow(axes, (3.98, cross), (right - 1.22, cross), CROSS, 3.2)
+    axes.text(4.1, cross + 0.75, "memory", color=CROSS, fontsize=9.5, rotation=90, weight="bold")
+    order = "pre-norm" if norm_first else "post-norm, as in the paper"
+    figure.alt = (
+        f"The Transformer ({order}). Left, the encoder: source tokens, embedding and position, "
+        "then N times self-attention and feed-forward, giving the memory. Right, the decoder: "
+        "target tokens, embedding and position, then N times masked self-attention, "
+        "cross-attention and feed-forward, then linear and softmax. A thick line carries the "
+        "memory into cross-attention, where W_K and W_V make keys and values of it."
+    )
+    return figure
+
+
+@in_house_style
+def stack(num_layers: int = 6) -> Figure:
+    """The stack expanded: one memory, and a bus that brings it to every decoder layer."""
+    if num_layers < 1:
+        raise ValueError(f"num_layers must be at least 1, got {num_layers}")
+    step = 0.72
+    height = 1.5 + step * num_layers
+    figure, axes = new_canvas(height + 0.1, (0, 8.4), (-0.15, height - 0.05))
+    left, right = 1.6, 6.6
+    for x, role, name in ((left, ENCODER, "encoder"), (right, DECODER, "decoder")):
+        word = "source" if role == ENCODER else "target"
+        draw_box(axes, (x - 1.2, 0, 2.4, 0.42), f"{word} + position", MUTED, fontsize=9.5)
+        for i in range(num_layers):
+            y = 0.75 + step * i
+            draw_box(axes, (x - 1.2, y, 2.4, 0.48), f"{name} layer {i + 1}", role, fontsize=10)
+            draw_arrow(axes, (x, y - (0.33 if i == 0 else step - 0.48)), (x, y - 0.01))
+    top = 0.75 + step * (num_layers - 1) + 0.24
+    draw_box(
+        axes,
+        (3.2, top - 0.34, 1.3, 0.68),
+        "memory\n(B, S, d_model)",
+        CROSS,
+        bold=True,
+        thick=True,
+        fontsize=8.8,
+    )
+    draw_arrow(axes, (left + 1.2, top), (3.19, top), CROSS, 2.6)
+    axes.plot([4.5, 4.85], [top, top], color=CROSS, lw=3)
+    axes.plot([4.85, 4.85], [0.99, top], color=CROSS, lw=3)
+    for i in range(num_layers):
+        y = 0.75 + step * i + 0.24
+        axes.plot([4.85], [y], "o", color=CROSS, markersize=6)
+        draw_arrow(axes, (4.85, y), (right - 1.21, y), CROSS, 2.2)
+    if num_layers > 1:
+        note = "computed once,\nread by every\ndecoder layer"
+        axes.text(3.85, top - 0.55, note, ha="center", va="top", color=MUTED, fontsize=9)
+    draw_arrow(axes, (right, top + 0.24), (right, top + 0.62))
+    axes.text(right, top + 0.72, "linear + softmax", ha="center", fontsize=9.5)
+    figure.alt = (
+        f"{num_layers} encoder layers on the left, {num_layers} decoder layers on the right. The "
+        "top encoder layer's output is the memory; a vertical bus carries it with an arrow into "
+        "every decoder layer. No encoder layer but the last is connected to the decoder."
+    )
+    return figure
+
+
+@in_house_style
+def pre_post_norm() -> Figure:
+    """The two orders of norm and residual around a sub-layer, side by side."""
+    figure, axes = new_canvas(3.5, (0, 8.4), (-0.1, 3.4))
+    for x, title, order in (
+        (2.1, "post-norm (the paper)", ("sub-layer", "+", "norm")),
+        (6.3, "pre-norm (norm_first)", ("norm", "sub-layer", "+")),
+    ):
+        axes.text(x, 3.15, title, ha="center", weight="bold", fontsize=10.5)
+        axes.text(x, 0.0, "x", ha="center", va="center", fontsize=11, style="italic")
+        centres = (0.8, 1.6, 2.4)
+        previous = 0.12
+        for name, y in zip(order, centres, strict=True):
+            if name == "+":
+                axes.text(x, y, "+", ha="center", va="center", fontsize=15, weight="bold")
+                draw_arrow(axes, (x, previous), (x, y - 0.16))
+                previous = y + 0.16
+                start = 0.28
+                axes.plot([x, x + 1.25, x + 1.25], [start, start, y], color=CROSS, lw=2)
+                draw_arrow(axes, (x + 1.26, y), (x + 0.16, y), CROSS, 2)
+                axes.text(
+                    x + 1.33,
+                    (start + y) / 2,
+                    "residual",
+                    rotation=90,
+                    va="center",
+                    fontsize=9,
+                    color=MUTED,
+                )
+                continue
+            plain = name == "norm"
+            draw_box(
+                axes, (x - 0.8, y - 0.2, 1.6, 0.4), name, MUTED if plain else ENCODER, fontsize=9.5
+            )
+            draw_arrow(axes, (x, previous), (x, y - 0.21))
+            previous = y + 0.2
+        draw_arrow(axes, (x, previous), (x, 2.95))
+    figure.alt = (
+        "Two columns. Post-norm: x goes through the sub-layer, x is added, then the norm. "
+        "Pre-norm: x goes through the norm and the sub-layer, then x is added; nothing stands on "
+        "the residual path."
+    )
+    return figure
+
+
+@in_house_style
+def processes() -> Figure:
+    """Two processes share a batch: with all the weights in each, or with half of them in each."""
+    figure, axes = new_canvas(4.1, (0, 8.4), (-0.3, 3.85))
+    panels = (
+        (0.15, "DistributedDataParallel", False, "gradients: mean over processes"),
+        (4.3, "fully sharded (FSDP)", True, "a layer's weights: gathered, used, dropped"),
+    )
+    for left, title, sharded, between in panels:
+        axes.text(left + 1.98, 3.68, title, ha="center", va="center", weight="bold", fontsize=11)
+        for index, x in enumerate((left, left + 2.1)):
+            draw_panel(axes, (x, 0.0, 1.86, 3.42), MUTED)
+            axes.text(x + 0.93, 3.24, f"process {index}", ha="center", va="center", fontsize=9.5)
+            names = ("weights", "gradients", "moments" if sharded else "Adam's moments")
+            for row, name in enumerate(names):
+                y = 2.42 - 0.66 * row
+                half = 0.8 if sharded else 1.6
+                start = x + 0.13 + (0.8 * index if sharded else 0)
+                if sharded:
+                    place = (x + 0.13, y, 1.6, 0.5)
+                    draw_box(axes, place, "", OFF, tint="white")
+                draw_box(axes, (start, y, half, 0.5), name, DECODER, fontsize=9)
+            word = ("1st, 3rd, 5th …", "2nd, 4th, 6th …")[index]
+            draw_box(
+                axes, (x + 0.13, 0.14, 1.6, 0.68), f"batch: the\n{word} row", ENCODER, fontsize=9
+            )
+        axes.annotate(
+            "",
+            xy=(left + 2.22, 2.0),
+            xytext=(left + 1.74, 2.0),
+            arrowprops=dict(arrowstyle="<|-|>", color=CROSS, linewidth=2.2),
+        )
+        axes.text(left + 1.98, -0.06, between, ha="center", va="top", fontsize=9, color=INK)
+    figure.alt = (
+        "Two pairs of processes. Left, DistributedDataParallel: each process holds all weights, "
+        "gradients and Adam's moments, and every other row of the batch; gradients are averaged. "
+        "Right, fully sharded: each holds its half of weights, gradients and moments, and every "
+        "other row of the batch; a layer's weights are gathered when they are needed."
+    )
+    return figure
+
+
+@in_house_style
+def readers() -> Figure:
+    """Who asks and what is asked in six models: one wiring, other memories."""
+    rows = (
+        ("translation", "English words so far", "German words", "T × S"),
+        ("captions (here)", "words of the caption", "patches of a picture", "9 × 64"),
+        ("Whisper", "text so far", "30 s of sound", "448 × 1,500"),
+        ("Stable Diffusion 1", "places of a noisy picture", "words of the prompt", "4,096 × 77"),
+        ("Perceiver", "latent vectors, learned", "pixels of a picture", "512 × 50,176"),
+        ("Flamingo", "text so far", "n pictures, 64 vectors each", "T × 64 n"),
+    )
+    step = 0.62
+    figure, axes = new_canvas(0.75 + step * len(rows), (0, 8.4), (-0.1, 0.65 + step * len(rows)))
+    top = step * len(rows) + 0.3
+    heads = ((2.95, "queries from"), (5.65, "memory: keys and values from"), (7.75, "scores"))
+    for x, text in heads:
+        axes.text(x, top, text, ha="center", va="center", weight="bold", fontsize=10)
+    for i, (name, asks, asked, shape) in enumerate(rows):
+        y = step * (len(rows) - 1 - i) + 0.02
+        axes.text(0.05, y + 0.22, name, va="center", fontsize=9.8, weight="bold")
+        draw_box(axes, (1.9, y, 2.1, 0.44), asks, DECODER, fontsize=9)
+        draw_box(axes, (4.6, y, 2.1, 0.44), asked, CROSS, fontsize=9)
+        draw_arrow(axes, (4.59, y + 0.22), (4.02, y + 0.22), CROSS, 2.2)
+        axes.text(7.75, y + 0.22, shape, ha="center", va="center", fontsize=9.5)
+    figure.alt = "Cross-attention in six models. " + "; ".join(
+        f"{name}: queries from {asks}, memory from {asked}, scores {shape}"
+        for name, asks, asked, shape in rows
+    )
+    return figure
+
+
+def _base(index: int, norm_first: bool, step: float) -> float:
+    """Bottom of the index-th sub-layer's box."""
+    return step * index + (2.3 if norm_first else 1.95)
+
+
+def _sublayers(
+    axes: Axes, x: float, names: Sequence[str], role: str, norm_first: bool, step: float
+) -> float:
+    """Sub-layers from bottom to top, each with its norm and its residual; returns where it ends."""
+    side = 1 if role == DECODER else -1
+    outside = x + side * (1.5 if role == DECODER else 1.28)
+    previous = 1.16
+    for index, name in enumerate(names):
+        base = _base(index, norm_first, step)
+        crossing = name == "cross-attention"
+        label = "cross-attention\nQ from below · own W_K, W_V" if crossing else name
+        draw_box(
+            axes,
+            (x - 1.2, base, 2.4, 0.52),
+            label,
+            CROSS if crossing else role,
+            bold=crossing,
+            thick=crossing,
+            fontsize=8.8 if crossing else 10,
+        )
+        pill = base - 0.36 if norm_first else base + 0.64
+        text = "norm" if norm_first else "add & norm"
+        place = (x - 1.2, pill, 2.4, 0.24)
+        draw_box(axes, place, text, OFF, fontsize=8.8, tint="white", ink=MUTED)
+        if norm_first:
+            fork, plus = pill - 0.14, base + 0.72
+            draw_arrow(axes, (x, previous), (x, pill - 0.01))
+            draw_arrow(axes, (x, pill + 0.24), (x, base - 0.01))
+            axes.plot([x, x], [base + 0.52, plus - 0.09], color=INK, lw=1.3)
+            axes.text(x, plus, "+", ha="center", va="center", fontsize=12, weight="bold")
+            entry, previous = x + side * 0.1, plus + 0.08
+        else:
+            fork, plus = base - 0.23, pill + 0.12
+            draw_arrow(axes, (x, previous), (x, base - 0.01))
+            draw_arrow(axes, (x, base + 0.52), (x, pill - 0.01))
+            entry, previous = x + side * 1.2, pill + 0.24
+        axes.plot([x, outside, outside], [fork, fork, plus], color=MUTED, lw=1.2)
+        draw_arrow(axes, (outside, plus), (entry, plus), MUTED, 1.2)
+    return previous

@@ -1,0 +1,171 @@
+"""Curves and bars, and the training curve that redraws itself while a model trains."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.pictures.style import (
+    CROSS,
+    DECODER,
+    ENCODER,
+    INK,
+    MUTED,
+    OFF,
+    as_array,
+    bundle,
+    in_house_style,
+    new_figure,
+)
+
+
+@in_house_style
+def lines(
+    series: Mapping[str, tuple[Sequence, ...]],
+    xlabel: str,
+    ylabel: str,
+    baseline: tuple[str, float] | None = None,
+    log: str = "",
+) -> Figure:
+    """Curves with their names at their right ends; log may be "x", "y" or "xy".
+
+    A series is (x, y), or (x, y, low, high) to shade the range between low and high. Words as x
+    become the ticks.
+    """
+    figure, (axes,) = new_figure(3.4)
+    colours = (ENCODER, CROSS, DECODER, INK, MUTED)
+    styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
+    ends = []
+    for (name, (x, y, *band)), colour, style in zip(
+        series.items(), colours * 2, styles, strict=False
+    ):
+        if isinstance(x[0], str):
+            axes.set_xticks(range(len(x)), x)
+            x = range(len(x))
+        x, y = as_array(x), as_array(y)
+        if band:
+            axes.fill_between(x, as_array(band[0]), as_array(band[1]), color=colour, alpha=0.15)
+        axes.plot(
+            x, y, color=colour, linestyle=style, linewidth=2, marker="o" if len(x) < 9 else ""
+        )
+        ends.append((x[-1], y[-1], name, colour))
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    if baseline:
+        axes.axhline(baseline[1], color=MUTED, linestyle=":", linewidth=1.5)
+        ends.append((axes.get_xlim()[1], baseline[1], baseline[0], MUTED))
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    _label_ends(axes, ends)
+    parts = [
+        f"{name} goes from {as_array(y)[0]:.3g} to {as_array(y)[-1]:.3g}"
+        for name, (_, y, *_) in series.items()
+    ]
+    figure.alt = f"Curves of {ylabel} over {xlabel}: " + "; ".join(parts) + "."
+    return figure
+
+
+@in_house_style
+def bars(values: Mapping[str, float], xlabel: str, highlight: str | None = None) -> Figure:
+    """Horizontal bars with their values written at the ends; `highlight` names one in colour."""
+    figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
+    names, numbers = list(values), [float(v) for v in values.values()]
+    written = [f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.3g}" for n in numbers]
+    colours = [CROSS if name == highlight else ENCODER for name in names]
+    axes.barh(names, numbers, color=colours, height=0.62)
+    axes.invert_yaxis()
+    reach = max(max(numbers), 0) - min(min(numbers), 0) or 1
+    for i, number in enumerate(numbers):
+        axes.text(max(number, 0) + 0.012 * reach, i, written[i], va="center", fontsize=9)
+    axes.set_xlim(min(min(numbers), 0), max(max(numbers), 0) + 0.09 * reach)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(xlabel)
+    listed = ", ".join(f"{name} {number}" for name, number in zip(names, written, strict=True))
+    figure.alt = f"Bars of {xlabel}: {listed}."
+    return figure
+
+
+@in_house_style
+def training_curve(history: Sequence[Mapping], baseline: float | None = None) -> Figure:
+    """Training loss solid, validation dashed, the learning rate as a strip below."""
+    figure, (axes, strip) = new_figure(3.9, 1, 2, height_ratios=[4, 1], sharex=True)
+    steps = [row["step"] for row in history]
+    axes.plot(steps, [row["train_loss"] for row in history], color=DECODER, linewidth=2)
+    ends = [(steps[-1], history[-1]["train_loss"], "training", DECODER)]
+    valid = [(r["step"], r["validation_loss"]) for r in history if r["validation_loss"] is not None]
+    if valid:
+        x, y = zip(*valid, strict=True)
+        axes.plot(x, y, color=CROSS, linewidth=2, linestyle="--")
+        ends.append((x[-1], y[-1], "validation", CROSS))
+    if baseline is not None:
+        axes.axhline(baseline, color=MUTED, linestyle=":", linewidth=1.5)
+        ends.append((steps[-1], baseline, "even guess", MUTED))
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("loss (nats per token)")
+    _label_ends(axes, ends)
+    rates = [row["learning_rate"] for row in history]
+    strip.fill_between(steps, rates, color=OFF)
+    strip.set(xlabel="step", ylabel="rate", yticks=[])
+    figure.alt = (
+        f"Loss over {steps[-1]} steps: training from {history[0]['train_loss']:.2f} to "
+        f"{history[-1]['train_loss']:.2f}"
+        + (f", validation from {valid[0][1]:.2f} to {valid[-1][1]:.2f}" if valid else "")
+        + "; below it the learning rate."
+    )
+    return figure
+
+
+class LiveCurve:
+    """A training curve that redraws in place while training runs; pass it as report=.
+
+    The title says how far, how fast and how long still; `finish` leaves the plain curve.
+    """
+
+    def __init__(self, total_steps: int, baseline: float | None = None):
+        self.total_steps, self.baseline = total_steps, baseline
+        self.handle, self.history, self.drawn = None, [], 0.0
+
+    def __call__(self, history: list[dict]) -> None:
+        self.history = history
+        if len(history) < 2 or time.monotonic() - self.drawn < 1.0:
+            return
+        row = history[-1]
+        left = (self.total_steps - row["step"]) * row["seconds"] / row["step"]
+        figure = training_curve(history, self.baseline)
+        figure.suptitle(
+            f"step {row['step']} of {self.total_steps} · "
+            f"{row['tokens_per_second']:,.0f} tokens/s · about {left:.0f} s left",
+            fontsize=10,
+            x=0.02,
+            ha="left",
+        )
+        self._draw(figure)
+
+    def finish(self) -> None:
+        if self.history:
+            self._draw(training_curve(self.history, self.baseline))
+
+    def _draw(self, figure: Figure) -> None:
+        data, metadata = bundle(figure)
+        if self.handle is None:
+            self.handle = display(data, metadata=metadata, raw=True, display_id=True)
+        else:
+            self.handle.update(data, metadata=metadata, raw=True)
+        self.drawn = time.monotonic()
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Names at the right ends of curves, moved apart where they would touch."""
+    low, high = axes.get_ylim()
+    to_height = axes.transScale + axes.transLimits
+    placed: list[float] = []
+    for x, y, name, colour in sorted(ends, key=lambda end: end[1]):
+        height = float(to_height.transform((x, min(max(y, low), high)))[1])
+        height = max([height, *(other + 0.085 for other in placed)])
+        placed.append(height)
+        axes.text(
+            1.015, height, name, color=colour, transform=axes.transAxes, va="center", fontsize=9.5
+        )

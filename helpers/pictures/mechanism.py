@@ -1,0 +1,259 @@
+"""Drawings of how a part works: attention, heads, a decoding step, the tree of a beam search."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from helpers.pictures.shapes import TINTS, draw_arrow, draw_box, draw_cells, draw_panel, new_canvas
+from helpers.pictures.style import (
+    CROSS,
+    DECODER,
+    DECODER_TINT,
+    ENCODER,
+    INK,
+    MUTED,
+    OFF,
+    escape_dollars,
+    in_house_style,
+    new_figure,
+)
+
+
+@in_house_style
+def self_attention(length: int = 4, d_model: int = 4) -> Figure:
+    """The same drawing for self-attention: one sequence makes all three."""
+    return _mechanism(length, length, d_model, crossing=False)
+
+
+@in_house_style
+def cross_attention(target: int = 3, source: int = 5, d_model: int = 4) -> Figure:
+    """The mechanism in detail with true shapes: who makes queries, keys, values, and the scores."""
+    return _mechanism(target, source, d_model, crossing=True)
+
+
+@in_house_style
+def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
+    """Splitting d_model columns among heads, attending in each, and merging again."""
+    if d_model % num_heads:
+        raise ValueError(f"d_model={d_model} must be divisible by num_heads={num_heads}")
+    d_k = d_model // num_heads
+    figure, axes = new_canvas(2.9, (0, 8.4), (-0.35, 2.55))
+    shades = (ENCODER, CROSS, DECODER, MUTED)
+    cell = min(0.24, 1.9 / d_model, 0.8 * 2.3 / num_heads / length)
+    middle = 1.2
+
+    def columns(x, y, start, count, role):
+        for row in range(length):
+            for column in range(count):
+                corner = (x + (start + column) * cell, y + (length - 1 - row) * cell)
+                axes.add_patch(Rectangle(corner, cell, cell, fc=TINTS[role], ec=role, lw=1))
+
+    half = length * cell / 2
+    for x, title in (
+        (0.1, "one matrix\n(length, d_model)"),
+        (6.3, "merged again\n(length, d_model)"),
+    ):
+        for h in range(num_heads):
+            columns(x, middle - half, h * d_k, d_k, shades[h % 4])
+        axes.text(
+            x + d_model * cell / 2, middle - half - 0.16, title, ha="center", va="top", fontsize=9
+        )
+    room = 2.3 / num_heads
+    for h in range(num_heads):
+        y = 2.35 - room * (h + 0.5) - half
+        role = shades[h % 4]
+        columns(3.1, y, 0, d_k, role)
+        draw_arrow(axes, (0.2 + d_model * cell, middle), (3.02, y + half), OFF, 1.3)
+        axes.text(3.2 + d_k * cell, y + half, f"head {h + 1}: attention", va="center", fontsize=9)
+        draw_arrow(axes, (5.0 + d_k * cell * 0.5, y + half), (6.22, middle), OFF, 1.3)
+    axes.text(3.1, -0.3, f"each (length, d_k = {d_k})", fontsize=9, color=MUTED)
+    figure.alt = (
+        f"A matrix of {d_model} columns is split into {num_heads} heads of {d_k} columns; each "
+        "head attends on its own; the results are put side by side again."
+    )
+    return figure
+
+
+@in_house_style
+def decoding_step(read: Sequence[str], writes: str, source: Sequence[str]) -> Figure:
+    """One step of writing with a cache: `read` so far, the word that it writes, the source."""
+    if not 1 <= len(read) <= 8 or not 1 <= len(source) <= 12:
+        raise ValueError(
+            f"read must have 1 to 8 tokens and source 1 to 12 to be drawn, "
+            f"got {len(read)} and {len(source)}"
+        )
+    figure, axes = new_canvas(5.3, (0, 8.4), (-0.1, 5.2))
+    x, cell = 4.2, 0.24
+    rows = {
+        f"last token: {read[-1]}": (0.0, MUTED),
+        "embedding + position": (0.72, DECODER),
+        "masked self-attention": (1.6, DECODER),
+        "cross-attention": (2.48, CROSS),
+        "feed-forward": (3.36, DECODER),
+        "linear, the likeliest word": (4.2, DECODER),
+    }
+    for name, (y, role) in rows.items():
+        draw_box(axes, (x - 1.15, y, 2.3, 0.44), name, role, thick=role == CROSS, fontsize=9.5)
+    bottoms = [y for y, _ in rows.values()]
+    for lower, upper in pairwise(bottoms):
+        draw_arrow(axes, (x, lower + 0.44), (x, upper - 0.01))
+    draw_panel(axes, (x - 1.35, 1.4, 2.7, 2.6), DECODER)
+    axes.text(x - 1.28, 4.07, "× N", color=DECODER, weight="bold", fontsize=10)
+    draw_arrow(axes, (x, 4.64), (x, 4.92))
+    axes.text(x, 5.02, writes, ha="center", va="center", weight="bold", fontsize=10.5)
+
+    # Right: what self-attention keeps. All but the last cell were there before this step.
+    left, y = x + 1.65, 1.82
+    draw_cells(axes, left, y + cell / 2, 1, len(read), DECODER, cell)
+    new = left + (len(read) - 1) * cell
+    axes.add_patch(Rectangle((new, y - cell / 2), cell, cell, fc=DECODER, ec=DECODER))
+    draw_arrow(axes, (left - 0.04, y), (x + 1.16, y), DECODER, 1.8)
+    note = "K, V of the words so far:\none is added (filled)"
+    axes.text(left, y + 0.28, note, fontsize=9, va="bottom")
+
+    # Left: what cross-attention keeps, and where it came from.
+    right, y = x - 1.7, 2.7
+    start = right - len(source) * min(cell, 2.3 / len(source))
+    small = min(cell, 2.3 / len(source))
+    draw_cells(axes, start, y + small / 2, 1, len(source), CROSS, small)
+    draw_arrow(axes, (right + 0.04, y), (x - 1.16, y), CROSS, 2.4)
+    axes.text(
+        right, y + 0.28, "K, V of the memory,\nmade once", fontsize=9, va="bottom", ha="right"
+    )
+    draw_box(axes, (0.25, 0.0, 2.25, 0.66), "encoder:\nran once, before", ENCODER, fontsize=9.5)
+    draw_arrow(axes, (1.375, 0.66), (1.375, y - small / 2 - 0.03), CROSS, 2.4)
+    axes.text(1.5, 1.55, "memory", color=CROSS, weight="bold", fontsize=9.5, va="center")
+
+    axes.plot([x + 0.75, 8.2, 8.2], [5.02, 5.02, 0.22], color=INK, lw=1.3)
+    draw_arrow(axes, (8.2, 0.22), (x + 1.17, 0.22))
+    axes.text(
+        8.1, 3.6, "is read in the\nnext step", fontsize=9, ha="right", va="center", color=MUTED
+    )
+    figure.alt = (
+        f"One step of decoding. The last token, {read[-1]}, goes up through embedding, masked "
+        f"self-attention, cross-attention and feed-forward, and {writes} comes out, which the next "
+        f"step reads. Self-attention's cache holds keys and values of {len(read)} words, one of "
+        f"them new. Cross-attention's holds those of the memory's {len(source)} vectors, made once "
+        "after the encoder ran."
+    )
+    return figure
+
+
+def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure:
+    if min(target, source, d_model) < 1 or max(target, source, d_model) > 8:
+        raise ValueError(
+            "target, source and d_model must lie in 1 to 8 to be drawn, "
+            f"got {target}, {source}, {d_model}"
+        )
+    role = DECODER if crossing else ENCODER
+    other = CROSS if crossing else ENCODER
+    figure, axes = new_canvas(4.5, (0, 8.4), (0, 4.5))
+    size = 0.2
+    wide = d_model * size
+    top, low = 3.85, 1.95  # upper edges of the two inputs
+    names = ("decoder states", "memory") if crossing else ("x", "x, the same")
+    draw_cells(axes, 0.35, top, target, d_model, role)
+    draw_cells(axes, 0.35, low, source, d_model, other)
+    rows = ("T", "S") if crossing else ("L", "L")
+    axes.text(0.35, top + 0.12, f"{names[0]}\n({rows[0]}={target}, d_model)", fontsize=9)
+    axes.text(0.35, low + 0.12, f"{names[1]}\n({rows[1]}={source}, d_model)", fontsize=9)
+
+    query_y, key_y, value_y = top, 2.5, 1.15
+    for label, y, start, own in (
+        ("W_Q", query_y - target * size / 2, top - target * size / 2, role),
+        ("W_K", key_y - source * size / 2, low - source * size / 2, other),
+        ("W_V", value_y - source * size / 2, low - source * size / 2, other),
+    ):
+        draw_box(axes, (1.95, y - 0.17, 0.62, 0.34), label, own, bold=True, fontsize=9.5)
+        draw_arrow(axes, (0.4 + wide, start), (1.94, y), own, 1.6)
+        draw_arrow(axes, (2.57, y), (2.92, y), own, 1.6)
+    for name, y, count, own in (
+        (f"Q ({rows[0]}, d_k)", query_y, target, role),
+        (f"K ({rows[1]}, d_k)", key_y, source, other),
+        (f"V ({rows[1]}, d_k)", value_y, source, other),
+    ):
+        draw_cells(axes, 2.97, y, count, d_model, own)
+        axes.text(2.97, y + 0.06, name, fontsize=9)
+
+    x, y = 4.75, 3.45
+    draw_cells(axes, x, y, target, source, CROSS)
+    shape = f"{rows[0]} × {rows[1]} = {target} × {source}"
+    axes.text(x, y + 0.1, f"scores  Q Kᵀ / √d_k\n{shape}", fontsize=9)
+    draw_arrow(axes, (3.05 + wide, query_y - 0.2), (x - 0.06, y - 0.12), role, 1.6)
+    draw_arrow(axes, (3.05 + wide, key_y - 0.3), (x - 0.06, y - 0.45), other, 1.6)
+    below = y - target * size
+    axes.text(
+        x + source * size / 2,
+        below - 0.36,
+        "mask, softmax\nalong each row",
+        ha="center",
+        va="center",
+        fontsize=9,
+    )
+    draw_arrow(axes, (x + source * size / 2, below - 0.02), (x + source * size / 2, below - 0.18))
+    weights_y = below - 1.05
+    draw_arrow(axes, (x + source * size / 2, below - 0.54), (x + source * size / 2, below - 0.7))
+    draw_cells(axes, x, weights_y + 0.33, target, source, CROSS)
+    axes.text(x, weights_y + 0.2 - target * size, f"weights  {target} × {source}", fontsize=9)
+    draw_box(axes, (6.3, 1.18, 0.46, 0.34), "× V", CROSS, bold=True, fontsize=9.5)
+    draw_arrow(axes, (x + source * size + 0.03, weights_y + 0.1), (6.29, 1.38), CROSS, 1.6)
+    bottom = 0.3
+    axes.plot(
+        [3.05 + wide, 6.53, 6.53], [bottom, bottom, 1.0], color=other, lw=1.6, solid_capstyle="butt"
+    )
+    draw_arrow(axes, (6.53, 0.98), (6.53, 1.17), other, 1.6)
+    draw_box(axes, (7.0, 1.18, 0.5, 0.34), "W_O", role, bold=True, fontsize=9.5)
+    draw_arrow(axes, (6.76, 1.35), (6.99, 1.35))
+    draw_arrow(axes, (7.25, 1.52), (7.25, 1.95))
+    draw_cells(axes, 6.85, 2.0 + target * size, target, d_model, role)
+    axes.text(6.85, 2.12 + target * size, f"output\n({rows[0]}={target}, d_model)", fontsize=9)
+    figure.alt = (
+        (
+            f"Cross-attention with {target} target states and {source} memory vectors: W_Q makes "
+            "the queries from the decoder's states; W_K and W_V make keys and values from the "
+            "memory; "
+        )
+        if crossing
+        else f"Self-attention on {target} vectors: W_Q, W_K and W_V all read the same x; "
+    ) + (
+        f"queries and keys give {target} by {source} scores, mask and softmax along the rows give "
+        f"the weights, the weights mix the values, W_O gives {target} output vectors."
+    )
+    return figure
+
+
+@in_house_style
+def beam_tree(
+    steps: Sequence[Sequence[tuple[float, Sequence[str]]]], best: Sequence[str]
+) -> Figure:
+    """The hypotheses a beam search keeps: a column a step, the most probable on top.
+
+    steps[t] holds (log-probability, tokens) of each hypothesis kept after step t; a line leads to
+    the one that it continues. The path of `best`, a list of tokens, is drawn in colour.
+    """
+    widest = max(map(len, steps))
+    figure, (axes,) = new_figure(0.9 + 0.62 * widest)
+    axes.set_axis_off()
+    best = tuple(best)
+    for column, kept in enumerate(steps):
+        earlier = {tuple(tokens): row for row, (_, tokens) in enumerate(steps[column - 1])}
+        for row, (total, tokens) in enumerate(kept):
+            tokens = tuple(tokens)
+            on_path = best[: len(tokens)] == tokens
+            colour = DECODER if on_path else MUTED
+            parent = earlier.get(tokens[:-1]) if column else None
+            if parent is not None:
+                ends = [column - 0.62, column - 0.38], [-parent, -row]
+                axes.plot(*ends, color=colour, linewidth=2 if on_path else 1)
+            text = f"{escape_dollars(tokens[-1])}\n{total:.2f}"
+            box = dict(boxstyle="round,pad=0.25", edgecolor=colour, linewidth=1.2)
+            box["facecolor"] = DECODER_TINT if on_path else "white"
+            axes.text(column, -row, text, ha="center", va="center", fontsize=7.5, bbox=box)
+    axes.set(xlim=(-0.5, len(steps) - 0.5), ylim=(0.5 - widest, 0.5))
+    figure.alt = (
+        f"A tree over {len(steps)} steps with up to {widest} hypotheses a step; "
+        f"the best path reads: {' '.join(best)}."
+    )
+    return figure

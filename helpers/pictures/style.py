@@ -1,0 +1,90 @@
+"""What all pictures share: the palette, the house style, and how a figure gets its description.
+
+Every drawing function returns a matplotlib Figure that carries its own description in
+`figure.alt`; `show` displays it as a PNG with that description, or with a better one that you
+give. No pyplot, so nothing is drawn twice and nothing stays open.
+"""
+
+import functools
+import io
+
+import matplotlib
+import numpy as np
+from IPython.display import display
+from matplotlib.figure import Figure
+
+# The three roles (checked for contrast on white and dark, and for colour-blind readers).
+ENCODER, DECODER, CROSS = "#2B74D8", "#B87900", "#D6307F"
+ENCODER_TINT, DECODER_TINT, CROSS_TINT = "#E4EEFB", "#FAEFD8", "#FCE3EF"
+INK, MUTED, OFF = "#1F2937", "#6B7280", "#C9CED6"
+ROLES = {"encoder": ENCODER, "decoder": DECODER, "cross": CROSS}
+WIDTH, DPI = 8.4, 110
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.color": OFF,
+    "hatch.linewidth": 1.2,
+}
+
+
+# Used as a decorator: a drawing function sees the house style, the reader's own figures do not.
+def in_house_style(draw):
+    @functools.wraps(draw)
+    def drawn(*args, **kwargs):
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+@in_house_style
+def new_figure(height: float, columns: int = 1, rows: int = 1, **options) -> tuple[Figure, list]:
+    """A white card and its axes, row by row."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+    figure.alt = ""
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+
+
+@in_house_style
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def bundle(figure: Figure, alt: str | None = None) -> tuple[dict, dict]:
+    """What the notebook stores: the PNG, and beside it the text for who cannot see it.
+
+    Raises ValueError if there is no text, neither given nor in figure.alt.
+    """
+    alt = alt or getattr(figure, "alt", "")
+    if not alt:
+        raise ValueError("alt must say what the figure shows, got nothing")
+    return {"image/png": png(figure)}, {"image/png": {"alt": alt}}
+
+
+def show(figure: Figure, alt: str | None = None) -> None:
+    """Display a figure with its alternative text. Raises ValueError if there is none."""
+    data, metadata = bundle(figure, alt)
+    display(data, metadata=metadata, raw=True)
+
+
+def as_array(values) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values, dtype=float)
+
+
+def escape_dollars(token: str) -> str:
+    return token.replace("$", r"\$")  # matplotlib would set what stands between two as formulas

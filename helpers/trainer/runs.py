@@ -1,0 +1,74 @@
+"""Start a training run from Python and read what a run has left in its folder."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+from helpers.checkpoints import load_model
+from helpers.files import read_table
+from helpers.subwords import Subwords
+from helpers.transformer import Transformer
+
+
+def launch(*options: object, processes: int = 1) -> None:
+    """`python -m helpers.trainer` with these options, its lines shown as they come.
+
+    With several processes through torchrun, each with one thread. Raises RuntimeError if it fails.
+    """
+    root = Path(__file__).parents[2]
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(root), os.environ.get("PYTHONPATH")))
+    )
+    launcher = ["-m"]
+    if processes > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone"]
+        launcher += [f"--nproc-per-node={processes}", "-m"]
+        environment["OMP_NUM_THREADS"] = "1"
+    environment["PYTHONIOENCODING"] = "utf8"  # whatever the locale, both ends use the same
+    arguments = [sys.executable, *launcher, "helpers.trainer", *map(str, options)]
+    with subprocess.Popen(
+        arguments,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf8",
+        errors="replace",
+    ) as process:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            print(line, end="", flush=True)
+    if process.returncode:
+        raise RuntimeError(f"helpers.trainer ended with {process.returncode}: {''.join(said[-5:])}")
+
+
+def history_of(folder: str | Path) -> list[dict]:
+    """The reports of a run so far, a row each."""
+    path = Path(folder) / "log.jsonl"
+    lines = path.read_text(encoding="utf8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def load_run(folder: str | Path) -> tuple[Transformer, Subwords]:
+    """The chosen model of a finished run, or the best one so far, and its vocabulary.
+
+    Raises FileNotFoundError if the folder holds no run.
+    """
+    folder = Path(folder)
+    name = "model" if (folder / "model.safetensors").is_file() else "best"
+    return load_model(folder / f"{name}.safetensors"), Subwords.load(folder / "vocabulary.json")
+
+
+RESULTS = resources.files("helpers") / "data" / "multi30k.csv"
+
+
+def read_results(path=RESULTS) -> tuple[list[dict[str, str]], list[str]]:
+    """(rows, comments) of the committed benchmark: kind, name, measure, at, value.
+
+    Raises FileNotFoundError saying how to make it.
+    """
+    return read_table(path, "make benchmark-multi30k")
