@@ -11,53 +11,19 @@ import re
 from pathlib import Path
 
 import nbformat
+from jinja2 import Template
 from nbformat import NotebookNode
 
 from tools.notebooks import NOTEBOOKS, ROOT, code_cells, paths, read, tags, write
 
 FOLDER = ROOT / "build" / "colab"
 DATA = ROOT / "helpers" / "data"
+CELL = ROOT / "tools" / "templates" / "colab_cell.py.j2"  # the code of the collapsed cell
 
 INTRODUCTION = """\
 > **This edition stands alone.** The next cell holds the files of `helpers/` that this notebook
 > uses, as text (open it to read them); it writes them into a temporary folder and imports them
 > from there. Everything else is the notebook as it is in the series."""
-
-CODE = """\
-#@title The helpers, as files: run this cell first (open it to read them)
-FILES, DATA = {{}}, {{}}
-{files}
-{data}
-import base64
-import importlib.util
-import pathlib
-import subprocess
-import sys
-import tempfile
-
-place = pathlib.Path(tempfile.mkdtemp(prefix="understanding-transformers-"))
-for name, text in FILES.items():
-    (place / name).parent.mkdir(parents=True, exist_ok=True)
-    (place / name).write_text(text, encoding="utf8")
-for name, text in DATA.items():
-    (place / name).parent.mkdir(parents=True, exist_ok=True)
-    (place / name).write_bytes(base64.b64decode(text))
-sys.path.insert(0, str(place))
-install = [sys.executable, "-m", "pip", "install", "-q"]
-missing = [p for p in {packages!r} if importlib.util.find_spec(p) is None]
-if missing and subprocess.run([*install, *missing], capture_output=True).returncode:
-    print("These packages are missing and could not be installed:", *missing)
-
-import numpy
-import torch
-
-from helpers.missing_names import explain_missing_names
-
-explain_missing_names()  # a NameError then says which cell to run first
-torch.manual_seed(0)
-version = sys.version.split()[0]
-print(f"Python {{version}}, torch {{torch.__version__}}, numpy {{numpy.__version__}}")
-"""
 
 
 def imported(source: str) -> set[str]:
@@ -83,8 +49,8 @@ def needed(notebook: NotebookNode) -> list[str]:
     )
     cells = [cell.source for cell in code_cells(notebook)]
     waiting = {"helpers/__init__.py"}.union(*map(imported, [*cells, *solutions]))
-    if any("helpers.trainer" in source for source in cells) or "helpers/trainer/runs.py" in waiting:
-        waiting.add("helpers/train.py")  # `launch` starts it as a command
+    if any("helpers.trainer" in source for source in cells):
+        waiting.add("helpers/trainer/__main__.py")  # `launch` starts it as a command
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -106,29 +72,26 @@ def data_for(notebook: NotebookNode, files: list[str]) -> list[Path]:
 def packages_for(files: list[str]) -> list[str]:
     """What Colab may lack: packages other than torch and numpy that these helpers import."""
     texts = [(ROOT / name).read_text(encoding="utf8") for name in files]
-    known = ("safetensors", "sacrebleu", "tokenizers")
-    return [p for p in known if any(re.search(rf"^(import|from) {p}\b", t, re.M) for t in texts)]
+    known = ("platformdirs", "pooch", "safetensors", "sacrebleu", "tokenizers", "tqdm")
+    return [p for p in known if any(re.search(rf"^ *(import|from) {p}\b", t, re.M) for t in texts)]
 
 
 def standalone(notebook: NotebookNode) -> NotebookNode:
     """The notebook with its set-up cell replaced by one that holds the helpers."""
     files = needed(notebook)
-    texts = []
-    for name in files:
-        text = (ROOT / name).read_text(encoding="utf8")
+    texts = {name: (ROOT / name).read_text(encoding="utf8") for name in files}
+    for name, text in texts.items():
         if "'''" in text or text.endswith("\\"):
             raise ValueError(f"{name} cannot stand in a raw string: it holds ''' or ends in \\")
-        texts.append(f"FILES[{name!r}] = r'''{text}'''")
-    data = []
-    for path in data_for(notebook, files):
-        coded = base64.b64encode(path.read_bytes()).decode("ascii")
-        data.append(f'DATA["helpers/data/{path.name}"] = """{coded}"""')
+    data = {
+        f"helpers/data/{path.name}": base64.b64encode(path.read_bytes()).decode("ascii")
+        for path in data_for(notebook, files)
+    }
     alone = copy.deepcopy(notebook)
     index = next(i for i, c in enumerate(alone.cells) if "setup" in tags(c))
     setup = alone.cells[index]
-    setup.source = CODE.format(
-        files="\n".join(texts), data="\n".join(data), packages=packages_for(files)
-    )
+    template = Template(CELL.read_text(encoding="utf8"), keep_trailing_newline=True)
+    setup.source = template.render(files=texts, data=data, packages=packages_for(files))
     setup.metadata.update({"cellView": "form", "jupyter": {"source_hidden": True}})
     alone.cells.insert(index, nbformat.v4.new_markdown_cell(INTRODUCTION, id="standalone"))
     return alone

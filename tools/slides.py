@@ -18,8 +18,9 @@ and what it prints; `"show": "code"`, `"output"` or `"both"` beside the `slide_t
 otherwise. Docstrings are cut to their first line; long code goes on, at a blank line, on the next
 slide; of a long output a dozen lines are shown, the last two among them.
 
-Type and pictures are fitted to 1280 × 720 when the page opens (FIT); tests/test_slides.py looks at
-every slide and names what is cut.
+The page itself comes from tools/templates: slides.html.j2, slides.css and slides.js. When the page
+opens, the script shrinks type and pictures until every slide fits into 1280 × 720, and only then
+starts reveal.js. tests/test_slides.py looks at every slide and names what is cut.
 """
 
 import ast
@@ -29,7 +30,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 
-from jinja2 import DictLoader
+from jinja2 import FileSystemLoader
 from nbconvert import SlidesExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -38,6 +39,7 @@ from pygments.formatters import HtmlFormatter
 from tools.notebooks import ROOT, paths, read
 
 FOLDER = ROOT / "build" / "slides"
+TEMPLATES = ROOT / "tools" / "templates"
 TYPES = ("slide", "subslide", "fragment", "-", "skip", "notes")
 WIDTH, HEIGHT = 1280, 720
 
@@ -301,140 +303,6 @@ def new(cell: NotebookNode, kind: str, name: str) -> NotebookNode:
 
 # ---- From a deck to a file -------------------------------------------------------------------
 
-TEMPLATE = """\
-{%- extends 'index.html.j2' -%}
-{%- block header -%}
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{{ resources.deck.title | e }}</title>
-<style>{{ resources.deck.css }}</style>
-</head>
-{%- endblock header -%}
-{%- block body_header -%}<body><div class="reveal"><div class="slides">{%- endblock -%}
-{%- block body_footer -%}</div></div>{%- endblock -%}
-{%- block markdowncell -%}
-<div class="text">{{ cell.source | markdown2html }}</div>
-{%- endblock -%}
-{%- block codecell -%}
-{%- if cell.source -%}<div class="code">{{ cell.source | highlight_code }}</div>{%- endif -%}
-{%- for output in cell.outputs -%}
-{%- if output.output_type == 'stream' -%}<pre class="printed">{{ output.text | e }}</pre>
-{%- else -%}
-<div class="figure"><img alt="{{ output.metadata['image/png'].alt | e }}"
-     src="data:image/png;base64,{{ output.data['image/png'] | replace('\\n', '') }}"></div>
-{%- endif -%}
-{%- endfor -%}
-{%- endblock -%}
-{%- block footer -%}
-{%- for script in resources.deck.scripts %}
-<script>{{ script }}</script>
-{%- endfor %}
-</body>
-</html>
-{%- endblock -%}
-"""
-
-CSS = """
-html, body { height: 100%; margin: 0; background: #fff; color: #1F2937; }
-.reveal { font-family: "DejaVu Sans", "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-.reveal .slides { text-align: left; }
-.reveal .slides > section > section {
-  box-sizing: border-box; width: 1280px; height: 720px; padding: 34px 60px 40px; margin: 0;
-  flex-direction: column; justify-content: flex-start; gap: 14px; line-height: 1.4;
-  font-size: 28px;
-}
-.reveal section section > * { flex-shrink: 0; }
-.reveal .fragment:not(li) { display: flex; flex-direction: column; gap: 12px; }
-.reveal .figure, .reveal section section > .fragment:has(.figure) {
-  display: flex; flex-direction: column; flex-shrink: 1; min-height: 0;
-}
-.reveal .figure img {
-  min-height: 120px; min-width: 0; flex: 0 1 auto; max-width: 100%; margin: 0;
-  object-fit: contain; object-position: left top;
-}
-.reveal .beside > :not(:first-child) { box-sizing: border-box; width: 37%; }
-.reveal .beside .figure { position: absolute; left: 510px; right: 40px; bottom: 44px; }
-.reveal section.beside > .figure { width: auto; }
-.reveal h1, .reveal h2, .reveal h3 { margin: 0; line-height: 1.2; font-weight: 700; }
-.reveal h1 { font-size: 1.75em; border-bottom: 6px solid #D6307F; padding-bottom: 14px; }
-.reveal h2 { font-size: 1.35em; border-left: 10px solid #D6307F; padding-left: 18px; }
-.reveal h3 { font-size: 0.72em; color: #6B7280; font-weight: 400; }
-.reveal p, .reveal ul, .reveal ol, .reveal blockquote, .reveal table { margin: 0 0 10px; }
-.reveal .text > :last-child { margin-bottom: 0; }
-.reveal ul, .reveal ol { padding-left: 1.2em; }
-.reveal li { margin: 4px 0; }
-.reveal blockquote { padding: 12px 20px; background: #FCE3EF; border-left: 8px solid #D6307F; }
-.reveal table { border-collapse: collapse; font-size: 0.8em; }
-.reveal th, .reveal td { padding: 6px 16px 6px 0; border-bottom: 1px solid #C9CED6; }
-.reveal th { text-align: left; }
-.reveal a { color: #2B74D8; text-decoration: none; }
-.reveal .anchor-link { display: none; }
-.reveal pre, .reveal code { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-.reveal pre { margin: 0; font-size: var(--code); line-height: 1.32; white-space: pre; }
-.reveal .code pre, .reveal .text pre { padding: 10px 16px; background: #F3F4F6; }
-.reveal pre code { font-size: 1em; }
-.reveal code { font-size: 0.88em; }
-.reveal .printed { white-space: pre-wrap; padding: 2px 16px; border-left: 4px solid #B87900; }
-.reveal .slide-number {
-  right: auto; left: 54px; background: none; color: #6B7280; font-size: 15px;
-}
-.reveal .controls { color: #6B7280; font-size: 7px; }
-"""
-
-# Smaller type, step by step, until a slide's content fits; reveal.js starts when that is done.
-FIT = """
-const SIZES = [[28, 21], [28, 18], [26, 18], [26, 17], [24, 16], [22, 15], [20, 14]];
-const inside = e => e.scrollHeight <= e.clientHeight + 1 && e.scrollWidth <= e.clientWidth + 1;
-const low = e => e.matches("aside") ? 0 : e.offsetTop + e.offsetHeight;
-const fits = slide => [slide, ...slide.querySelectorAll("pre")].every(inside)
-  && Math.max(...[...slide.children].map(low)) <= slide.clientHeight - 34;
-const scale = slide => Math.min(...[...slide.querySelectorAll("img")].map(img =>
-  Math.min(img.offsetWidth / img.naturalWidth, img.offsetHeight / img.naturalHeight)));
-
-function shrink(slide) {
-  const pictures = slide.querySelectorAll("img");
-  for (const img of pictures) img.style.minHeight = Math.min(img.naturalHeight, 330) + "px";
-  for (const [text, code] of SIZES) {
-    slide.style.fontSize = text + "px";
-    slide.style.setProperty("--code", code + "px");
-    if (fits(slide)) break;
-  }
-  for (const img of pictures) img.style.minHeight = "";
-}
-function fit(slide) {
-  shrink(slide);
-  const before = scale(slide), content = [...slide.children].slice(1);
-  const texts = content.filter(e => !e.matches(".figure, aside") && !e.querySelector(".figure"));
-  if (slide.querySelectorAll("img").length != 1 || !texts.length || before > 0.8) return;
-  const title = slide.children[0], figure = slide.querySelector(".figure");
-  figure.style.top = title.offsetTop + title.offsetHeight + 14 + "px";
-  slide.classList.add("beside");  // a picture that is too small under the text goes beside it
-  shrink(slide);
-  if (!fits(slide) || scale(slide) <= before) {
-    slide.classList.remove("beside");
-    shrink(slide);
-  }
-}
-async function start() {
-  if (window.MathJax) await MathJax.startup.promise;
-  await Promise.all([...document.images].map(img => img.decode()));
-  document.querySelector(".slides").style.cssText = "display:block; width:1280px";
-  const all = document.querySelectorAll(".slides section");
-  for (const s of all) s.style.display = s.parentElement.matches(".slides") ? "block" : "flex";
-  for (const s of document.querySelectorAll(".slides > section > section")) fit(s);
-  for (const s of all) s.style.display = "";
-  document.querySelector(".slides").style.cssText = "";
-  await Reveal.initialize({
-    width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true,
-    slideNumber: "c/t", transition: "none", navigationMode: "linear", plugins: [RevealNotes],
-  });
-  document.body.dataset.ready = "yes";
-}
-start();
-"""
-
 MATHJAX = {
     "tex": {"inlineMath": [["$", "$"]]},
     "options": {"enableMenu": False, "ignoreHtmlClass": "code|printed"},
@@ -456,6 +324,11 @@ def packaged(distribution: str, end: str) -> str:
     sys.exit(f"{distribution} has no file {end}")
 
 
+def ours(name: str) -> str:
+    """The text of a file in tools/templates, beginning on a line of its own."""
+    return "\n" + (TEMPLATES / name).read_text(encoding="utf8")
+
+
 def page(notebook: NotebookNode) -> str:
     """The deck of a notebook as one HTML text."""
     deck = Deck(notebook)
@@ -465,12 +338,13 @@ def page(notebook: NotebookNode) -> str:
         packaged("sphinx-revealjs", f"revealjs/{name}")
         for name in ("dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")
     ]
-    scripts = [*reveal[1:], FIT]
+    scripts = [*reveal[1:], ours("slides.js")]
     cells = deck.notebook()
     if any("$" in cell.source for cell in cells.cells if cell.cell_type == "markdown"):
         settings = f"window.MathJax = {json.dumps(MATHJAX)};"
         scripts = [settings, packaged("sphinx-mathjax-offline", "/mathjax/tex-svg.js"), *scripts]
-    css = [reveal[0], HtmlFormatter(style="xcode").get_style_defs(".highlight"), CSS]
+    highlighting = HtmlFormatter(style="xcode").get_style_defs(".highlight")
+    css = [reveal[0], highlighting, ours("slides.css")]
     resources = {
         "deck": {
             "title": deck.slides[0].title.lstrip("# "),
@@ -479,7 +353,7 @@ def page(notebook: NotebookNode) -> str:
         }
     }
     exporter = SlidesExporter(
-        extra_loaders=[DictLoader({"deck.html.j2": TEMPLATE})], template_file="deck.html.j2"
+        extra_loaders=[FileSystemLoader(TEMPLATES)], template_file="slides.html.j2"
     )
     return exporter.from_notebook_node(cells, resources)[0]
 

@@ -1,0 +1,48 @@
+const SIZES = [[28, 21], [28, 18], [26, 18], [26, 17], [24, 16], [22, 15], [20, 14]];
+const inside = e => e.scrollHeight <= e.clientHeight + 1 && e.scrollWidth <= e.clientWidth + 1;
+const low = e => e.matches("aside") ? 0 : e.offsetTop + e.offsetHeight;
+const fits = slide => [slide, ...slide.querySelectorAll("pre")].every(inside)
+  && Math.max(...[...slide.children].map(low)) <= slide.clientHeight - 34;
+const scale = slide => Math.min(...[...slide.querySelectorAll("img")].map(img =>
+  Math.min(img.offsetWidth / img.naturalWidth, img.offsetHeight / img.naturalHeight)));
+
+function shrink(slide) {
+  const pictures = slide.querySelectorAll("img");
+  for (const img of pictures) img.style.minHeight = Math.min(img.naturalHeight, 330) + "px";
+  for (const [text, code] of SIZES) {
+    slide.style.fontSize = text + "px";
+    slide.style.setProperty("--code", code + "px");
+    if (fits(slide)) break;
+  }
+  for (const img of pictures) img.style.minHeight = "";
+}
+function fit(slide) {
+  shrink(slide);
+  const before = scale(slide), content = [...slide.children].slice(1);
+  const texts = content.filter(e => !e.matches(".figure, aside") && !e.querySelector(".figure"));
+  if (slide.querySelectorAll("img").length != 1 || !texts.length || before > 0.8) return;
+  const title = slide.children[0], figure = slide.querySelector(".figure");
+  figure.style.top = title.offsetTop + title.offsetHeight + 14 + "px";
+  slide.classList.add("beside");  // a picture that is too small under the text goes beside it
+  shrink(slide);
+  if (!fits(slide) || scale(slide) <= before) {
+    slide.classList.remove("beside");
+    shrink(slide);
+  }
+}
+async function start() {
+  if (window.MathJax) await MathJax.startup.promise;
+  await Promise.all([...document.images].map(img => img.decode()));
+  document.querySelector(".slides").style.cssText = "display:block; width:1280px";
+  const all = document.querySelectorAll(".slides section");
+  for (const s of all) s.style.display = s.parentElement.matches(".slides") ? "block" : "flex";
+  for (const s of document.querySelectorAll(".slides > section > section")) fit(s);
+  for (const s of all) s.style.display = "";
+  document.querySelector(".slides").style.cssText = "";
+  await Reveal.initialize({
+    width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true,
+    slideNumber: "c/t", transition: "none", navigationMode: "linear", plugins: [RevealNotes],
+  });
+  document.body.dataset.ready = "yes";
+}
+start();
