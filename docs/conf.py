@@ -160,6 +160,23 @@ def describe_pictures(app, doctree) -> None:
         picture["alt"] = text
 
 
+# ---- The list of pages at the left --------------------------------------------------------------
+
+
+def name_the_folds(app, pagename, templatename, context, doctree) -> None:
+    """Say what each little arrow in the list of pages unfolds, for readers who only hear it."""
+    theirs = context["generate_toctree_html"]
+
+    def with_names(*args, **kwargs):
+        tree = theirs(*args, **kwargs)
+        for arrow in tree.select("summary"):
+            parent = arrow.find_parent("li").find("a").get_text(strip=True)
+            arrow["aria-label"] = f"Pages under {parent}"
+        return tree
+
+    context["generate_toctree_html"] = with_names
+
+
 # ---- Docstrings are plain text ------------------------------------------------------------------
 
 
@@ -202,5 +219,7 @@ def only_what_does_something(app, what, name, obj, skip, options) -> bool | None
 def setup(app) -> None:
     app.connect("doctree-read", link_first_uses)
     app.connect("doctree-read", describe_pictures)
+    # After the theme, which puts its own function into the context at the usual priority, 500.
+    app.connect("html-page-context", name_the_folds, priority=600)
     app.connect("autodoc-process-docstring", plain_text)
     app.connect("autodoc-skip-member", only_what_does_something)

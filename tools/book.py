@@ -112,7 +112,6 @@ def build(source: Path = SOURCE, book: Path = BOOK) -> None:
     command += ["--quiet", "--fresh-env", "--doctree-dir", str(source / ".doctrees")]
     subprocess.run([*command, "-c", str(DOCS), str(source), str(book)], check=True)
     keep_used_icons(book)
-    name_the_folds(book)
     for path in paths():  # for Download: the notebook itself, not the copy
         shutil.copy(path, book / "_sources" / "notebooks" / path.name)
 
@@ -128,14 +127,6 @@ def keep_used_icons(book: Path) -> None:
         script.read_text(encoding="utf8"),
     )
     script.write_text(kept, encoding="utf8")
-
-
-def name_the_folds(book: Path) -> None:
-    """Say what the little arrow in the list of pages does, to who hears the page read out."""
-    arrow, named = '<summary><span class="toctree-toggle"', '<summary aria-label="its pages"><span'
-    for path in book.rglob("*.html"):
-        text = path.read_text(encoding="utf8")
-        path.write_text(text.replace(arrow, f'{named} class="toctree-toggle"'), encoding="utf8")
 
 
 # ---- Checks of the finished pages ---------------------------------------------------------------
