@@ -305,6 +305,30 @@ def test_pages_have_no_serious_findings(opened, name, width, mode):
     assert serious(page) == []
 
 
+# The classes of the icons in sight that have no letter, or whose font did not arrive.
+NOT_DRAWN = """async () => {
+  await document.fonts.ready;
+  const plain = family => family.replaceAll('"', "");
+  const loaded = [...document.fonts].filter(f => f.status == "loaded").map(f => plain(f.family));
+  const drawn = icon => {
+    const { content, fontFamily } = getComputedStyle(icon, "::before");
+    return !["none", "normal"].includes(content) && loaded.includes(plain(fontFamily));
+  };
+  const icons = [...document.querySelectorAll("[class*='fa-']")].filter(e => e.checkVisibility());
+  return icons.filter(e => !drawn(e)).map(e => e.className);
+}"""
+
+
+@pytest.mark.parametrize(("width", "mode"), [(1280, "light"), (390, "dark")])
+def test_every_icon_is_drawn(opened, width, mode):
+    page = opened(PAGES[7], width, mode)
+    for name in ("rocket", "github", "download", "circle-half-stroke", "angle-left", "angle-right"):
+        assert page.locator(f".fa-{name}:visible").count(), name
+    assert page.evaluate(NOT_DRAWN) == []
+    page.locator("article").evaluate("e => e.innerHTML += '<i class=\"fa-solid fa-no-such\">'")
+    assert page.evaluate(NOT_DRAWN) == ["fa-solid fa-no-such"]
+
+
 def test_a_bad_page_is_refused_in_the_browser(browser, tmp_path):
     (tmp_path / "bad.html").write_text(
         "<!doctype html><html><title>x</title><body><p style='color:#aaa;background:#fff'>pale</p>"

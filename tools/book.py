@@ -24,10 +24,6 @@ LARGEST_PAGE = 3_000_000  # bytes, with everything that the page brings along
 
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 DOWNLOAD = re.compile(r"\[Download\]\(https://[^)]*/(notebooks/[^)/]*\.ipynb)\)")
-# One icon in Font Awesome's script: name:[width, height, [other names], "code", "outline"],
-ICON = re.compile(
-    r"""(?P<name>"[\w-]+"|[\w$]+):\[\d+,\d+,\[[^\]]*\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?"""
-)
 LINK_OUT = re.compile(r"\]\(\.\./([^)#\s]+)")
 
 # Cells that a reader of pages seldom needs: tag -> (how myst-nb folds it, what stands on the fold).
@@ -111,22 +107,8 @@ def build(source: Path = SOURCE, book: Path = BOOK) -> None:
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--nitpicky"]
     command += ["--quiet", "--fresh-env", "--doctree-dir", str(source / ".doctrees")]
     subprocess.run([*command, "-c", str(DOCS), str(source), str(book)], check=True)
-    keep_used_icons(book)
     for path in paths():  # for Download: the notebook itself, not the copy
         shutil.copy(path, book / "_sources" / "notebooks" / path.name)
-
-
-def keep_used_icons(book: Path) -> None:
-    """Leave in the theme's script the icons that its pages use; all 2,000 are half of a page."""
-    names = re.compile(r"fa-([a-z][a-z-]*)")
-    texts = [*book.rglob("*.html"), *book.glob("_static/scripts/*theme.js")]
-    used = {name for text in texts for name in names.findall(text.read_text(encoding="utf8"))}
-    script = book / "_static" / "scripts" / "fontawesome.js"
-    kept = ICON.sub(
-        lambda icon: icon[0] if (icon["name"].strip('"') in used) else "",
-        script.read_text(encoding="utf8"),
-    )
-    script.write_text(kept, encoding="utf8")
 
 
 # ---- Checks of the finished pages ---------------------------------------------------------------
