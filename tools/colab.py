@@ -73,7 +73,7 @@ def packages_for(files: list[str]) -> list[str]:
     """What Colab may lack: packages other than torch and numpy that these helpers import."""
     texts = [(ROOT / name).read_text(encoding="utf8") for name in files]
     known = ("platformdirs", "pooch", "safetensors", "sacrebleu", "tokenizers", "tqdm")
-    return [p for p in known if any(re.search(rf"^ *(import|from) {p}\b", t, re.M) for t in texts)]
+    return [p for p in known if any(re.search(rf"^(import|from) {p}\b", t, re.M) for t in texts)]
 
 
 def standalone(notebook: NotebookNode) -> NotebookNode:
