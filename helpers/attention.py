@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.cache import KeysValues, KeyValueCache
+from helpers.cache import KeysValues, KVCache
 
 # (query, key, value, mask) -> (output, weights, or None where the weights are not kept)
 AttentionFunction = Callable[[Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
@@ -70,11 +70,7 @@ class MultiHeadAttention(nn.Module):
         self.attention: AttentionFunction = fused_attention  # or `attention`, to see the weights
 
     def forward(
-        self,
-        x: Tensor,
-        context: Tensor,
-        mask: Tensor | None = None,
-        cache: KeyValueCache | None = None,
+        self, x: Tensor, context: Tensor, mask: Tensor | None = None, cache: KVCache | None = None
     ) -> Tensor:
         """x (batch, target, d_model), context (batch, source, d_model) -> like x.
 

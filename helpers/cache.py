@@ -13,7 +13,7 @@ from torch import Tensor
 KeysValues = tuple[Tensor, Tensor]  # two (batch, heads, length, d_k)
 
 
-class KeyValueCache(Protocol):
+class KVCache(Protocol):
     """What `MultiHeadAttention` asks of a cache: the keys and values to attend to now."""
 
     def update(self, keys_values: Callable[[Tensor], KeysValues], context: Tensor) -> KeysValues:

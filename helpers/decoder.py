@@ -7,7 +7,7 @@ decoder-only language model. Source: Vaswani et al. 2017, section 3.1.
 from torch import Tensor, nn
 
 from helpers.attention import MultiHeadAttention
-from helpers.cache import Cache, KeyValueCache
+from helpers.cache import Cache, KVCache
 from helpers.layers import AddNorm, FeedForward
 
 
@@ -44,22 +44,16 @@ class DecoderLayer(nn.Module):
         memory: Tensor | None = None,
         target_mask: Tensor | None = None,
         source_mask: Tensor | None = None,
-        cache: tuple[KeyValueCache, KeyValueCache] | None = None,
+        cache: tuple[KVCache, KVCache] | None = None,
     ) -> Tensor:
         check_memory(memory, self.with_memory)
         own, across = cache or (None, None)  # keys and values of earlier calls (notebook 10)
-
-        # Look back: the target looks at the target.
-        h = self.add_norm_self.before(y)
+        h = self.add_norm_self.before(y)  # look back: the target looks at the target
         y = self.add_norm_self(y, self.self_attention(h, h, target_mask, own))
-
-        # Look across: the target looks at the source.
         if self.with_memory:
-            h = self.add_norm_cross.before(y)
+            h = self.add_norm_cross.before(y)  # look across: the target looks at the source
             y = self.add_norm_cross(y, self.cross_attention(h, memory, source_mask, across))
-
-        # Think: each position by itself.
-        h = self.add_norm_ff.before(y)
+        h = self.add_norm_ff.before(y)  # think: each position by itself
         return self.add_norm_ff(y, self.feed_forward(h))
 
 

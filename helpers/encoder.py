@@ -30,12 +30,9 @@ class EncoderLayer(nn.Module):
         self.add_norm_ff = AddNorm(d_model, dropout, norm_first)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        # Look around: the source looks at the source.
-        h = self.add_norm_self.before(x)
+        h = self.add_norm_self.before(x)  # look around: the source looks at the source
         x = self.add_norm_self(x, self.self_attention(h, h, mask))
-
-        # Think: each position by itself.
-        h = self.add_norm_ff.before(x)
+        h = self.add_norm_ff.before(x)  # think: each position by itself
         return self.add_norm_ff(x, self.feed_forward(h))
 
 

@@ -54,10 +54,9 @@ class TransformerConfig:
 
 
 class Transformer(nn.Module):
-    """The encoder-decoder Transformer.
+    """source_ids (batch, source), target_ids (batch, target) -> logits (batch, target, vocab_size).
 
-    forward: source_ids (batch, source), target_ids (batch, target) -> logits
-    (batch, target, vocab_size); the logits at position t predict token t + 1.
+    The logits at position t predict token t + 1.
     """
 
     def __init__(self, config: TransformerConfig):
@@ -93,9 +92,9 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """target_ids (batch, target) -> decoder states (batch, target, d_model).
 
-        With a cache, target_ids are only the tokens that it does not have yet. In a beam search
-        they are alternatives for one position, and `ancestors` (batch, target, cached + target)
-        says which tokens each of them may look at (notebook 10).
+        With a cache, target_ids are only the tokens that it does not have yet. In a beam they are
+        alternatives for one position; `ancestors` (batch, target, cached + target) says what each
+        may look at (notebook 10).
         """
         past = 0 if cache is None else cache.length
         new = target_ids.size(1) if ancestors is None else 1  # positions

@@ -74,7 +74,7 @@ def has_short_cells(notebook):
     for cell in tools.code_cells(notebook):
         if "imports" in tools.tags(cell):
             continue
-        limit = 46 if tools.helper_names(cell) else 30
+        limit = 50 if tools.helper_names(cell) else 30
         length = len(cell.source.splitlines())
         assert length <= limit, f"a cell of {length} lines: {cell.source[:60]!r}"
 
