@@ -5,7 +5,7 @@ Used in notebooks 00, 09 and 13.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -80,26 +80,29 @@ def check_same_fields(ours: dict, theirs: dict, path: str | Path) -> None:
 
 def copy_parameters(
     model: nn.Module,
-    tensors: dict[str, Tensor],
-    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    source: str,
     part: Callable[[Tensor, Tensor], Tensor] = lambda tensor, like: tensor,
+    called: Mapping[str, str] | None = None,
 ) -> None:
     """Copy tensors into the model's parameters: all of them, or none and a ValueError.
 
-    part(tensor, like) cuts out what this process holds, if a parameter is spread over several.
+    Errors say that the tensors come from `source`, and use the names that `called` gives there to
+    our parameters. part(tensor, like) cuts out what this process holds, if a parameter is spread
+    over several.
     """
-    parameters = dict(model.named_parameters())  # tied ones stand here once
+    parameters = dict(model.named_parameters())  # tied ones are listed once
     missing, unknown = (parameters.keys() - tensors.keys(), tensors.keys() - parameters.keys())
     if missing or unknown:
         raise ValueError(
-            f"{str(path)!r} does not fit this model: missing {sorted(missing)}, "
+            f"{source} does not fit this model: missing {sorted(missing)}, "
             f"unknown {sorted(unknown)}"
         )
     for name, parameter in parameters.items():
         if parameter.shape != tensors[name].shape:
             raise ValueError(
-                f"{str(path)!r} does not fit this model: {name} is "
-                f"{tuple(tensors[name].shape)} there and {tuple(parameter.shape)} here"
+                f"{source} does not fit this model: {(called or {}).get(name, name)} must be "
+                f"{tuple(parameter.shape)}, it is {tuple(tensors[name].shape)}"
             )
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -152,7 +155,7 @@ def load_model(path: str | Path) -> Transformer:
     """
     tensors, metadata = read_tensors(path)
     model = Transformer(read_config(metadata, path))
-    copy_parameters(model, tensors, path)
+    copy_parameters(model, tensors, repr(str(path)))
     return model.eval()
 
 
@@ -163,4 +166,4 @@ def load_weights(model: Transformer, path: str | Path) -> None:
     """
     tensors, metadata = read_tensors(path)
     check_same_fields(asdict(model.config), metadata.get("model") or {}, path)
-    copy_parameters(model, tensors, path)
+    copy_parameters(model, tensors, repr(str(path)))

@@ -269,7 +269,7 @@ def _load_state(model, optimizer, config, path, worker) -> list[dict]:
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor.clone()  # lets go of the file, which will be replaced
-    copy_parameters(model, parts["model"], path, worker.shard)
+    copy_parameters(model, parts["model"], repr(str(path)), worker.shard)
     parameters = list(model.parameters())  # the optimizer numbers them in this order
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in parts["optimizer"].items():

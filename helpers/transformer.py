@@ -93,7 +93,7 @@ class Transformer(nn.Module):
         """target_ids (batch, target) -> decoder states (batch, target, d_model).
 
         With a cache, target_ids are only the tokens that it does not have yet. In a beam they are
-        alternatives for one position; `ancestors` (batch, target, cached + target) says who sees what.
+        alternatives for one position; `ancestors` (batch, target, so far) says who may see what.
         """
         past = 0 if cache is None else cache.length
         new = target_ids.size(1) if ancestors is None else 1  # positions

@@ -80,8 +80,9 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
     for side in ("encoder", "decoder"):  # a table that anyone can compute; ours is the same
         weights.pop(f"model.{side}.embed_positions.weight", None)
     weights["model.shared.weight"] = weights["model.shared.weight"][ids.rows]
-    with_output_bias(model, ids.bias(weights.pop("final_logits_bias")[0]))
+    bias = ids.bias(weights.pop("final_logits_bias")[0])
     assign(model, weights, marian_names(config))
+    with_output_bias(model, bias)
     return model.eval(), ids
 
 

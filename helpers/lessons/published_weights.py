@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from helpers.checkpoints import copy_parameters
 from helpers.special_ids import BOS, EOS, PAD, UNK
 from helpers.transformer import Transformer
 
@@ -137,22 +138,16 @@ def need_rows(weights: Mapping[str, Tensor], name: str, rows: int) -> None:
 def assign(model: nn.Module, weights: Mapping[str, Tensor], names: Names) -> None:
     """Copy every weight to where `names` says, or raise ValueError and copy none.
 
-    The error names weights that are missing, that nobody asked for, and that do not fit.
+    The error names weights that are missing, that nobody asked for, and that do not fit, and
+    parameters of the model that would have got nothing.
     """
-    names, parameters = list(names), dict(model.named_parameters())
-    asked = {theirs for theirs, _ in names}
-    missing, unknown = sorted(asked - weights.keys()), sorted(weights.keys() - asked)
+    ours = dict(names)  # their name -> ours
+    missing, unknown = sorted(ours.keys() - weights.keys()), sorted(weights.keys() - ours.keys())
     if missing or unknown:
         raise ValueError(f"weights missing: {missing}; weights unknown: {unknown}")
-    for theirs, ours in names:
-        if weights[theirs].shape != parameters[ours].shape:
-            raise ValueError(
-                f"{theirs} must be {tuple(parameters[ours].shape)}, "
-                f"it is {tuple(weights[theirs].shape)}"
-            )
-    with torch.no_grad():
-        for theirs, ours in names:
-            parameters[ours].copy_(weights[theirs])
+    renamed = {ours[name]: weight for name, weight in weights.items()}
+    theirs = {our_name: their_name for their_name, our_name in ours.items()}
+    copy_parameters(model, renamed, "the checkpoint", called=theirs)
 
 
 def pop_copies(weights: dict[str, Tensor], shared: str, copies: Iterable[str]) -> None:

@@ -149,7 +149,6 @@ def from_t5(
     sizes = {ours: s[theirs] for theirs, ours in SIZES.items()}
     config = TransformerConfig(len(ids), **sizes, norm_first=True, max_length=max_length)
     model = T5(config, s.get("relative_attention_num_buckets", 32))
-    with_output_bias(model, ids.bias(torch.zeros(s["vocab_size"])))
 
     need_rows(weights, "shared.weight", s["vocab_size"])
     copies = ("lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
@@ -162,6 +161,7 @@ def from_t5(
         if name.endswith("Attention.q.weight"):  # 5. undoes our division of scores by √d_k
             weights[name] = weights[name] * math.sqrt(config.d_model // config.num_heads)
     assign(model, weights, t5_names(config))
+    with_output_bias(model, ids.bias(torch.zeros(s["vocab_size"])))  # <bos> is never written
     return model.eval(), ids
 
 
