@@ -159,10 +159,10 @@ def test_the_reference_has_every_helper_with_its_words(book):
     assert "query (…, target, d_k), key (…, source, d_k), value (…, source, d_v)" in page
     assert "Raises ValueError where shapes do not fit" in " ".join(page.split())
     for name in tool.helper_modules():
+        path = ROOT / "helpers" / name.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         public = re.findall(
-            r"^(?:def|class) ([A-Za-z]\w*)",
-            (ROOT / "helpers" / f"{name}.py").read_text(encoding="utf8"),
-            re.M,
+            r"^(?:def|class) ([A-Za-z]\w*)", path.read_text(encoding="utf8"), re.M
         )
         html = (book / "api" / f"{name}.html").read_text(encoding="utf8")
         for thing in public:

@@ -41,9 +41,15 @@ API_PAGE = """\
 
 
 def helper_modules() -> list[str]:
-    """The modules of helpers/ that have a page. `checks` and `bugs` hold answers to exercises."""
-    names = sorted(path.stem for path in (ROOT / "helpers").glob("*.py"))
-    return [name for name in names if name not in {"__init__", "bugs"}]
+    """The modules of helpers/ that have a page, as "attention" or "corpora.toy".
+
+    `checks` and the broken models hold answers to exercises, so they have none.
+    """
+    files = sorted((ROOT / "helpers").rglob("*.py"))
+    names = [".".join(f.relative_to(ROOT / "helpers").with_suffix("").parts) for f in files]
+    names = [name.removesuffix(".__init__") for name in names]
+    hidden = re.compile(r"__init__|checks\b.*|lessons(\.broken_\w+)?|corpora|pictures|.*__main__")
+    return [name for name in names if not hidden.fullmatch(name)]
 
 
 def glossary_entries(text: str) -> list[list[str]]:
