@@ -7,13 +7,16 @@ READY_TO_TEACH := $(VENV)/.ready-to-teach
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser run execute sync address figures book slides release footprint colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
+.PHONY: help lab check test test-browser run execute sync address figures book slides release footprint colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: $(READY) ## Install what is missing and open JupyterLab at notebook 00
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
+
+check: lint ## Lint, who imports whom, and the fast tests: under a minute, after each edit
+	$(BIN)/python -m pytest -q -m "not slow" tests
 
 test: $(READY_TO_TEACH) ## Every test, then every notebook against its stored outputs
 	$(BIN)/python -m pytest -q tests
@@ -77,9 +80,10 @@ diffs: $(READY) ## Let git show notebooks as text in this clone (outputs left ou
 	git config diff.notebook.textconv "$(CURDIR)/$(BIN)/jupytext --quiet --from ipynb --to py:percent --output -"
 	git config diff.notebook.cachetextconv true
 
-lint: $(READY) ## Check style without changing anything
+lint: $(READY) ## Check style and who imports whom, without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
 
 matrix: $(READY) ## Tests and notebooks on every Python here, lowest and newest versions; docs/versions.md
 	$(BIN)/python -m pip install --quiet uv

@@ -1,10 +1,12 @@
-"""Pins, environment, Makefile and CI agree; the helpers keep their floors; set-up is polite."""
+"""Pins, environment, Makefile and CI agree; imports keep their direction; set-up is polite."""
 
-import ast
 import importlib.util
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,12 +16,6 @@ from packaging.version import Version
 from tools.notebooks import ROOT, setup_source
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
-FLOORS = [
-    *("attention", "masks", "layers", "cache", "encoder", "decoder", "transformer", "wirings"),
-    *("bugs", "lexicon", "corpus", "tokenizer", "batching", "subwords", "checkpoints", "training"),
-    *("parallel", "decoding", "evaluation", "experiment", "plots", "diagrams", "explorer"),
-    *("multi30k", "runs", "train", "interop", "t5", "scenes", "modern", "order", "checks"),
-]
 
 
 def pins(text: str) -> dict[str, list[Requirement]]:
@@ -117,36 +113,39 @@ def test_help_lists_every_target():
     assert sorted(phony) == sorted(described)
 
 
-def imported_helpers(source: str) -> set[str]:
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers"):
-            parts = node.module.split(".")
-            names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-    return names
+def contracts_broken(folder: Path) -> list[str]:
+    """The contracts of pyproject.toml that a copy of helpers/ in this folder breaks."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    result = subprocess.run(
+        [*command, "--no-logo", "--no-cache"], cwd=folder, capture_output=True, text=True
+    )
+    assert "Contracts: " in result.stdout, result.stdout + result.stderr
+    return re.findall(r"^(.*) BROKEN$", result.stdout, re.MULTILINE)
 
 
-def test_helpers_import_only_from_floors_above():
-    files = {p.stem for p in (ROOT / "helpers").glob("*.py")} - {"__init__"}
-    assert files == set(FLOORS) - {"checks"}
-    for floor, name in enumerate(FLOORS[:-1]):
-        source = (ROOT / "helpers" / f"{name}.py").read_text(encoding="utf8")
-        below = imported_helpers(source) - set(FLOORS[:floor])
-        assert not below, f"{name}.py imports {below}, which stand below it"
-
-
-def test_model_files_need_torch_alone():
-    for name in FLOORS[:7]:
-        tree = ast.parse((ROOT / "helpers" / f"{name}.py").read_text(encoding="utf8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                modules = [getattr(node, "module", None) or a.name for a in node.names]
-                for module in modules:
-                    top = module.split(".")[0]
-                    assert top in {"torch", "helpers", "math", "collections", "contextlib"} | {
-                        "functools",
-                        "dataclasses",
-                    }, f"{name}.py imports {module}"
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "file, line, broken",
+    [
+        (None, "", []),
+        ("attention.py", "import helpers.pictures.style", ["The house", "The model"]),
+        ("files.py", "import helpers.transformer", ["The house"]),
+        ("trainer/data.py", "import helpers.lessons.wirings", ["The house"]),
+        ("corpora/toy.py", "import helpers.pictures.maps", ["The house"]),
+        ("layers.py", "import numpy", ["The model"]),
+    ],
+)
+def test_who_may_import_whom_is_held(tmp_path, file, line, broken):
+    shutil.copytree(
+        ROOT / "helpers", tmp_path / "helpers", ignore=shutil.ignore_patterns("data", "__py*")
+    )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    if file is not None:
+        path = tmp_path / "helpers" / file
+        path.write_text(path.read_text(encoding="utf8") + f"\n{line}\n", encoding="utf8")
+    found = contracts_broken(tmp_path)
+    assert len(found) == len(broken)
+    assert all(name.startswith(start) for name, start in zip(found, broken, strict=True))
 
 
 def run_setup(monkeypatch, tmp_path, missing: set[str]) -> list[list[str]]:
