@@ -78,11 +78,11 @@ check_quiz = choice(
 
 @exercise("4.5")
 def check_position(answer):
-    """Implement: the vector of the sine positions for one place."""
+    """Implement: the vector of the sines and cosines for one position."""
     right = sinusoidal_positions(8, 6)
     first, got = ask(answer, 0, 6), ask(answer, 5, 6)
     if close(got, right[6]) or close(got, right[4]):
-        raise Wrong("places are counted from 0, and the first vector is 0, 1, 0, 1, …")
+        raise Wrong("positions are counted from 0, and the first vector is 0, 1, 0, 1, …")
     if close(got, right[5][[1, 0, 3, 2, 5, 4]]):
         raise Wrong("the sine comes first: even columns are sines, odd ones cosines")
     if close(got, right[5][[0, 2, 4, 1, 3, 5]]):
@@ -90,6 +90,8 @@ def check_position(answer):
     waves = 5 / 10_000 ** (torch.arange(6) / 6)
     if close(got, torch.where(torch.arange(6) % 2 == 0, waves.sin(), waves.cos())):
         raise Wrong("a sine and the cosine beside it share one wavelength: the exponent is 2i / d")
-    expect(got, right[5], "column 2i: sin(place / 10000^(2i / d_model)); column 2i + 1: its cosine")
-    expect(first, right[0], "the first place gives 0, 1, 0, 1, …")
+    expect(
+        got, right[5], "column 2i: sin(position / 10000^(2i / d_model)); column 2i + 1: its cosine"
+    )
+    expect(first, right[0], "the first position gives 0, 1, 0, 1, …")
     return "a clock with many hands, the first the fastest"

@@ -47,4 +47,6 @@ check_unwired = hunt("12.6", "unwired", "change the source: must the output not 
 check_labels = hunt("12.7", "labels", "use a source and a target of unequal length")
 check_start = hunt("12.8", "start", "what may the first target row attend to?")
 check_dropout = hunt("12.9", "dropout", "ask twice, in evaluation mode")
-check_position = hunt("12.10", "position", "compare with and without cache, from turn two on")
+check_position = hunt(
+    "12.10", "position", "compare with and without cache, from the second step on"
+)

@@ -64,19 +64,19 @@ def check_cache_numbers(answer):
 
 
 @exercise("15.4")
-def check_turn(answer):
-    """Implement: turn one pair of numbers (…, 2) by an angle of `place` radians."""
+def check_rotation(answer):
+    """Implement: turn one pair of numbers (…, 2) by an angle of `position` radians."""
     x = torch.tensor([[1.0, 0.0], [0.5, -2.0]])
     got = ask(answer, x.clone(), 0.7)
     right = rotate(x, torch.tensor([0.7, 0.7]))
     if close(got, rotate(x, torch.tensor([-0.7, -0.7]))):
         raise Wrong("the other way round: the first number becomes x cos - y sin")
     if close(got, x + 0.7):
-        raise Wrong("that adds the place; a rotation keeps the length of the pair")
+        raise Wrong("that adds the position; a rotation keeps the length of the pair")
     if close(got, x * torch.tensor([0.7]).cos()):
         raise Wrong("both numbers of the pair mix: cos and sin are needed")
     expect(got, right, "(x cos p - y sin p, x sin p + y cos p)")
-    return "turned, not stretched: dot products know only differences of places"
+    return "turned, not stretched: dot products know only differences of positions"
 
 
 check_quiz = choice(

@@ -38,17 +38,18 @@ class GroupedQueryAttention(MultiHeadAttention):
         return super().attend(x, *both, mask)
 
 
-def rotate(x: Tensor, places: Tensor) -> Tensor:
-    """Turn each pair of numbers by an angle that grows with the place: rotary positions.
+def rotate(x: Tensor, positions: Tensor) -> Tensor:
+    """Turn each pair of numbers by an angle that grows with its position: rotary positions.
 
-    x (…, length, d_k), places (length,) -> like x. Pair i turns by place / 10000^(2i / d_k).
-    The dot product of two turned vectors depends on the difference of their places only.
+    x (…, length, d_k), positions (length,) -> like x. Pair i turns by
+    position / 10000^(2i / d_k).
+    The dot product of two turned vectors depends on the difference of their positions only.
     Raises ValueError if d_k is odd.
     """
     d_k = x.size(-1)
     if d_k % 2:
         raise ValueError(f"d_k must be even to be turned in pairs, got {d_k}")
-    angle = places[:, None] / 10_000 ** (torch.arange(0, d_k, 2, device=x.device) / d_k)
+    angle = positions[:, None] / 10_000 ** (torch.arange(0, d_k, 2, device=x.device) / d_k)
     sin, cos = angle.sin().to(x.dtype), angle.cos().to(x.dtype)  # (length, d_k / 2)
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)

@@ -123,8 +123,8 @@ def batch_of(some: Sequence[Scene], tokenizer: Tokenizer) -> Batch:
 class PatchEmbedding(nn.Module):
     """A picture as a sequence: each patch becomes one vector, plus one that says where it is.
 
-    Half of the place's numbers are the sines and cosines of its row, the others of its column;
-    they count three times, because where a thing stands is what is hard to learn.
+    Half of the position's numbers are the sines and cosines of its row, the others of its column;
+    they count three times, because the place of a thing is what is hard to learn.
 
     images (batch, 3, size, size) -> (batch, patches, d_model), row by row from the upper left.
     Raises ValueError for another shape. Source: Dosovitskiy et al. 2021, section 3.1.
@@ -137,9 +137,9 @@ class PatchEmbedding(nn.Module):
         self.size, self.patch = size, patch
         self.linear = nn.Linear(3 * patch**2, d_model)
         side = size // patch
-        place = sinusoidal_positions(side, d_model // 2)  # (side, d_model / 2)
-        places = torch.cat([place.repeat_interleave(side, 0), place.repeat(side, 1)], dim=1)
-        self.register_buffer("places", places, persistent=False)  # (patches, d_model)
+        along = sinusoidal_positions(side, d_model // 2)  # (side, d_model / 2)
+        positions = torch.cat([along.repeat_interleave(side, 0), along.repeat(side, 1)], dim=1)
+        self.register_buffer("positions", positions, persistent=False)  # (patches, d_model)
 
     def forward(self, images: Tensor) -> Tensor:
         if images.dim() != 4 or images.shape[1:] != (3, self.size, self.size):
@@ -149,7 +149,7 @@ class PatchEmbedding(nn.Module):
         p = self.patch
         grid = images.unfold(2, p, p).unfold(3, p, p)  # (batch, 3, rows, columns, p, p)
         patches = grid.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
-        return self.linear(2 * patches - 1) + 3 * self.places  # (batch, patches, d_model)
+        return self.linear(2 * patches - 1) + 3 * self.positions  # (batch, patches, d_model)
 
 
 class Captioner(Transformer):

@@ -237,8 +237,8 @@ def processes() -> Figure:
                 half = 0.8 if sharded else 1.6
                 start = x + 0.13 + (0.8 * index if sharded else 0)
                 if sharded:
-                    place = (x + 0.13, y, 1.6, 0.5)
-                    draw_box(axes, place, "", OFF, tint="white")
+                    bounds = (x + 0.13, y, 1.6, 0.5)
+                    draw_box(axes, bounds, "", OFF, tint="white")
                 draw_box(axes, (start, y, half, 0.5), name, DECODER, fontsize=9)
             word = ("1st, 3rd, 5th …", "2nd, 4th, 6th …")[index]
             draw_box(
@@ -318,8 +318,8 @@ def _sublayers(
         )
         pill = base - 0.36 if norm_first else base + 0.64
         text = "norm" if norm_first else "add & norm"
-        place = (x - 1.2, pill, 2.4, 0.24)
-        draw_box(axes, place, text, OFF, fontsize=8.8, tint="white", ink=MUTED)
+        bounds = (x - 1.2, pill, 2.4, 0.24)
+        draw_box(axes, bounds, text, OFF, fontsize=8.8, tint="white", ink=MUTED)
         if norm_first:
             fork, plus = pill - 0.14, base + 0.72
             draw_arrow(axes, (x, previous), (x, pill - 0.01))

@@ -29,9 +29,9 @@ def new_canvas(height: float, xlim, ylim) -> tuple[Figure, Axes]:
 
 
 def draw_box(
-    axes: Axes, place, label, role, bold=False, thick=False, fontsize=10.0, tint=None, ink=INK
+    axes: Axes, bounds, label, role, bold=False, thick=False, fontsize=10.0, tint=None, ink=INK
 ) -> None:
-    x, y, width, height = place
+    x, y, width, height = bounds
     axes.add_patch(
         FancyBboxPatch(
             (x, y),
@@ -56,8 +56,8 @@ def draw_box(
     )
 
 
-def draw_panel(axes: Axes, place, role: str) -> None:
-    x, y, width, height = place
+def draw_panel(axes: Axes, bounds, role: str) -> None:
+    x, y, width, height = bounds
     axes.add_patch(
         FancyBboxPatch(
             (x, y),
