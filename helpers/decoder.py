@@ -49,10 +49,10 @@ class DecoderLayer(nn.Module):
         check_memory(memory, self.with_memory)
         own, across = cache or (None, None)  # keys and values of earlier calls (notebook 10)
         h = self.add_norm_self.before(y)  # look back: the target looks at the target
-        y = self.add_norm_self(y, self.self_attention(h, h, target_mask, own))
+        y = self.add_norm_self(y, self.self_attention(h, h, target_mask, cache=own))
         if self.with_memory:
             h = self.add_norm_cross.before(y)  # look across: the target looks at the source
-            y = self.add_norm_cross(y, self.cross_attention(h, memory, source_mask, across))
+            y = self.add_norm_cross(y, self.cross_attention(h, memory, source_mask, cache=across))
         h = self.add_norm_ff.before(y)  # think: each position by itself
         return self.add_norm_ff(y, self.feed_forward(h))
 
