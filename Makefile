@@ -64,7 +64,7 @@ checkpoint: $(READY) ## Train again the small translator that notebook 00 opens 
 experiment: $(READY) ## Notebook 11's full experiment, about 20 minutes; goes on where it stopped
 	$(BIN)/python -m benchmarks.experiment --processes 2
 
-benchmark: $(READY) ## Figures: speed against torch.nn and Hugging Face, how well the translator learns
+benchmark: $(READY) ## Figures: speed against torch.nn and Hugging Face, eager and compiled; how well the translator learns
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.translator

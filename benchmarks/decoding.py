@@ -1,21 +1,22 @@
 """Decoding, side by side in one run: against Hugging Face `generate`, and with and without cache.
 
 Equal work: a Marian model (transformers) and ours have the same sizes, post-norm, float32, both
-with a cache. Neither may end a sentence, so that both produce exactly `--length` tokens for each;
-weights are random, which does not change what is computed. The contenders take turns and the
-ratio is the median over rounds. Then our cached decoding against our own uncached one, with the
-trained translator on sentences of its test set, where sentences end when they end.
+with a cache and in inference mode. Neither may end a sentence, so that both produce exactly
+`--length` tokens for each; weights are random, which does not change what is computed. The runs
+are interleaved; every figure is a median over the rounds, with its range. Then our cached decoding
+against our own uncached one, with the trained translator on sentences of its test set, where
+sentences end when they end.
 """
 
 import argparse
-import statistics
 from itertools import product
 from pathlib import Path
 
 import torch
 from transformers import GenerationConfig
 
-from benchmarks.contenders import marian, ratio, take_turns
+from benchmarks.baselines import count_parameters, marian
+from benchmarks.timing import machine, speedup, time_interleaved, with_range
 from helpers.batching import pad
 from helpers.checkpoints import load_model
 from helpers.corpora.toy import splits, vocabulary
@@ -43,6 +44,7 @@ def ours(config: TransformerConfig) -> Transformer:
     return model.eval()
 
 
+@torch.inference_mode()
 def their_generate(model, source_ids: torch.Tensor, length: int, beams: int) -> torch.Tensor:
     settings = GenerationConfig(
         max_new_tokens=length,
@@ -64,14 +66,14 @@ def against_marian(arguments: argparse.Namespace) -> None:
         shape = (batch, arguments.source_length)
         source_ids = torch.randint(4, VOCAB_SIZE, shape, generator=generator)
         mine, theirs = ours(config_of(*sizes)), marian(config_of(*sizes)).eval()
-        counts = [sum(p.numel() for p in model.parameters()) for model in (mine, theirs)]
+        counts = [count_parameters(model) for model in (mine, theirs)]
         print(f"\n{title}, {VOCAB_SIZE} words, {batch} sentences of {length} tokens at once")
         print(f"  parameters: ours {counts[0]:,}, Marian {counts[1]:,}")
         assert greedy(mine, source_ids, length).shape == (batch, length)
         assert their_generate(theirs, source_ids, length, 1).size(1) == length + 1  # with BOS
         assert beam_search(mine, source_ids, 4, max_length=length)[0].size(1) == length
         assert their_generate(theirs, source_ids, length, 4).size(1) == length + 1
-        contenders = {
+        runs = {
             "greedy, generate": lambda m=theirs, ids=source_ids: their_generate(m, ids, length, 1),
             "greedy, ours": lambda m=mine, ids=source_ids: greedy(m, ids, length),
             "greedy, uncached": lambda m=mine, ids=source_ids: greedy(m, ids, length, cached=False),
@@ -80,14 +82,18 @@ def against_marian(arguments: argparse.Namespace) -> None:
                 m, ids, 4, max_length=length
             ),
         }
-        seconds = take_turns(contenders, arguments.rounds)
-        for name, times in seconds.items():
-            print(f"  {name:18s} {batch / statistics.median(times):7.1f} sentences/s")
-        for way in ("greedy", "beam 4"):
-            times = ratio(seconds[f"{way}, generate"], seconds[f"{way}, ours"])
-            print(f"  {way}: ours is {times:.2f} x as fast")
-        times = ratio(seconds["greedy, uncached"], seconds["greedy, ours"])
-        print(f"  our greedy with the cache is {times:.2f} x as fast as without")
+        seconds = time_interleaved(runs, arguments.rounds)
+        for name, taken in seconds.items():
+            rate = with_range([batch / t for t in taken], ".1f")
+            print(f"  {name:18s} {rate} sentences/s")
+        pairs = {
+            "greedy: ours": ("greedy, generate", "greedy, ours"),
+            "beam 4: ours": ("beam 4, generate", "beam 4, ours"),
+            "our greedy with the cache": ("greedy, uncached", "greedy, ours"),
+        }
+        for name, (slow, fast) in pairs.items():
+            times = with_range(speedup(seconds[slow], seconds[fast]), ".2f")
+            print(f"  {name} is {times} x as fast as {slow}")
 
 
 def against_uncached(arguments: argparse.Namespace) -> None:
@@ -100,12 +106,13 @@ def against_uncached(arguments: argparse.Namespace) -> None:
     lengths = [int((greedy(model, b) != PAD).sum(1).max()) for b in batches]
     print(f"\nthe trained translator, {len(pairs)} test sentences, up to {max(lengths)} tokens")
     assert all(torch.equal(greedy(model, b), greedy(model, b, cached=False)) for b in batches)
-    contenders = {
+    runs = {
         "without cache": lambda: [greedy(model, b, cached=False) for b in batches],
         "with cache": lambda: [greedy(model, b) for b in batches],
     }
-    seconds = take_turns(contenders, arguments.rounds)
-    print(f"  with the cache: {ratio(*seconds.values()):.2f} x as fast, the same tokens")
+    seconds = time_interleaved(runs, arguments.rounds)
+    times = with_range(speedup(*seconds.values()), ".2f")
+    print(f"  with the cache: {times} x as fast, the same tokens")
 
 
 def main() -> None:
@@ -116,7 +123,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=28, help="tokens to produce per sentence")
     parser.add_argument("--sentences", type=int, default=500, help="for cached against uncached")
     arguments = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(machine())
     against_marian(arguments)
     against_uncached(arguments)
 

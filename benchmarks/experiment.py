@@ -62,7 +62,7 @@ def main() -> None:
         rows += read_rows(finished(w, s, arguments.steps))[0]
     command = " ".join(["python -m benchmarks.experiment", *sys.argv[1:]])
     comments = [
-        "Notebook 11's experiment; the columns are explained in helpers/lessons/wiring_experiment.py",
+        "Notebook 11's experiment; helpers/lessons/wiring_experiment.py explains the columns",
         f"command: {command}",
         f"torch {torch.__version__}, Python {platform.python_version()}, {arguments.steps} steps",
     ]

@@ -13,15 +13,13 @@ scored once a run. The result is helpers/data/multi30k.csv.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
-import torch
-
+from benchmarks.timing import machine
 from helpers.files import write_table
 from helpers.trainer.runs import RESULTS, read_results
 
@@ -93,22 +91,10 @@ def rows_of(kind: str, name: str, result: dict) -> list[tuple]:
     return rows
 
 
-def machine() -> str:
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    return f"{model}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
-
-
 def write(rows: list[tuple], signatures: list[str]) -> None:
     made = {row[1] for row in rows}
     comments = [
-        f"{date.today()}, {machine()}, torch {torch.__version__}",
+        f"{date.today()}, {machine()}",
         "made by: make benchmark-multi30k (BLEU on Multi30k, German to English)",
         *(f"{n}: python -m helpers.trainer {o}" for n, o in BUDGETS.items() if n in made),
         *(f"{n}: {SHORT} {o}".strip() for n, o in TRICKS.items() if n in made),
