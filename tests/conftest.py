@@ -41,18 +41,3 @@ def alone(browser, tmp_path):
     for page in pages:
         page.close()
     assert complaints == []
-
-
-def serious(page) -> list[str]:
-    """What axe-core calls serious or critical. A page's code is looked at for short pages only:
-    its thousands of coloured spans take most of axe's time and have one style."""
-    sync = pytest.importorskip("axe_playwright_python.sync_playwright")
-    context = None if page.locator("pre").count() < 60 else {"exclude": ["pre"]}
-    # preload would fetch the style sheets again, some from a wrong place.
-    options = {"resultTypes": ["violations"], "preload": False}
-    found = sync.Axe().run(page, context, options).response["violations"]
-    return [
-        f"{v['id']}: {v['nodes'][0]['html'][:120]}"
-        for v in found
-        if v["impact"] in {"serious", "critical"}
-    ]

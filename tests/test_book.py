@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.conftest import serious
+from tests.support import serious
 from tools import book as tool
 from tools.book import alternative_texts, complaints, for_the_book, glossary_entries, page_text
 from tools.notebooks import ROOT, code_cells, paths, read, repository
