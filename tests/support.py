@@ -18,6 +18,7 @@ from helpers.tokenizer import Tokenizer
 from helpers.training import TrainingConfig
 from helpers.transformer import Transformer, TransformerConfig
 
+ROOT = Path(__file__).parents[1]
 EXACT = {"rtol": 0, "atol": 1e-10}  # for float64
 # Batch, heads, target, source, …: pairwise different, so that a swapped axis cannot pass.
 B, H, T, S, D_MODEL, D_FF = 2, 4, 3, 5, 16, 24
@@ -126,6 +127,14 @@ def copies_of_parameters(model: nn.Module) -> list[torch.Tensor]:
 
 def all_equal(some, others) -> bool:
     return all(torch.equal(a, b) for a, b in zip(some, others, strict=True))
+
+
+# A history as `train` returns it, made up, for curves
+HISTORY = [
+    {"step": s, "seconds": s / 50, "tokens_per_second": 9e3, "train_loss": 5 / s + 1}
+    | {"validation_loss": 4 / s, "learning_rate": 1 / s}
+    for s in range(1, 12)
+]
 
 
 # ---- Pages in a browser ------------------------------------------------------------------------

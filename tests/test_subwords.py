@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.corpora.toy import splits
-from helpers.special_ids import BOS, EOS, PAD, UNK
+from helpers.special_ids import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from helpers.subwords import Subwords
 
 PAIRS = [(p.source_text, p.target_text) for p in splits(train=300, validation=1, test=1).train]
@@ -54,7 +54,7 @@ def test_examples_are_pairs_of_ids(subwords):
     ]
 
 
-def test_thinned_tables_keep_ids_and_text_and_follow_their_seed(subwords):
+def test_dropped_merges_keep_ids_and_text_and_follow_their_seed(subwords):
     one, again, other = (subwords.drop_merges(0.3, seed) for seed in (1, 1, 2))
     text = " ".join(TEXTS[:20])
     assert one.encode(text) == again.encode(text) != other.encode(text)
