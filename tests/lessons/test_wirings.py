@@ -1,16 +1,8 @@
-"""wirings.py, bugs.py and experiment.py: what is rerouted, what stays, what is written down."""
-
-import importlib.util
-import sys
-from pathlib import Path
+"""lessons/wirings.py: what is rerouted, and what stays."""
 
 import pytest
 import torch
 
-from helpers.batching import collate
-from helpers.corpora.toy import splits
-from helpers.lessons.broken_models import CASES, put_into
-from helpers.lessons.wiring_experiment import Row, gradients, read_rows, run, write_rows
 from helpers.lessons.wirings import WIRINGS, WiredTransformer, build
 from helpers.special_ids import PAD
 from helpers.transformer import Transformer, TransformerConfig
@@ -93,76 +85,3 @@ def test_bad_wirings_are_named():
         WiredTransformer(uneven, "layer by layer")
     with pytest.raises(ValueError, match="at least two sentences"):
         built("shuffled").encode(SOURCE[:1])
-
-
-def test_gradients_see_who_is_connected():
-    batch = collate([([5, 6, 7], [8, 9]), ([10, 11, 12], [13, 14])])
-    by_position, encoder, decoder = gradients(built("full"), batch)
-    assert by_position.shape == (4,) and (by_position > 0).all() and encoder > 0 and decoder > 0
-    by_position, encoder, decoder = gradients(built("none"), batch)
-    assert (by_position == 0).all() and encoder == 0 and decoder > 0
-
-
-def test_a_run_is_repeatable_and_its_table_survives_the_file(tmp_path):
-    data = splits(train=200, validation=60, test=20)
-    first, second = (run("mean", 3, data, steps=6, max_tokens=256) for _ in range(2))
-    assert first == second
-    path = tmp_path / "rows.csv"
-    write_rows(path, first, ["command: a test"])
-    rows, comments = read_rows(path)
-    assert comments == ["command: a test"] and len(rows) == len(first)
-    for row, wanted in zip(rows, first, strict=True):
-        assert row.value == pytest.approx(wanted.value, rel=1e-4, abs=1e-6)
-    with pytest.raises(FileNotFoundError, match="make experiment"):
-        read_rows(tmp_path / "absent.csv")
-
-
-def test_the_committed_table_has_every_wiring_with_three_seeds():
-    rows, comments = read_rows()
-    assert {(r.wiring, r.seed) for r in rows} == {(w, s) for w in WIRINGS for s in (0, 1, 2)}
-    assert comments[1].startswith("command: ") and "torch" in comments[2]
-    assert all(isinstance(r, Row) for r in rows)
-
-
-def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    root = Path(__file__).parents[1]
-    spec = importlib.util.spec_from_file_location("bench", root / "benchmarks/experiment.py")
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
-    assert bench.finished("first only", 1, 30).name == "first_only-1-30.csv"
-    monkeypatch.setattr(bench, "FOLDER", tmp_path)
-    for wiring in WIRINGS:
-        write_rows(bench.finished(wiring, 0, 5), [Row(wiring, 0, "exact_match", "all", 0.5)])
-    output = tmp_path / "table.csv"
-    arguments = ["experiment", "--seeds", "0", "--steps", "5", "--output", str(output)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    bench.main()  # nothing is left to run: it only puts the table together
-    assert [r.wiring for r in read_rows(output)[0]] == list(WIRINGS)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_every_case_says_where_it_was_reported(name):
-    repository, number = CASES[name].reported.split(" #")
-    assert repository.count("/") == 1 and int(number) > 0
-
-
-MODELS = [name for name, case in CASES.items() if isinstance(case.bug, type)]
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_refactoring_is_harmless_and_the_weights_are_the_same(name):
-    bug, fix, refactored = (m.eval() for m in CASES[name].subjects()[:3])
-    torch.testing.assert_close(refactored(SOURCE, TARGET), fix(SOURCE, TARGET), rtol=0, atol=1e-10)
-    assert all(torch.equal(a, b) for a, b in zip(bug.parameters(), fix.parameters(), strict=True))
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_broken_model_takes_trained_weights_and_differs(name):
-    torch.manual_seed(0)
-    model = Transformer(CONFIG).eval()
-    broken = put_into(CASES[name].bug, model)
-    assert all(
-        torch.equal(a, b) for a, b in zip(broken.parameters(), model.parameters(), strict=True)
-    )
-    if name != "position":  # that one sleeps until there is a cache
-        assert not torch.allclose(broken(SOURCE, TARGET), model(SOURCE, TARGET))
