@@ -1,8 +1,17 @@
-"""What several test files open: a headless Chromium, and pages in it that are watched."""
+"""Which tests are slow, and what several of them open: a headless Chromium, and pages in it."""
 
 import shutil
 
 import pytest
+
+SLOW_FIXTURES = {"browser", "book", "speakers"}  # a browser, a built book, models that are taught
+
+
+def pytest_collection_modifyitems(items):
+    """Whatever uses such a fixture is slow, without being marked one by one."""
+    for item in items:
+        if SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,11 @@ SENTENCES = [[5, 6, 7, 8, EOS], [9, EOS], [10, 11, 12, EOS]]  # as ids, to be pa
 WORDS = [f"w{i}" for i in range(4, 23)]  # a vocabulary for tiny_model
 
 
+def seeds(count: int) -> list:
+    """0 … count - 1 for parametrize. `make check` tries the first, `make test` tries them all."""
+    return [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, count))]
+
+
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 

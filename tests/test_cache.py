@@ -8,7 +8,17 @@ from helpers.cache import Cache, CrossAttentionCache, SelfAttentionCache
 from helpers.decoding import beam_search, extend_hypotheses, greedy, next_logits
 from helpers.lessons.broken_models import CachedOneTooEarly, put_into
 from helpers.special_ids import BOS
-from tests.support import D_MODEL, EXACT, SENTENCES, B, H, model_that_ends, random, tiny_model
+from tests.support import (
+    D_MODEL,
+    EXACT,
+    SENTENCES,
+    B,
+    H,
+    model_that_ends,
+    random,
+    seeds,
+    tiny_model,
+)
 
 
 def logits_step_by_step(model, source_ids, ids, cached):
@@ -20,7 +30,7 @@ def logits_step_by_step(model, source_ids, ids, cached):
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_cached_logits_equal_uncached_ones(seed, norm_first):
     model = tiny_model(seed=seed, norm_first=norm_first).eval()
     ids = torch.randint(4, 23, (3, 20), generator=torch.Generator().manual_seed(seed))
@@ -48,7 +58,7 @@ def test_several_tokens_may_enter_the_cache_at_once():
     assert cache.length == 5
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_cached_greedy_generates_the_same_tokens(seed):
     model = model_that_ends(seed)
     cached, whole = (greedy(model, pad(SENTENCES), 20, cached=c) for c in (True, False))

@@ -28,6 +28,7 @@ from tests.support import (
     WORDS,
     let_it_end,
     model_that_ends,
+    seeds,
     tiny_model,
     trained_translator,
 )
@@ -42,7 +43,7 @@ def by_definition(model, source, max_length):
     return ids[1:]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_batched_greedy_equals_one_sentence_at_a_time(seed):
     model = model_that_ends(seed)
     got = greedy(model, pad(SENTENCES), max_length=12).tolist()
@@ -105,7 +106,7 @@ def beam_by_definition(model, source, beam_size, length_penalty, max_length):
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_batched_beam_search_equals_the_definition(seed, beam_size, length_penalty):
     model = model_that_ends(seed).double()
     ids, scores = beam_search(model, pad(SENTENCES), beam_size, length_penalty, max_length=8)
@@ -127,7 +128,7 @@ def test_no_search_generates_padding_or_a_second_start(search):
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_a_freed_slot_is_filled_as_transformers_does(seed, length_penalty):
     """The definition in lists: 2 · beam best, what ends makes room for the next best."""
     model = model_that_ends(seed).double()
@@ -150,7 +151,7 @@ def test_a_freed_slot_is_filled_as_transformers_does(seed, length_penalty):
         assert score == pytest.approx(best[0], abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_a_beam_of_one_is_greedy(seed):
     model = model_that_ends(seed)
     found, _ = beam_search(model, pad(SENTENCES), beam_size=1, max_length=20)
@@ -225,7 +226,7 @@ def wired(wiring, seed=0):
     return let_it_end(build(wiring, TransformerConfig(23, 16, 4, 24, 3, 3, 0.0, True)).double())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 @pytest.mark.parametrize("kind", BROKEN.values(), ids=BROKEN)
 def test_a_broken_model_is_as_broken_in_a_beam_as_in_greedy_search(kind, seed):
     model = of_kind(kind, seed)
@@ -250,33 +251,31 @@ def log_probability_by_prefixes(model, source_ids, ids):
     return total
 
 
+@pytest.mark.parametrize("seed", seeds(2))  # with 2, the sentences end at once and show nothing
 @pytest.mark.parametrize("kind", BROKEN.values(), ids=BROKEN)
-def test_a_broken_models_beam_is_its_own(kind):
+def test_a_broken_models_beam_is_its_own(kind, seed):
     """Its score is what the broken model itself gives, and not what the healthy one would."""
-    source_ids, differs = pad(SENTENCES), False
-    for seed in range(3):
-        model, good = of_kind(kind, seed), healthy(seed)
-        ids, scores = beam_search(model, source_ids, beam_size=3, length_penalty=0, max_length=12)
-        differs |= not torch.allclose(scores, log_probability(good, source_ids, ids))
-        if kind.__name__ not in RANDOM | ONLY_IN_STEPS:
-            own = log_probability_by_prefixes(model, source_ids, ids)
-            torch.testing.assert_close(scores, own, rtol=0, atol=1e-9)
-    assert differs
+    model, good, source_ids = of_kind(kind, seed), healthy(seed), pad(SENTENCES)
+    ids, scores = beam_search(model, source_ids, beam_size=3, length_penalty=0, max_length=12)
+    assert not torch.allclose(scores, log_probability(good, source_ids, ids))
+    if kind.__name__ not in RANDOM | ONLY_IN_STEPS:
+        own = log_probability_by_prefixes(model, source_ids, ids)
+        torch.testing.assert_close(scores, own, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
 @pytest.mark.parametrize("name", ["InvertedMask", "TargetMaskInCross", "OwnKeysAndValues"])
 def test_a_broken_model_translates_worse_in_every_search(name, beam_size):
     good, tokenizer = trained_translator()
-    pairs = splits(train=1, validation=1, test=20).test
+    pairs = splits(train=1, validation=1, test=10).test
     sentences = [pair.source for pair in pairs]
     said = translate(put_into(BROKEN[name], good), tokenizer, sentences, beam_size=beam_size)
     right = translate(good, tokenizer, sentences, beam_size=beam_size)
-    assert sum(a == list(p.target) for a, p in zip(right, pairs, strict=True)) > 15
-    assert sum(a == list(p.target) for a, p in zip(said, pairs, strict=True)) < 5
+    assert sum(a == list(p.target) for a, p in zip(right, pairs, strict=True)) > 7
+    assert sum(a == list(p.target) for a, p in zip(said, pairs, strict=True)) < 3
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_with_every_wiring_a_beam_of_one_is_greedy(wiring, seed):
     model = wired(wiring, seed)
@@ -284,7 +283,7 @@ def test_with_every_wiring_a_beam_of_one_is_greedy(wiring, seed):
     assert torch.equal(found, greedy(model, pad(SENTENCES), max_length=12))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_with_every_wiring_the_cache_changes_nothing(wiring, seed):
     """The recurrent one leaves its cache empty, and is given the whole prefix each time."""
@@ -293,7 +292,7 @@ def test_with_every_wiring_the_cache_changes_nothing(wiring, seed):
     assert torch.equal(cached, whole)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_with_every_wiring_a_beams_score_is_the_models_own(wiring, seed):
     model, source_ids = wired(wiring, seed), pad(SENTENCES)

@@ -133,6 +133,7 @@ def refused(capsys, *options) -> str:
 # ---- Killed, and disks that are full -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_saving(tmp_path):
     """The checkpoint before it is whole; what was half written is replaced by the next one."""
     path = tmp_path / "run.safetensors"
@@ -196,6 +197,7 @@ def test_a_full_disk_while_training(kind, tmp_path, request):
     assert all_equal(copies_of_parameters(resumed), copies_of_parameters(whole))
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_command(small_disk, texts):
     """One line: the file, "make room", and the command that goes on, which then finishes."""
     out = small_disk("size=220k") / "run"
@@ -230,6 +232,7 @@ def test_a_full_disk_under_a_download(monkeypatch, tmp_path):
 # ---- Damaged files -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_flipped_bit_anywhere_in_a_checkpoint(tmp_path):
     """ValueError: the file is damaged. Never another model, wherever the bit is."""
     path, metadata = tmp_path / "m", {"model": {"d_model": 16}, "history": [{"step": 4}]}
@@ -274,6 +277,7 @@ def test_a_file_from_before_checksums_loads(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, damage, message",
     [
@@ -320,6 +324,7 @@ def test_a_read_only_folder_under_the_command(read_only, texts, capsys, which):
     assert str(out) in said and "that you may write to" in said
 
 
+@pytest.mark.slow
 def test_a_run_that_became_read_only(run, read_only, capsys):
     """The same before anything is computed, and the command to go on with afterwards."""
     out = read_only(run)
@@ -361,6 +366,7 @@ def test_no_network_under_the_command(monkeypatch, tmp_path, capsys):
     assert again == said  # and not that the folder holds a run
 
 
+@pytest.mark.slow
 def test_no_network_in_notebook_13(monkeypatch, tmp_path, capsys):
     """The same words, and the cells go on with the embedded corpus."""
     no_network(monkeypatch, tmp_path)
@@ -378,6 +384,7 @@ def test_no_network_in_notebook_13(monkeypatch, tmp_path, capsys):
     assert len(names["data"].train) == 29_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", [None, "/dev/null"], ids=["no HOME", "HOME cannot be written"])
 def test_no_home(home, texts, tmp_path, monkeypatch):
     """Nothing: training, curves and the cache of downloads find a place."""
@@ -389,6 +396,7 @@ def test_no_home(home, texts, tmp_path, monkeypatch):
     assert multi30k.cache_folder().is_dir()
 
 
+@pytest.mark.slow
 def test_a_locale_without_german_letters(texts, tmp_path):
     """Files are UTF-8 as ever; the screen shows "?" for what it cannot show."""
     shutil.copytree(texts, tmp_path / "grüne Äpfel")
@@ -410,6 +418,7 @@ def cells_of(number) -> list[nbformat.NotebookNode]:
 
 
 # The others train for minutes; they were tried by hand.
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ["00", "01", "02", "07", "08", "14"])
 def test_every_cell_may_run_twice(number):
     """Nothing: the second time a cell does what it did the first time."""
@@ -427,6 +436,7 @@ class Enough(BaseException):
     """A cell that runs this long has all that it needs from other cells."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", sorted(PATHS.keys() - {"13"}))  # 13 starts other processes
 def test_a_cell_alone_works_or_says_what_to_run_first(number, monkeypatch):
     """A result, or a NameError for a name of which we can tell in which cell it is made."""
@@ -482,6 +492,7 @@ def outputs_of(cells, path=None, **options) -> list[list[nbformat.NotebookNode]]
     return [cell.outputs for cell in notebook.cells]
 
 
+@pytest.mark.slow
 def test_a_missing_name_says_which_cell_to_run():
     """The usual traceback, then: in which cell, under which heading, and Run All Above.
 
@@ -498,6 +509,7 @@ def test_a_missing_name_says_which_cell_to_run():
     assert advice.text.startswith("If a cell further up makes `model`, run it first")
 
 
+@pytest.mark.slow
 def test_a_typo_or_another_error_gets_no_advice():
     """The usual traceback alone."""
     in_library = (
@@ -508,6 +520,7 @@ def test_a_typo_or_another_error_gets_no_advice():
         assert [output.output_type for output in outputs] == ["error"]
 
 
+@pytest.mark.slow
 def test_interrupted_in_a_cell_then_run_all():
     """KeyboardInterrupt and how to go on; the model can be used; Run All works from the top."""
     needed = {"data", "train_examples", "model", "uniform", "settings", "history"}

@@ -3,10 +3,13 @@
 import inspect
 from xml.etree import ElementTree
 
+import pytest
+
 from helpers.pictures import architecture, mechanism
 from tools import figures
 
 
+@pytest.mark.slow
 def test_the_drawings_are_saved_with_their_descriptions(tmp_path):
     figures.save(tmp_path / "one")
     figures.save(tmp_path / "two")

@@ -32,6 +32,7 @@ LETTERS = sorted(set("".join(TEXTS)) - {" "})
 
 @given(st.lists(st.text(st.sampled_from(LETTERS), min_size=1, max_size=6), min_size=1, max_size=5))
 @settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_any_words_of_known_letters_come_back(words):
     subwords = Subwords.learn(TEXTS, 300)
     assert subwords.decode(subwords.encode(" ".join(words))).split() == " ".join(words).split()

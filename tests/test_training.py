@@ -155,6 +155,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     assert [row["train_loss"] for row in again] == [row["train_loss"] for row in history]
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_keeps_the_last_checkpoint(tmp_path):
     path = tmp_path / "run.safetensors"
     code = f"""

@@ -58,6 +58,12 @@ def test_stubs_are_harmless_and_solutions_pass(path, capsys):
         assert random_states() == before, f"{check} changes the caller's random numbers"
 
 
+def random_states():
+    """Of torch, NumPy and Python, as something that can be compared."""
+    kind, keys, *rest = np.random.get_state()
+    return torch.get_rng_state().tolist(), (kind, keys.tolist(), *rest), random.getstate()
+
+
 def softmax(scores, axis=-1):
     powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
     return powers / powers.sum(axis=axis, keepdims=True)
@@ -550,9 +556,9 @@ WRONG |= {
         (lambda n, s, d, g: 2 * n * s * d, "one group"),
         (lambda n, s, d, g: 2 * n * s * d * 8, "a quarter"),
     ],
-    "nb15.check_turn": [
-        (lambda x, p: turned(x, -p), "other way round"),
-        (lambda x, p: x + p, "adds the place"),
+    "nb15.check_rotation": [
+        (lambda x, p: rotated(x, -p), "other way round"),
+        (lambda x, p: x + p, "adds the position"),
         (lambda x, p: x * math.cos(p), "both numbers"),
     ],
 }
@@ -579,7 +585,7 @@ def patches(x, p):
     return x.unfold(1, p, p).unfold(2, p, p)
 
 
-def turned(x, p):
+def rotated(x, p):
     cos, sin = math.cos(p), math.sin(p)
     return torch.stack([x[:, 0] * cos - x[:, 1] * sin, x[:, 0] * sin + x[:, 1] * cos], -1)
 
@@ -731,32 +737,19 @@ WRONG["nb08.check_from_scratch"] = [
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_answers_get_the_diagnosis_that_fits(name, capsys):
+    """And no check changes the caller's random numbers, whatever the answer is."""
     module, function = name.split(".")
     check = getattr(importlib.import_module(f"helpers.checks.{module}"), function)
     assert len(WRONG[name]) >= 3
+    torch.manual_seed(1), np.random.seed(2), random.seed(3)
+    before = random_states()
+    assert check(None) is None
     for answer, diagnosis in WRONG[name]:
         capsys.readouterr()
         assert check(answer) is False
+        assert random_states() == before, f"{name} changes the caller's random numbers"
         printed = capsys.readouterr().out
         assert re.search(diagnosis, printed), f"expected {diagnosis!r} in {printed!r}"
-
-
-def random_states():
-    """Of torch, NumPy and Python, as something that can be compared."""
-    kind, keys, *rest = np.random.get_state()
-    return torch.get_rng_state().tolist(), (kind, keys.tolist(), *rest), random.getstate()
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_no_check_changes_the_callers_random_numbers(name, capsys):
-    """Neither for a wrong answer nor for one that is missing; solutions are tested below."""
-    module, function = name.split(".")
-    check = getattr(importlib.import_module(f"helpers.checks.{module}"), function)
-    torch.manual_seed(1), np.random.seed(2), random.seed(3)
-    before = random_states()
-    for answer in (None, *(answer for answer, _ in WRONG[name])):
-        check(answer)
-        assert random_states() == before
 
 
 def with_nine_words(f):

@@ -70,9 +70,9 @@ def test_patches_are_cut_row_by_row():
     assert moved.nonzero().flatten().tolist() == [SIZE // PATCH]
 
 
-def test_places_differ_in_rows_and_columns():
-    places = PatchEmbedding(SIZE, PATCH, 16).places
-    assert len({tuple(row.tolist()) for row in places}) == len(places) == (SIZE // PATCH) ** 2
+def test_positions_differ_in_rows_and_columns():
+    positions = PatchEmbedding(SIZE, PATCH, 16).positions
+    assert len({tuple(row.tolist()) for row in positions}) == len(positions) == (SIZE // PATCH) ** 2
 
 
 def test_pictures_of_another_size_are_refused():

@@ -18,6 +18,7 @@ from helpers.decoding import beam_search, greedy
 from helpers.lessons.published_weights import Vocabulary, read_checkpoint
 from helpers.special_ids import BOS, EOS, PAD, UNK
 from tests.lessons.support import KINDS, change_weights, marian, sources
+from tests.support import seeds
 
 
 def taught(theirs):
@@ -104,7 +105,7 @@ def words(rows, eos):
     return [row[: row.index(eos) + 1] if eos in row else row for row in rows.tolist()]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_greedy_generates_the_same_tokens(speakers, seed):
     theirs, ours, ids = speakers
     wanted = words(generated(theirs, seed, num_beams=1)[:, 1:], theirs.config.eos_token_id)
@@ -114,7 +115,7 @@ def test_greedy_generates_the_same_tokens(speakers, seed):
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 @pytest.mark.parametrize("beam_size", [2, 4])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_beam_search_generates_the_same_tokens(speakers, seed, beam_size, length_penalty):
     theirs, ours, ids = speakers
     options = dict(num_beams=beam_size, length_penalty=length_penalty, early_stopping="never")

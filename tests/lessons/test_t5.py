@@ -10,7 +10,7 @@ from helpers.decoding import beam_search, greedy, log_probability
 from helpers.lessons.t5 import bucket, from_t5
 from helpers.special_ids import BOS, EOS
 from tests.lessons.support import change_weights, sources, t5
-from tests.support import SENTENCES
+from tests.support import SENTENCES, seeds
 
 
 def test_t5_looks_at_distances(tmp_path):
@@ -48,7 +48,7 @@ def test_the_leftover_in_published_t5_files_is_nobodys(tmp_path):
     from_t5(tmp_path / "t5")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_t5s_cache_and_beam_are_its_own(tmp_path, seed):
     """Distances are counted in positions, also where a beam reads several tokens at one."""
     t5(seed).save_pretrained(tmp_path / "t")

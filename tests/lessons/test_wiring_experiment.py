@@ -29,6 +29,7 @@ def test_gradients_see_who_is_connected():
     assert (by_position == 0).all() and encoder == 0 and decoder > 0
 
 
+@pytest.mark.slow
 def test_a_run_is_repeatable_and_its_table_survives_the_file(tmp_path):
     data = splits(train=200, validation=60, test=20)
     first, second = (run("mean", 3, data, steps=6, max_tokens=256) for _ in range(2))

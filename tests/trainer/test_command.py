@@ -21,6 +21,8 @@ from helpers.trainer import __main__ as command
 from helpers.trainer.runs import load_run
 from tools.notebooks import ROOT
 
+pytestmark = pytest.mark.slow
+
 SMALL = "--d-model 16 --heads 2 --d-ff 32 --encoder-layers 1 --decoder-layers 2 --vocabulary 300"
 RUN = "--steps 24 --reports 4 --tokens 256 --dropout 0 --average 2 --beam 2"
 FIXED = "--precision float32 --kernel fused"  # else measured, which may turn out either way
