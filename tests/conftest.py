@@ -1,8 +1,17 @@
-"""What several test files open: a headless Chromium, and pages in it that are watched."""
+"""Which tests are slow, and what several of them open: a headless Chromium, and pages in it."""
 
 import shutil
 
 import pytest
+
+SLOW_FIXTURES = {"browser", "book", "speakers"}  # a browser, a built book, models that are taught
+
+
+def pytest_collection_modifyitems(items):
+    """Whatever uses such a fixture is slow, without being marked one by one."""
+    for item in items:
+        if SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +50,3 @@ def alone(browser, tmp_path):
     for page in pages:
         page.close()
     assert complaints == []
-
-
-def serious(page) -> list[str]:
-    """What axe-core calls serious or critical. A page's code is looked at for short pages only:
-    its thousands of coloured spans take most of axe's time and have one style."""
-    sync = pytest.importorskip("axe_playwright_python.sync_playwright")
-    context = None if page.locator("pre").count() < 60 else {"exclude": ["pre"]}
-    # preload would fetch the style sheets again, some from a wrong place.
-    options = {"resultTypes": ["violations"], "preload": False}
-    found = sync.Axe().run(page, context, options).response["violations"]
-    return [
-        f"{v['id']}: {v['nodes'][0]['html'][:120]}"
-        for v in found
-        if v["impact"] in {"serious", "critical"}
-    ]

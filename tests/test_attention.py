@@ -12,19 +12,34 @@ from torch import nn
 from helpers.attention import (
     MultiHeadAttention,
     attention,
+    fused_attention,
     merge_heads,
     record_attention,
     split_heads,
+    use_attention,
+)
+from helpers.lessons.broken_layers import (
+    KeysAsValues,
+    MergedWithoutTranspose,
+    ScaledByModelWidth,
 )
 from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
-from tests.twins import attention_twin
+from tests.support import (
+    D_MODEL,
+    EXACT,
+    SOURCE_IDS,
+    TARGET_IDS,
+    B,
+    H,
+    S,
+    T,
+    attention_twin,
+    random,
+    tiny_model,
+)
 
-B, H, T, S, D, D_MODEL = 2, 4, 3, 5, 6, 16
-EXACT = {"rtol": 0, "atol": 1e-10}
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+D = 6  # d_k of a single head
+FUNCTIONS = [fused_attention, attention]
 
 
 def attention_in_loops(query, key, value, mask):
@@ -82,17 +97,16 @@ def test_order_of_keys_does_not_matter_and_order_of_queries_is_kept(keys, querie
 
 
 def masks() -> dict[str, torch.Tensor | None]:
-    ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
-    return {"none": None, "padding": padding_mask(ids)}
+    return {"none": None, "padding": padding_mask(SOURCE_IDS)}
 
 
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("kind", ["none", "padding"])
 @pytest.mark.parametrize("cross", [True, False])
-def test_multi_head_attention_equals_torch_forward_and_backward(cross, kind, fused):
+def test_multi_head_attention_equals_torch_forward_and_backward(cross, kind, function):
     torch.manual_seed(0)
     ours = MultiHeadAttention(D_MODEL, H).double()
-    ours.fused = fused
+    ours.attention = function
     twin = attention_twin(ours)
     x = random(B, T if cross else S, D_MODEL).requires_grad_()
     context = random(B, S, D_MODEL, seed=1).requires_grad_() if cross else x
@@ -118,29 +132,6 @@ def test_causal_mask_equals_torch():
     torch.testing.assert_close(ours(x, x, mask), expected, **EXACT)
 
 
-class ScaledByModelWidth(MultiHeadAttention):
-    """Mutant: divides by √d_model instead of √d_k."""
-
-    def attend(self, x, key, value, mask=None):
-        return super().attend(x, key / math.sqrt(self.num_heads), value, mask)
-
-
-class KeysAsValues(MultiHeadAttention):
-    """Mutant: the published `k, v = x` bug, keys used as values."""
-
-    def keys_values(self, context):
-        key, _ = super().keys_values(context)
-        return key, key
-
-
-class MergedWithoutTranspose(MultiHeadAttention):
-    """Mutant: heads merged by a reshape alone."""
-
-    def attend(self, x, key, value, mask=None):
-        query = split_heads(self.w_q(x), self.num_heads)
-        return self.w_o(attention(query, key, value, mask)[0].reshape(x.shape))
-
-
 @pytest.mark.parametrize("mutant", [ScaledByModelWidth, KeysAsValues, MergedWithoutTranspose])
 def test_comparison_with_torch_rejects_mutants(mutant):
     torch.manual_seed(0)
@@ -158,7 +149,8 @@ def test_fused_kernel_and_formula_agree_where_a_row_is_masked_out():
     mask = random(B, 1, T, S, seed=2) > 0
     mask[0, 0, 1] = False
     fused = module(x, context, mask)
-    module.fused = False
+    assert module.attention is fused_attention
+    module.attention = attention
     torch.testing.assert_close(fused, module(x, context, mask), **EXACT)
     torch.testing.assert_close(fused[0, 1], module.w_o.bias, **EXACT)
 
@@ -177,8 +169,34 @@ def test_merge_is_the_inverse_of_split():
     assert torch.equal(split_heads(x, H)[:, 1], x[..., 4:8])
 
 
-def test_recording_gives_the_weights_in_use_and_leaves_no_trace():
+def test_the_fused_kernel_keeps_no_weights_and_the_formula_does():
+    query, key, value = random(B, H, T, D), random(B, H, S, D, seed=1), random(B, H, S, 7, seed=2)
+    output, weights = fused_attention(query, key, value)
+    by_formula, shown = attention(query, key, value)
+    torch.testing.assert_close(output, by_formula, **EXACT)
+    assert weights is None and shown.shape == (B, H, T, S)
+
+
+def test_use_attention_reaches_every_layer_of_a_model():
+    def silent(query, key, value, mask=None):
+        return torch.zeros_like(query), None
+
+    model = tiny_model()
+    layers = [m for m in model.modules() if isinstance(m, MultiHeadAttention)]
+    assert len(layers) == 2 + 2 * 3
+    use_attention(model, silent)
+    assert all(layer.attention is silent for layer in layers)
+    changed = SOURCE_IDS.clone()
+    changed[:, 0] = 20
+    assert torch.equal(model(SOURCE_IDS, TARGET_IDS), model(changed, TARGET_IDS))  # nobody looks
+    use_attention(model, attention)
+    assert not torch.equal(model(SOURCE_IDS, TARGET_IDS), model(changed, TARGET_IDS))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_recording_gives_the_weights_in_use_and_leaves_no_trace(function):
     module = MultiHeadAttention(D_MODEL, H).double()
+    module.attention = function
     x, context = random(B, T, D_MODEL), random(B, S, D_MODEL, seed=1)
     before = module(x, context)
     with record_attention(nn.ModuleDict({"a": module})) as maps:
@@ -189,14 +207,58 @@ def test_recording_gives_the_weights_in_use_and_leaves_no_trace():
     rebuilt = module.w_o(merge_heads(weights @ value))
     torch.testing.assert_close(rebuilt, inside, **EXACT)
     torch.testing.assert_close(before, inside, **EXACT)
-    assert module.recorder is None
+    assert module.attention is function
+
+
+def test_recording_watches_the_function_that_is_in_use():
+    """Not the formula in its place: a model that attends otherwise shows what it really does."""
+
+    def evenly(query, key, value, mask=None):
+        shape = (*query.shape[:-1], key.size(-2))
+        weights = torch.full(shape, 1 / key.size(-2), dtype=query.dtype)
+        return weights @ value, weights
+
+    module = MultiHeadAttention(D_MODEL, H).double()
+    module.attention = evenly
+    x, context = random(B, T, D_MODEL), random(B, S, D_MODEL, seed=1)
+    with record_attention(module) as maps:
+        inside = module(x, context)
+    assert (maps["attention"] == 1 / S).all() and torch.equal(inside, module(x, context))
+    assert module.attention is evenly
 
 
 def test_recording_ends_even_when_the_model_fails():
     module = MultiHeadAttention(D_MODEL, H)
     with pytest.raises(ValueError, match="x must be"), record_attention(module):
         module(torch.zeros(1, 2, 3), torch.zeros(1, 2, D_MODEL))
-    assert module.recorder is None
+    assert module.attention is fused_attention
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_recording_may_be_nested_and_each_block_puts_back_what_it_found(function, fails):
+    model = tiny_model()
+    use_attention(model, function)
+    layers = [m for m in model.modules() if isinstance(m, MultiHeadAttention)]
+    with record_attention(model) as outer:
+        recording = [layer.attention for layer in layers]
+        try:
+            with record_attention(model) as inner:
+                model(SOURCE_IDS, TARGET_IDS)
+                if fails:
+                    raise RuntimeError
+        except RuntimeError:
+            assert fails
+        assert [layer.attention for layer in layers] == recording
+        assert inner.keys() == outer.keys() and len(inner) == len(layers)
+        assert all(torch.equal(inner[name], outer[name]) for name in inner)
+        last = {name: weights.clone() for name, weights in inner.items()}
+        model(SOURCE_IDS, TARGET_IDS.flip(0))
+        assert not torch.equal(
+            outer["decoder.layers.0.self_attention"], last["decoder.layers.0.self_attention"]
+        )
+        assert all(torch.equal(inner[name], last[name]) for name in inner)  # that block has ended
+    assert all(layer.attention is function for layer in layers)
 
 
 @pytest.mark.parametrize("d_model, num_heads", [(16, 3), (16, 0), (0, 1), (10, 4)])
@@ -206,20 +268,20 @@ def test_heads_that_do_not_divide_are_refused(d_model, num_heads):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.uint8])
-@pytest.mark.parametrize("fused", [True, False])
-def test_a_mask_that_is_not_boolean_is_refused(dtype, fused):
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_mask_that_is_not_boolean_is_refused(dtype, function):
     module = MultiHeadAttention(D_MODEL, H)
-    module.fused = fused
+    module.attention = function
     x = torch.zeros(B, T, D_MODEL)
     with pytest.raises(TypeError, match="mask must be a boolean tensor.*got torch"):
         module(x, x, torch.ones(T, T, dtype=dtype))
 
 
 @pytest.mark.parametrize("shape", [(T, S + 1), (T + 1, S), (3, 1, T, S), (1, 1, 1, T, S)])
-@pytest.mark.parametrize("fused", [True, False])
-def test_a_mask_that_does_not_broadcast_is_refused(shape, fused):
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_mask_that_does_not_broadcast_is_refused(shape, function):
     module = MultiHeadAttention(D_MODEL, H)
-    module.fused = fused
+    module.attention = function
     with pytest.raises(ValueError, match="mask must broadcast"):
         module(
             torch.zeros(B, T, D_MODEL),
@@ -242,6 +304,7 @@ def test_states_of_wrong_shape_are_refused(x, context, message):
         MultiHeadAttention(D_MODEL, H)(torch.zeros(x), torch.zeros(context))
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(
     "query, key, value, message",
     [
@@ -250,9 +313,9 @@ def test_states_of_wrong_shape_are_refused(x, context, message):
         ((4,), (S, 4), (S, 4), "query and key"),
     ],
 )
-def test_attention_refuses_shapes_that_do_not_fit(query, key, value, message):
+def test_attention_refuses_shapes_that_do_not_fit(query, key, value, message, function):
     with pytest.raises(ValueError, match=message):
-        attention(torch.zeros(query), torch.zeros(key), torch.zeros(value))
+        function(torch.zeros(query), torch.zeros(key), torch.zeros(value))
 
 
 def test_a_model_without_attention_cannot_be_recorded():

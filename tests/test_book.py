@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.conftest import serious
+from tests.support import serious
 from tools import book as tool
 from tools.book import alternative_texts, complaints, for_the_book, glossary_entries, page_text
 from tools.notebooks import ROOT, code_cells, paths, read, repository
@@ -161,9 +161,7 @@ def test_the_reference_has_every_helper_with_its_words(book):
     for name in tool.helper_modules():
         path = ROOT / "helpers" / name.replace(".", "/")
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        public = re.findall(
-            r"^(?:def|class) ([A-Za-z]\w*)", path.read_text(encoding="utf8"), re.M
-        )
+        public = re.findall(r"^(?:def|class) ([A-Za-z]\w*)", path.read_text(encoding="utf8"), re.M)
         html = (book / "api" / f"{name}.html").read_text(encoding="utf8")
         for thing in public:
             assert f'id="helpers.{name}.{thing}"' in html, f"{name}.{thing}"

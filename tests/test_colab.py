@@ -18,6 +18,7 @@ def test_every_notebook_carries_what_it_imports(path):
         assert colab.imported((notebooks.ROOT / name).read_text(encoding="utf8")) <= set(files)
 
 
+@pytest.mark.slow
 def test_a_notebook_alone_runs_from_its_own_helpers(tmp_path):
     (path,) = notebooks.paths("00_")  # with the checkpoint and the explorer
     alone = colab.standalone(notebooks.read(path))

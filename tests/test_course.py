@@ -189,6 +189,7 @@ def test_the_command_prints_a_link_for_each_notebook(capsys):
     assert "must be an address" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_footprint_sees_memory_that_was_given_back(tmp_path):
     source = "big = bytearray(300_000_000)\nimport time; time.sleep(0.4)\ndel big"
     path = tmp_path / "small.ipynb"

@@ -1,4 +1,4 @@
-"""decoding.py: greedy decoding equals the definition, alone and in a batch."""
+"""decoding.py: every search equals its definition, alone and in a batch, and asks the model."""
 
 import pytest
 import torch
@@ -6,25 +6,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.batching import pad
-from helpers.cache import Cache
+from helpers.corpora.toy import splits
 from helpers.decoding import (
     beam_search,
     cross_attention_maps,
     greedy,
     length_divisor,
     log_probability,
-    next_logits,
     nucleus,
     sample,
     translate,
 )
-from helpers.lessons.broken_models import CachedOneTooEarly, put_into
+from helpers.lessons import broken_models_for_tests
+from helpers.lessons.broken_models import CASES, put_into
+from helpers.lessons.wirings import WIRINGS, build
 from helpers.special_ids import BOS, EOS, PAD
 from helpers.tokenizer import Tokenizer, UnknownWords
-from tests.twins import tiny_model
-
-SENTENCES = [[5, 6, 7, 8, EOS], [9, EOS], [10, 11, 12, EOS]]
-WORDS = [f"w{i}" for i in range(4, 23)]
+from helpers.transformer import Transformer, TransformerConfig
+from tests.support import (
+    SENTENCES,
+    WORDS,
+    let_it_end,
+    model_that_ends,
+    seeds,
+    tiny_model,
+    trained_translator,
+)
 
 
 def by_definition(model, source, max_length):
@@ -36,15 +43,7 @@ def by_definition(model, source, max_length):
     return ids[1:]
 
 
-def model_that_ends(seed):
-    """An untrained model, nudged so that sentences end at different lengths."""
-    model = tiny_model(seed=seed).eval()
-    with torch.no_grad():
-        model.output.weight[EOS] += 0.25
-    return model
-
-
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_batched_greedy_equals_one_sentence_at_a_time(seed):
     model = model_that_ends(seed)
     got = greedy(model, pad(SENTENCES), max_length=12).tolist()
@@ -86,59 +85,6 @@ def test_maps_are_rectangular_and_name_their_layer():
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))
 
 
-def logits_turn_by_turn(model, source_ids, ids, cached):
-    """The logits after each prefix of ids (batch, length), BOS first: (length, batch, vocab)."""
-    memory, source_mask = model.encode(source_ids)
-    cache = Cache(len(model.decoder.layers)) if cached else None
-    prefixes = (ids[:, : t + 1] for t in range(ids.size(1)))
-    return torch.stack([next_logits(model, p, memory, source_mask, cache) for p in prefixes])
-
-
-@pytest.mark.parametrize("norm_first", [False, True])
-@pytest.mark.parametrize("seed", range(3))
-def test_cached_logits_equal_uncached_ones(seed, norm_first):
-    model = tiny_model(seed=seed, norm_first=norm_first).double().eval()
-    ids = torch.randint(4, 23, (3, 20), generator=torch.Generator().manual_seed(seed))
-    ids[:, 0] = BOS
-    cached, whole = (logits_turn_by_turn(model, pad(SENTENCES), ids, c) for c in (True, False))
-    torch.testing.assert_close(cached, whole, rtol=0, atol=1e-10)
-
-
-def test_that_equality_refuses_a_cache_whose_positions_are_off_by_one():
-    model = put_into(CachedOneTooEarly, tiny_model().eval()).double()
-    ids = torch.tensor([[BOS, 5, 6]] * 3)
-    cached, whole = (logits_turn_by_turn(model, pad(SENTENCES), ids, c) for c in (True, False))
-    torch.testing.assert_close(cached[0], whole[0], rtol=0, atol=1e-10)  # asleep at first
-    assert not torch.allclose(cached[1], whole[1])
-
-
-def test_several_tokens_may_enter_the_cache_at_once():
-    model = tiny_model().double().eval()
-    memory, source_mask = model.encode(pad(SENTENCES))
-    ids = torch.tensor([[BOS, 5, 6, 7, 8]] * 3)
-    cache = Cache(len(model.decoder.layers))
-    parts = [model.decode(p, memory, source_mask, cache) for p in ids.split([2, 2, 1], dim=1)]
-    whole = model.decode(ids, memory, source_mask)
-    torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-10)
-    assert cache.length == 5
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_cached_greedy_says_the_same_tokens(seed):
-    model = model_that_ends(seed)
-    cached, whole = (greedy(model, pad(SENTENCES), 20, cached=c) for c in (True, False))
-    assert torch.equal(cached, whole)
-
-
-def test_the_memorys_keys_are_computed_once_and_self_attentions_one_a_turn():
-    model, seen = tiny_model().eval(), {"self": [], "cross": []}
-    for name, calls in seen.items():
-        w_k = getattr(model.decoder.layers[0], f"{name}_attention").w_k
-        w_k.register_forward_hook(lambda m, x, y, calls=calls: calls.append(x[0].size(1)))
-    length = greedy(model, pad(SENTENCES), 9).size(1)
-    assert seen == {"self": [1] * length, "cross": [5]}
-
-
 def beam_by_definition(model, source, beam_size, length_penalty, max_length):
     """Lists of (log-probability, ids), no cache: the independent twin of beam_search."""
     alive, best = [(0.0, [BOS])], (-float("inf"), [])
@@ -160,7 +106,7 @@ def beam_by_definition(model, source, beam_size, length_penalty, max_length):
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_batched_beam_search_equals_the_definition(seed, beam_size, length_penalty):
     model = model_that_ends(seed).double()
     ids, scores = beam_search(model, pad(SENTENCES), beam_size, length_penalty, max_length=8)
@@ -172,7 +118,7 @@ def test_batched_beam_search_equals_the_definition(seed, beam_size, length_penal
 
 
 @pytest.mark.parametrize("search", [greedy, lambda *a: beam_search(*a, beam_size=3)[0]])
-def test_no_search_says_padding_or_a_second_start(search):
+def test_no_search_generates_padding_or_a_second_start(search):
     model = tiny_model()
     with torch.no_grad():
         model.output.weight[[PAD, BOS]] = 5 * model.output.weight[7]  # it would love to
@@ -182,9 +128,9 @@ def test_no_search_says_padding_or_a_second_start(search):
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_a_freed_slot_is_filled_as_transformers_does(seed, length_penalty):
-    """The definition in lists: 2 · beam best, what ends leaves its place to the next living."""
+    """The definition in lists: 2 · beam best, what ends makes room for the next best."""
     model = model_that_ends(seed).double()
     found, scores = beam_search(model, pad(SENTENCES), 3, length_penalty, 8, as_transformers=True)
     for row, score, source in zip(found.tolist(), scores.tolist(), SENTENCES, strict=True):
@@ -205,7 +151,7 @@ def test_a_freed_slot_is_filled_as_transformers_does(seed, length_penalty):
         assert score == pytest.approx(best[0], abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_a_beam_of_one_is_greedy(seed):
     model = model_that_ends(seed)
     found, _ = beam_search(model, pad(SENTENCES), beam_size=1, max_length=20)
@@ -251,6 +197,155 @@ def test_beam_search_names_what_is_wrong(options, named):
     with pytest.raises(ValueError, match=named):
         beam_search(model, pad(SENTENCES), **options)
     assert model.training
+
+
+# ---- Every decoding path asks the model ---------------------------------------------------------
+
+BROKEN = {case.bug.__name__: case.bug for case in CASES.values() if isinstance(case.bug, type)}
+BROKEN |= {
+    name: kind
+    for name, kind in vars(broken_models_for_tests).items()
+    if isinstance(kind, type) and kind.__module__ == broken_models_for_tests.__name__
+}
+RANDOM = {"DropoutInEvaluation"}  # asked twice, it gives two answers
+ONLY_IN_STEPS = {"CachedOneTooEarly"}  # reads a whole prefix as it should
+
+
+def of_kind(kind, seed=0):
+    """A broken model with the weights of `healthy(seed)`, which it shares a configuration with."""
+    return put_into(kind, healthy(seed)).double()
+
+
+def healthy(seed=0):
+    torch.manual_seed(seed)
+    return let_it_end(Transformer(TransformerConfig(23, 16, 4, 24, 3, 3, 0.0, True)).double())
+
+
+def wired(wiring, seed=0):
+    torch.manual_seed(seed)
+    return let_it_end(build(wiring, TransformerConfig(23, 16, 4, 24, 3, 3, 0.0, True)).double())
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+@pytest.mark.parametrize("kind", BROKEN.values(), ids=BROKEN)
+def test_a_broken_model_is_as_broken_in_a_beam_as_in_greedy_search(kind, seed):
+    model = of_kind(kind, seed)
+    if kind.__name__ in RANDOM:
+        torch.manual_seed(5)
+        found = beam_search(model, pad(SENTENCES), beam_size=1, max_length=12)[0]
+        torch.manual_seed(5)
+    else:
+        found = beam_search(model, pad(SENTENCES), beam_size=1, max_length=12)[0]
+    assert torch.equal(found, greedy(model, pad(SENTENCES), max_length=12))
+
+
+def log_probability_by_prefixes(model, source_ids, ids):
+    """As log_probability, but each prefix is read alone: for models that see the future too."""
+    total = torch.zeros(len(ids), dtype=torch.float64)
+    start = torch.full_like(ids[:, :1], BOS)
+    for t in range(ids.size(1)):
+        with torch.no_grad():
+            logits = model(source_ids, torch.cat([start, ids[:, :t]], dim=1))[:, -1]
+        gains = logits.log_softmax(-1).gather(-1, ids[:, t : t + 1])[:, 0]
+        total += gains.masked_fill(ids[:, t] == PAD, 0.0)
+    return total
+
+
+@pytest.mark.parametrize("seed", seeds(2))  # with 2, the sentences end at once and show nothing
+@pytest.mark.parametrize("kind", BROKEN.values(), ids=BROKEN)
+def test_a_broken_models_beam_is_its_own(kind, seed):
+    """Its score is what the broken model itself gives, and not what the healthy one would."""
+    model, good, source_ids = of_kind(kind, seed), healthy(seed), pad(SENTENCES)
+    ids, scores = beam_search(model, source_ids, beam_size=3, length_penalty=0, max_length=12)
+    assert not torch.allclose(scores, log_probability(good, source_ids, ids))
+    if kind.__name__ not in RANDOM | ONLY_IN_STEPS:
+        own = log_probability_by_prefixes(model, source_ids, ids)
+        torch.testing.assert_close(scores, own, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("name", ["InvertedMask", "TargetMaskInCross", "OwnKeysAndValues"])
+def test_a_broken_model_translates_worse_in_every_search(name, beam_size):
+    good, tokenizer = trained_translator()
+    pairs = splits(train=1, validation=1, test=10).test
+    sentences = [pair.source for pair in pairs]
+    said = translate(put_into(BROKEN[name], good), tokenizer, sentences, beam_size=beam_size)
+    right = translate(good, tokenizer, sentences, beam_size=beam_size)
+    assert sum(a == list(p.target) for a, p in zip(right, pairs, strict=True)) > 7
+    assert sum(a == list(p.target) for a, p in zip(said, pairs, strict=True)) < 3
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_with_every_wiring_a_beam_of_one_is_greedy(wiring, seed):
+    model = wired(wiring, seed)
+    found, _ = beam_search(model, pad(SENTENCES), beam_size=1, max_length=12)
+    assert torch.equal(found, greedy(model, pad(SENTENCES), max_length=12))
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_with_every_wiring_the_cache_changes_nothing(wiring, seed):
+    """The recurrent one leaves its cache empty, and is given the whole prefix each time."""
+    model = wired(wiring, seed)
+    cached, whole = (greedy(model, pad(SENTENCES), 12, cached=c) for c in (True, False))
+    assert torch.equal(cached, whole)
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_with_every_wiring_a_beams_score_is_the_models_own(wiring, seed):
+    model, source_ids = wired(wiring, seed), pad(SENTENCES)
+    ids, scores = beam_search(model, source_ids, beam_size=3, length_penalty=0, max_length=12)
+    own = log_probability(model, source_ids, ids)
+    torch.testing.assert_close(scores, own, rtol=0, atol=1e-9)
+
+
+class WithoutCache(Transformer):
+    """Nothing is wrong, but it knows nothing of caches and of beams."""
+
+    def decode(self, target_ids, memory, source_mask, cache=None):
+        return super().decode(target_ids, memory, source_mask)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_model_that_ignores_the_cache_finds_the_same_beam(beam_size):
+    model = model_that_ends(3)
+    ignores = model_that_ends(3, kind=WithoutCache)
+    for source_ids in (pad(SENTENCES), torch.tensor([SENTENCES[0]])):
+        ids, scores = beam_search(model, source_ids, beam_size, max_length=12)
+        same_ids, same_scores = beam_search(ignores, source_ids, beam_size, max_length=12)
+        assert torch.equal(ids, same_ids)
+        torch.testing.assert_close(scores, same_scores, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("search", ["greedy", "sample", "beam", "translate", "log_probability"])
+def test_no_search_goes_round_decode(search, monkeypatch):
+    """Whatever reads the decoder's layers has been asked to by Transformer.decode."""
+    model, inside = model_that_ends(1), []
+
+    def decode(self, *args, whole=Transformer.decode, **kwargs):
+        inside.append(True)
+        states = whole(self, *args, **kwargs)
+        inside.pop()
+        return states
+
+    monkeypatch.setattr(Transformer, "decode", decode)
+    asked = []
+    for part in (model.target_embedding, model.decoder):
+        part.register_forward_pre_hook(lambda *_: asked.append(bool(inside)))
+    source_ids = pad(SENTENCES)
+    {
+        "greedy": lambda: greedy(model, source_ids, 6),
+        "sample": lambda: sample(model, source_ids, torch.Generator().manual_seed(0), max_length=6),
+        "beam": lambda: beam_search(model, source_ids, 3, max_length=6),
+        "translate": lambda: translate(model.float(), Tokenizer(WORDS), [["w5"]], beam_size=2),
+        "log_probability": lambda: log_probability(model, source_ids, source_ids),
+    }[search]()
+    assert asked and all(asked)
+
+
+# ---- Sampling ----------------------------------------------------------------------------------
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=9), st.floats(0.01, 1))

@@ -1,7 +1,8 @@
 """What goes wrong on a reader's machine, one test for each fault; docstrings say what one sees.
 
-Elsewhere: kill -9 and Ctrl-C during training, a lost process (test_train.py, test_training.py);
-damaged, interrupted and refused downloads (test_multi30k.py); no network (test_notebooks.py).
+Elsewhere: kill -9 and Ctrl-C during training, a lost process (trainer/test_command.py,
+test_training.py); damaged, interrupted and refused downloads (corpora/test_multi30k.py); no network
+(test_notebooks.py).
 """
 
 import errno
@@ -16,19 +17,20 @@ import sys
 import jupyter_client
 import nbformat
 import pytest
+import requests
 import torch
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from safetensors.torch import save_file
 
 from helpers import checkpoints
-from helpers import trainer as command
 from helpers.checkpoints import load_model, read_tensors, save_model, write_tensors
 from helpers.corpora import multi30k
 from helpers.missing_names import cell_that_makes, made_by
+from helpers.trainer import __main__ as command
 from helpers.trainer.runs import load_run
 from helpers.training import train, translation_loss
-from tests.test_training import CONFIG, batches, same, small_model, weights
+from tests.support import SHORT_RUN, all_equal, batches, copies_of_parameters, small_model
 from tools import notebooks as tools
 
 ROOT = tools.ROOT
@@ -131,24 +133,26 @@ def refused(capsys, *options) -> str:
 # ---- Killed, and disks that are full -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_saving(tmp_path):
     """The checkpoint before it is whole; what was half written is replaced by the next one."""
     path = tmp_path / "run.safetensors"
     code = f"""
 import os, signal
-from helpers import checkpoints
-from tests.test_training import *
+from helpers import files
+from helpers.training import train, translation_loss
+from tests.support import *
 def killed(_):
     os.kill(os.getpid(), signal.SIGKILL)
 def report(history):
-    checkpoints.os.fsync = killed
-train(small_model(), translation_loss, batches, CONFIG, checkpoint={str(path)!r}, report=report)
+    files.os.fsync = killed
+train(small_model(), translation_loss, batches, SHORT_RUN, checkpoint={str(path)!r}, report=report)
 """
     killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     assert killed.returncode == -9
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.safetensors", "run.safetensors.part"]
     assert read_tensors(path)[1]["history"][-1]["step"] == 4
-    train(small_model(), translation_loss, batches, CONFIG, checkpoint=path, resume=True)
+    train(small_model(), translation_loss, batches, SHORT_RUN, checkpoint=path, resume=True)
     assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
 
 
@@ -175,7 +179,7 @@ def test_a_full_disk_while_training(kind, tmp_path, request):
                 small_model(),
                 translation_loss,
                 batches,
-                CONFIG,
+                SHORT_RUN,
                 checkpoint=path,
                 report=fail_from_now_on,
             )
@@ -188,11 +192,12 @@ def test_a_full_disk_while_training(kind, tmp_path, request):
     assert not list(folder.glob("*.part"))
     (folder / "filler").unlink(missing_ok=True)  # what the message asks for
     resumed, whole = small_model(), small_model()
-    train(resumed, translation_loss, batches, CONFIG, checkpoint=path, resume=True)
-    train(whole, translation_loss, batches, CONFIG)
-    assert same(weights(resumed), weights(whole))
+    train(resumed, translation_loss, batches, SHORT_RUN, checkpoint=path, resume=True)
+    train(whole, translation_loss, batches, SHORT_RUN)
+    assert all_equal(copies_of_parameters(resumed), copies_of_parameters(whole))
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_command(small_disk, texts):
     """One line: the file, "make room", and the command that goes on, which then finishes."""
     out = small_disk("size=220k") / "run"
@@ -211,40 +216,40 @@ def test_a_full_disk_under_a_download(monkeypatch, tmp_path):
     """The disk is named, not the network, and what can be done besides."""
 
     class Response:
-        status, headers = 200, {"Content-Length": "10"}
-        __enter__, __exit__ = lambda self: self, lambda *_: None
-        blocks = [b"0123456789", b""]
-        read = lambda self, _: self.blocks.pop(0)
+        status_code, headers = 200, {"content-length": "10"}
+        raise_for_status = close = lambda self: None
 
-    def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        def iter_content(self, chunk_size):
+            yield b"01234"
+            raise OSError(errno.ENOSPC, "No space left on device")  # as writing it would
 
-    monkeypatch.setattr(multi30k.urllib.request, "urlopen", lambda *_, **__: Response())
-    monkeypatch.setattr(multi30k.os, "fsync", full)
-    with pytest.raises(multi30k.Unavailable, match=r"train\.de\.gz.part' was not.*make room"):
-        multi30k.download("http://x/train.de.gz", tmp_path / "train.de.gz", say=lambda _: None)
+    monkeypatch.setattr(requests, "get", lambda *_, **__: Response())
+    with pytest.raises(multi30k.Unavailable, match=r"train\.de\.gz' was not.*make room"):
+        multi30k.download("http://x/train.de.gz", tmp_path / "train.de.gz")
+    assert not list(tmp_path.iterdir())
 
 
 # ---- Damaged files -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_flipped_bit_anywhere_in_a_checkpoint(tmp_path):
     """ValueError: the file is damaged. Never another model, wherever the bit is."""
-    path, facts = tmp_path / "m", {"model": {"d_model": 16}, "history": [{"step": 4}]}
+    path, metadata = tmp_path / "m", {"model": {"d_model": 16}, "history": [{"step": 4}]}
     tensors = {"a": torch.randn(3, 4), "b": torch.randn(5).bfloat16(), "c": torch.tensor(3.0)}
-    write_tensors(path, tensors, facts)
+    write_tensors(path, tensors, metadata)
     data, noticed = path.read_bytes(), 0
     for position in range(len(data)):
         changed = bytearray(data)
         changed[position] ^= 1 << position % 8
         path.write_bytes(changed)
         try:
-            found, found_facts = read_tensors(path)
+            found, found_metadata = read_tensors(path)
         except ValueError as error:
             noticed += 1
             assert str(path) in str(error)
         else:  # the name of the checksum itself: all else is whole
-            assert found_facts == facts and found.keys() == tensors.keys()
+            assert found_metadata == metadata and found.keys() == tensors.keys()
             assert all(
                 torch.equal(found[n], t) and found[n].dtype == t.dtype for n, t in tensors.items()
             )
@@ -265,11 +270,14 @@ def test_a_damaged_model_says_what_to_do(tmp_path):
 def test_a_file_from_before_checksums_loads(tmp_path):
     """Nothing: as before."""
     tensors = {name: p.detach().clone() for name, p in small_model().named_parameters()}
-    facts = json.dumps({"model": checkpoints.asdict(small_model().config)})
-    save_file(tensors, tmp_path / "old", metadata={"facts": facts})
-    assert same(weights(load_model(tmp_path / "old")), weights(small_model()))
+    metadata = json.dumps({"model": checkpoints.asdict(small_model().config)})
+    save_file(tensors, tmp_path / "old", metadata={checkpoints.KEY: metadata})
+    assert all_equal(
+        copies_of_parameters(load_model(tmp_path / "old")), copies_of_parameters(small_model())
+    )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, damage, message",
     [
@@ -305,7 +313,7 @@ def test_a_read_only_folder_in_a_notebook(read_only):
 
     path = read_only() / "run.safetensors"
     with pytest.raises(OSError, match="run.safetensors' was not written.*that you may write to"):
-        train(small_model(), translation_loss, never, CONFIG, checkpoint=path)
+        train(small_model(), translation_loss, never, SHORT_RUN, checkpoint=path)
 
 
 @pytest.mark.parametrize("which", ["the folder", "its parent"])
@@ -316,6 +324,7 @@ def test_a_read_only_folder_under_the_command(read_only, texts, capsys, which):
     assert str(out) in said and "that you may write to" in said
 
 
+@pytest.mark.slow
 def test_a_run_that_became_read_only(run, read_only, capsys):
     """The same before anything is computed, and the command to go on with afterwards."""
     out = read_only(run)
@@ -357,6 +366,7 @@ def test_no_network_under_the_command(monkeypatch, tmp_path, capsys):
     assert again == said  # and not that the folder holds a run
 
 
+@pytest.mark.slow
 def test_no_network_in_notebook_13(monkeypatch, tmp_path, capsys):
     """The same words, and the cells go on with the embedded corpus."""
     no_network(monkeypatch, tmp_path)
@@ -374,6 +384,7 @@ def test_no_network_in_notebook_13(monkeypatch, tmp_path, capsys):
     assert len(names["data"].train) == 29_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", [None, "/dev/null"], ids=["no HOME", "HOME cannot be written"])
 def test_no_home(home, texts, tmp_path, monkeypatch):
     """Nothing: training, curves and the cache of downloads find a place."""
@@ -385,6 +396,7 @@ def test_no_home(home, texts, tmp_path, monkeypatch):
     assert multi30k.cache_folder().is_dir()
 
 
+@pytest.mark.slow
 def test_a_locale_without_german_letters(texts, tmp_path):
     """Files are UTF-8 as ever; the screen shows "?" for what it cannot show."""
     shutil.copytree(texts, tmp_path / "grüne Äpfel")
@@ -406,6 +418,7 @@ def cells_of(number) -> list[nbformat.NotebookNode]:
 
 
 # The others train for minutes; they were tried by hand.
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ["00", "01", "02", "07", "08", "14"])
 def test_every_cell_may_run_twice(number):
     """Nothing: the second time a cell does what it did the first time."""
@@ -423,6 +436,7 @@ class Enough(BaseException):
     """A cell that runs this long has all that it needs from other cells."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", sorted(PATHS.keys() - {"13"}))  # 13 starts other processes
 def test_a_cell_alone_works_or_says_what_to_run_first(number, monkeypatch):
     """A result, or a NameError for a name of which we can tell in which cell it is made."""
@@ -478,6 +492,7 @@ def outputs_of(cells, path=None, **options) -> list[list[nbformat.NotebookNode]]
     return [cell.outputs for cell in notebook.cells]
 
 
+@pytest.mark.slow
 def test_a_missing_name_says_which_cell_to_run():
     """The usual traceback, then: in which cell, under which heading, and Run All Above.
 
@@ -494,6 +509,7 @@ def test_a_missing_name_says_which_cell_to_run():
     assert advice.text.startswith("If a cell further up makes `model`, run it first")
 
 
+@pytest.mark.slow
 def test_a_typo_or_another_error_gets_no_advice():
     """The usual traceback alone."""
     in_library = (
@@ -504,6 +520,7 @@ def test_a_typo_or_another_error_gets_no_advice():
         assert [output.output_type for output in outputs] == ["error"]
 
 
+@pytest.mark.slow
 def test_interrupted_in_a_cell_then_run_all():
     """KeyboardInterrupt and how to go on; the model can be used; Run All works from the top."""
     needed = {"data", "train_examples", "model", "uniform", "settings", "history"}

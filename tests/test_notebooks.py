@@ -199,6 +199,7 @@ def test_a_tag_for_nothing_is_named():
         tools.definition("nowhere.Something")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 7])
 def test_notebook_runs_anywhere_and_without_network(number, tmp_path):
     """All code cells in one fresh process, in an empty folder, with every connection refused."""

@@ -17,6 +17,8 @@ import torch
 
 from tools import notebooks, release
 
+pytestmark = pytest.mark.slow
+
 Gradebook = pytest.importorskip("nbgrader.api", reason="requirements-teach.lock").Gradebook
 
 SOURCES = {path.stem: notebooks.read(path) for path in release.sources()}

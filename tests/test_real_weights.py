@@ -15,6 +15,8 @@ from nbclient import NotebookClient
 from helpers.corpora.toy import generate
 from tools import notebooks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.corpora.toy import splits
-from helpers.special_ids import BOS, EOS, PAD, UNK
+from helpers.special_ids import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from helpers.subwords import Subwords
 
 PAIRS = [(p.source_text, p.target_text) for p in splits(train=300, validation=1, test=1).train]
@@ -32,6 +32,7 @@ LETTERS = sorted(set("".join(TEXTS)) - {" "})
 
 @given(st.lists(st.text(st.sampled_from(LETTERS), min_size=1, max_size=6), min_size=1, max_size=5))
 @settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_any_words_of_known_letters_come_back(words):
     subwords = Subwords.learn(TEXTS, 300)
     assert subwords.decode(subwords.encode(" ".join(words))).split() == " ".join(words).split()
@@ -54,7 +55,7 @@ def test_examples_are_pairs_of_ids(subwords):
     ]
 
 
-def test_thinned_tables_keep_ids_and_text_and_follow_their_seed(subwords):
+def test_dropped_merges_keep_ids_and_text_and_follow_their_seed(subwords):
     one, again, other = (subwords.drop_merges(0.3, seed) for seed in (1, 1, 2))
     text = " ".join(TEXTS[:20])
     assert one.encode(text) == again.encode(text) != other.encode(text)

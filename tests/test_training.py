@@ -1,4 +1,4 @@
-"""training.py and checkpoints.py: nothing is lost, and resuming changes nothing."""
+"""training.py: the loss, the loop, and runs that are interrupted and go on as if they were not."""
 
 import subprocess
 import sys
@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers import checkpoints
-from helpers.batching import collate, endless_batches
-from helpers.checkpoints import load_model, load_weights, read_tensors, save_model, write_tensors
+from helpers.attention import attention, fused_attention, use_attention
+from helpers.batching import collate
+from helpers.checkpoints import save_model
 from helpers.special_ids import PAD
 from helpers.training import (
     TrainingConfig,
@@ -19,30 +19,15 @@ from helpers.training import (
     train,
     translation_loss,
 )
-from helpers.transformer import Transformer, TransformerConfig
-
-EXAMPLES = [([4 + i % 9, 5, 6 + i % 5], [4 + i % 9, 8 + i % 5]) for i in range(60)]
-SIZES = dict(d_model=16, num_heads=2, d_ff=24, num_encoder_layers=1, num_decoder_layers=2)
-
-
-def small_model(**changes) -> Transformer:
-    torch.manual_seed(1)
-    return Transformer(TransformerConfig(**{"vocab_size": 20, **SIZES, **changes}))
-
-
-def batches(start):
-    return endless_batches(EXAMPLES, 60, seed=3, start=start)
-
-
-def weights(model):
-    return [p.detach().clone() for p in model.parameters()]
-
-
-def same(one, other):
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-CONFIG = TrainingConfig(steps=12, warmup_steps=3, report_every=4)
+from tests.support import (
+    EXAMPLES,
+    ROOT,
+    SHORT_RUN,
+    all_equal,
+    batches,
+    copies_of_parameters,
+    small_model,
+)
 
 
 def test_loss_scores_real_tokens_only():
@@ -58,18 +43,70 @@ def test_loss_scores_real_tokens_only():
         torch.testing.assert_close(translation_loss(model, batch, smoothing), expected)
 
 
-def test_training_learns_and_says_so():
+def test_training_learns_and_reports():
     model = small_model()
     validation = [collate(EXAMPLES[:20])]
     before = mean_loss(model, translation_loss, validation)
-    seen = []
+    seen, asked = [], []
+
+    def evaluate(trained, step):
+        asked.append((trained is model, step))
+        return {"validation_loss": mean_loss(trained, translation_loss, validation), "own": step}
+
     config = TrainingConfig(steps=60, warmup_steps=10, report_every=30, learning_rate=1e-2)
     history = train(
-        model, translation_loss, batches, config, validation, report=lambda h: seen.append(len(h))
+        model, translation_loss, batches, config, evaluate, report=lambda h: seen.append(len(h))
     )
     assert history[-1]["validation_loss"] < before / 2
-    assert [row["step"] for row in history] == [30, 60] and seen == [1, 2]
+    assert [row["step"] for row in history] == [row["own"] for row in history] == [30, 60]
+    assert asked == [(True, 30), (True, 60)] and seen == [1, 2]
     assert not model.training
+
+
+def test_a_run_without_evaluation_reports_its_own_numbers():
+    history = train(small_model(), translation_loss, batches, SHORT_RUN)
+    own = ["step", "seconds", "tokens_per_second", "train_loss", "learning_rate"]
+    assert [list(row) for row in history] == [own] * 3
+
+
+def test_evaluation_may_change_the_mode_of_the_model():
+    """Training goes on as if nobody had looked."""
+
+    def evaluate(model, step):
+        return {"loss": mean_loss(model, translation_loss, [collate(EXAMPLES[:5])])}
+
+    watched, alone = small_model(dropout=0.3), small_model(dropout=0.3)
+    train(watched, translation_loss, batches, SHORT_RUN, evaluate)
+    train(alone, translation_loss, batches, SHORT_RUN)
+    assert all_equal(watched.parameters(), alone.parameters())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mean_loss_counts_by_tokens_in_evaluation_mode(training):
+    model = small_model(dropout=0.5).train(training)
+    some = [collate(EXAMPLES[:3]), collate([([4], [*range(5, 20)])])]
+    whole = mean_loss(model, translation_loss, some)
+    assert model.training is training and whole == mean_loss(model, translation_loss, some)
+    tokens = [batch.num_tokens for batch in some]
+    each = [mean_loss(model, translation_loss, [batch]) for batch in some]
+    assert tokens == [9, 16] and each[0] != pytest.approx(each[1])
+    weighted = sum(n * value for n, value in zip(tokens, each, strict=True)) / sum(tokens)
+    assert whole == pytest.approx(weighted)
+    with pytest.raises(ValueError, match="batches must hold at least one batch"):
+        mean_loss(model, translation_loss, [])
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_mean_loss_restores_the_mode_after_an_error_too(training, error):
+    def fails(model, batch):
+        assert not model.training
+        raise error
+
+    model = small_model().train(training)
+    with pytest.raises(error):
+        mean_loss(model, fails, [collate(EXAMPLES[:3])])
+    assert all(m.training is training for m in model.modules()) and torch.is_grad_enabled()
 
 
 def test_training_leaves_the_callers_random_numbers_alone():
@@ -80,7 +117,7 @@ def test_training_leaves_the_callers_random_numbers_alone():
     torch.manual_seed(5)
     built = model()
     torch.manual_seed(5)
-    train(built, translation_loss, batches, CONFIG)
+    train(built, translation_loss, batches, SHORT_RUN)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -98,7 +135,7 @@ def interrupted_after(rows, error=KeyboardInterrupt):
 
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     whole = small_model(dropout=0.3)
-    history = train(whole, translation_loss, batches, CONFIG)
+    history = train(whole, translation_loss, batches, SHORT_RUN)
     path = tmp_path / "run.safetensors"
     broken = small_model(dropout=0.3)
     with pytest.raises(KeyboardInterrupt, match="step 8 is saved in .*resume=True"):
@@ -106,36 +143,37 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
             broken,
             translation_loss,
             batches,
-            CONFIG,
+            SHORT_RUN,
             checkpoint=path,
             report=interrupted_after(2),
         )
     resumed = small_model(dropout=0.3)
     with torch.no_grad():
-        next(resumed.parameters()).zero_()  # what stands in memory does not matter
-    again = train(resumed, translation_loss, batches, CONFIG, checkpoint=path, resume=True)
-    assert same(weights(whole), weights(resumed))
+        next(resumed.parameters()).zero_()  # the weights in memory do not matter
+    again = train(resumed, translation_loss, batches, SHORT_RUN, checkpoint=path, resume=True)
+    assert all_equal(copies_of_parameters(whole), copies_of_parameters(resumed))
     assert [row["train_loss"] for row in again] == [row["train_loss"] for row in history]
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_keeps_the_last_checkpoint(tmp_path):
     path = tmp_path / "run.safetensors"
     code = f"""
 import os, signal
-from tests.test_training import *
+from tests.support import *
+from helpers.training import train, translation_loss
 def report(history):
     if len(history) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-train(small_model(dropout=0.3), translation_loss, batches, CONFIG, checkpoint={str(path)!r},
+train(small_model(dropout=0.3), translation_loss, batches, SHORT_RUN, checkpoint={str(path)!r},
       report=report)
 """
-    root = checkpoints.Path(__file__).parents[1]
-    killed = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
+    killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     assert killed.returncode == -9
     resumed, whole = small_model(dropout=0.3), small_model(dropout=0.3)
-    train(resumed, translation_loss, batches, CONFIG, checkpoint=path, resume=True)
-    train(whole, translation_loss, batches, CONFIG)
-    assert same(weights(whole), weights(resumed))
+    train(resumed, translation_loss, batches, SHORT_RUN, checkpoint=path, resume=True)
+    train(whole, translation_loss, batches, SHORT_RUN)
+    assert all_equal(copies_of_parameters(whole), copies_of_parameters(resumed))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.safetensors"]
 
 
@@ -145,7 +183,7 @@ def test_interrupted_before_the_first_checkpoint_says_start_over(tmp_path):
         yield
 
     with pytest.raises(KeyboardInterrupt, match="before a checkpoint was saved"):
-        train(small_model(), translation_loss, no_batches, CONFIG, checkpoint=tmp_path / "x")
+        train(small_model(), translation_loss, no_batches, SHORT_RUN, checkpoint=tmp_path / "x")
 
 
 @pytest.mark.parametrize(
@@ -153,23 +191,25 @@ def test_interrupted_before_the_first_checkpoint_says_start_over(tmp_path):
 )
 def test_resuming_with_another_configuration_names_the_field(tmp_path, change, message):
     path = tmp_path / "run.safetensors"
-    train(small_model(), translation_loss, batches, CONFIG, checkpoint=path)
+    train(small_model(), translation_loss, batches, SHORT_RUN, checkpoint=path)
     model = small_model()
-    before = weights(model)
+    before = copies_of_parameters(model)
     other = TrainingConfig(**{"steps": 12, "warmup_steps": 3, "report_every": 4, **change})
     with pytest.raises(ValueError, match=message):
         train(model, translation_loss, batches, other, checkpoint=path, resume=True)
-    assert same(before, weights(model))
+    assert all_equal(before, copies_of_parameters(model))
 
 
 def test_resuming_needs_a_path_and_a_run(tmp_path):
     with pytest.raises(ValueError, match="needs checkpoint="):
-        train(small_model(), translation_loss, batches, CONFIG, resume=True)
+        train(small_model(), translation_loss, batches, SHORT_RUN, resume=True)
     with pytest.raises(FileNotFoundError, match="no checkpoint at"):
-        train(small_model(), translation_loss, batches, CONFIG, (), None, tmp_path / "x", True)
+        absent = tmp_path / "absent"
+        train(small_model(), translation_loss, batches, SHORT_RUN, checkpoint=absent, resume=True)
     save_model(small_model(), tmp_path / "model")
     with pytest.raises(ValueError, match="not a training run"):
-        train(small_model(), translation_loss, batches, CONFIG, (), None, tmp_path / "model", True)
+        model = tmp_path / "model"
+        train(small_model(), translation_loss, batches, SHORT_RUN, checkpoint=model, resume=True)
 
 
 def test_a_loss_that_explodes_is_told():
@@ -179,12 +219,10 @@ def test_a_loss_that_explodes_is_told():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("fused", [True, False])
-def test_either_precision_and_kernel_learns(precision, fused):
+@pytest.mark.parametrize("function", [fused_attention, attention])
+def test_either_precision_and_kernel_learns(precision, function):
     model = small_model()
-    for module in model.modules():
-        if hasattr(module, "fused"):
-            module.fused = fused
+    use_attention(model, function)
     config = TrainingConfig(30, 1e-2, warmup_steps=5, report_every=30, precision=precision)
     assert train(model, translation_loss, batches, config)[-1]["train_loss"] < 2.8
 
@@ -211,82 +249,3 @@ def test_learning_rate_rises_to_its_peak_and_falls_to_zero():
 def test_training_configuration_names_the_wrong_field(fields, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**fields)
-
-
-@pytest.mark.parametrize("tied", [True, False])
-def test_saved_model_loads_as_it_was(tmp_path, tied):
-    model = small_model(tied_embeddings=tied)
-    save_model(model, tmp_path / "m.safetensors")
-    loaded = load_model(tmp_path / "m.safetensors")
-    assert loaded.config == model.config and not loaded.training
-    assert same(weights(model), weights(loaded))
-    assert (loaded.output.weight is loaded.source_embedding.token.weight) == tied
-
-
-def test_weights_for_another_configuration_are_refused_and_change_nothing(tmp_path):
-    save_model(small_model(), tmp_path / "m")
-    other = small_model(d_ff=32, norm_first=True)
-    before = weights(other)
-    with pytest.raises(ValueError, match="d_ff is 24 there and 32 here; norm_first is False"):
-        load_weights(other, tmp_path / "m")
-    assert same(before, weights(other))
-
-
-def test_weights_that_fit_are_loaded(tmp_path):
-    model, other = small_model(), small_model()
-    with torch.no_grad():
-        model.output.weight.add_(1)
-    save_model(model, tmp_path / "m")
-    load_weights(other, tmp_path / "m")
-    assert same(weights(model), weights(other))
-
-
-def test_missing_truncated_and_foreign_files_are_told_apart(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
-        load_model(tmp_path / "nothing")
-    save_model(small_model(), tmp_path / "m")
-    data = (tmp_path / "m").read_bytes()
-    for length in (0, 5, 100, len(data) - 1):
-        (tmp_path / "cut").write_bytes(data[:length])
-        with pytest.raises(ValueError, match="damaged"):
-            load_model(tmp_path / "cut")
-    from safetensors.torch import save_file
-
-    save_file({"a": torch.zeros(2)}, tmp_path / "foreign")
-    with pytest.raises(ValueError, match="not written by this project"):
-        load_model(tmp_path / "foreign")
-    write_tensors(tmp_path / "other", {"a": torch.zeros(2)}, {})
-    with pytest.raises(ValueError, match="no model configuration"):
-        load_model(tmp_path / "other")
-
-
-def test_tensors_of_another_model_are_named(tmp_path):
-    model = small_model()
-    tensors = dict(model.named_parameters())
-    removed = tensors.pop("output.weight") if "output.weight" in tensors else None
-    if removed is None:
-        removed = tensors.pop(next(iter(tensors)))
-    tensors["stranger"] = removed
-    facts = {"model": checkpoints.asdict(model.config)}
-    write_tensors(tmp_path / "m", tensors, facts)
-    with pytest.raises(ValueError, match="missing .*unknown .*stranger"):
-        load_model(tmp_path / "m")
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):
-    path = tmp_path / "m"
-    write_tensors(path, {"a": torch.zeros(2)}, {"kept": 1})
-
-    def full_disk(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoints.os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        write_tensors(path, {"a": torch.ones(2)}, {"kept": 2})
-    assert read_tensors(path)[1] == {"kept": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["m"]
-
-
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="create it first"):
-        save_model(small_model(), tmp_path / "nowhere" / "m")

@@ -1,5 +1,11 @@
 """transformer.py: equality with torch.nn.Transformer, the configuration, the parameter count."""
 
+import json
+import sys
+import types
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -7,11 +13,10 @@ from torch import nn
 from helpers.lessons.torch_nn import to_torch
 from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
 from helpers.transformer import Transformer, TransformerConfig
-from tests.twins import tiny_model
+from tests.support import EXACT, tiny_model
+from tests.support import SOURCE_IDS as SOURCE
 
-SOURCE = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
-TARGET = torch.tensor([[1, 11, 12, 13], [1, 14, 15, 0]])
-EXACT = {"rtol": 0, "atol": 1e-10}
+TARGET = torch.tensor([[1, 11, 12, 13], [1, 14, 15, 0]])  # padded too
 
 
 def logits_by_torch(model: Transformer, source_ids, target_ids):
@@ -88,6 +93,10 @@ def test_tied_embeddings_are_one_matrix(tied):
         ({"d_model": 0}, ValueError, "d_model must be a whole number >= 1, got 0"),
         ({"vocab_size": 3.5}, ValueError, "vocab_size must be a whole number"),
         ({"num_heads": True}, ValueError, "num_heads must be a whole number"),
+        ({"num_heads": np.bool_(True)}, ValueError, "num_heads must be a whole number"),
+        ({"d_ff": np.int64(0)}, ValueError, "d_ff must be a whole number >= 1, got "),
+        ({"d_ff": 32.0}, ValueError, "d_ff must be a whole number"),
+        ({"d_ff": "32"}, ValueError, "d_ff must be a whole number >= 1, got '32'"),
         ({"dropout": 1.0}, ValueError, "dropout must lie in"),
         ({"norm_first": 1}, TypeError, "norm_first must be True or False"),
         ({"d_model": 5, "num_heads": 5}, ValueError, "d_model must be even"),
@@ -97,6 +106,43 @@ def test_configuration_names_the_wrong_field(change, error, message):
     good = {"vocab_size": 10, "d_model": 32, "num_heads": 4}
     with pytest.raises(error, match=message):
         TransformerConfig(**{**good, **change})
+
+
+def test_numpys_numbers_are_plain_ones_in_a_configuration():
+    """They come from a search over sizes, and must survive JSON, where numpy's do not."""
+    sizes = dict(vocab_size=np.int64(10), d_model=np.int32(8), num_heads=np.uint8(2))
+    config = TransformerConfig(**sizes, d_ff=np.int16(8), dropout=np.float32(0.5))
+    assert config == TransformerConfig(10, 8, 2, 8, dropout=0.5)
+    assert {type(value) for value in asdict(config).values()} == {int, float, bool}
+    assert TransformerConfig(**json.loads(json.dumps(asdict(config)))) == config
+    Transformer(config)
+
+
+ELSEWHERE = """
+from __future__ import annotations  # every annotation is a string now
+from dataclasses import dataclass
+from helpers.transformer import TransformerConfig
+
+@dataclass(frozen=True)
+class WithExperts(TransformerConfig):
+    experts: int = 4
+    shared: bool = True
+"""
+
+
+def test_a_subclass_under_future_annotations_is_validated_too():
+    elsewhere = types.ModuleType("elsewhere")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "elsewhere", elsewhere)  # where its annotations are looked up
+        exec(ELSEWHERE, vars(elsewhere))
+        kind = elsewhere.WithExperts
+        assert kind(10, experts=np.int64(2)).experts == 2
+        for wrong in ({"experts": 0}, {"experts": 2.5}, {"experts": "2"}, {"d_model": 0}):
+            with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a whole number"):
+                kind(10, **wrong)
+        for wrong in ({"shared": 1}, {"norm_first": 0}):
+            with pytest.raises(TypeError, match="must be True or False"):
+                kind(10, **wrong)
 
 
 def test_bad_ids_are_named():

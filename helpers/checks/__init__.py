@@ -10,11 +10,14 @@ One module per notebook (`nb01.py` …) holds its checks, each made by `@exercis
         expect(got, right, "the scores differ from Q Kᵀ / √d_k")
 
 The check prints one line and returns True (right), False (wrong) or None (not attempted): it
-never raises, so that an exercise left alone does not stop Run All.
+never raises, so that an exercise left alone does not stop Run All. It may seed and draw random
+numbers as it likes; the caller's are as before when it ends.
 """
 
 import functools
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -72,6 +75,18 @@ def expect(got: Any, wanted: Any, message: str, tolerance: float = 1e-5) -> None
         raise Wrong(message)
 
 
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Whatever is drawn or seeded inside, torch, NumPy and Python go on as if it had not been."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
 def exercise(number: str) -> Callable[[Callable[[Any], str | None]], Callable[[Any], bool | None]]:
     """Turn a function that raises Wrong into a check that prints one line and returns a verdict.
 
@@ -82,7 +97,8 @@ def exercise(number: str) -> Callable[[Callable[[Any], str | None]], Callable[[A
         @functools.wraps(function)
         def check(answer: Any = None) -> bool | None:
             try:
-                praise = function(attempted(answer))
+                with random_state_kept():
+                    praise = function(attempted(answer))
             except NotAttempted as why:
                 print(f"○ Exercise {number}: not attempted yet{why}")
                 return None

@@ -124,7 +124,8 @@ def download(url: str, path: Path) -> None:
         raise Unavailable(help_for(url, "pooch is missing: pip install pooch")) from None
     pooch.get_logger().setLevel("WARNING")  # the bar says it all
     try:
-        with tqdm(desc=path.name, unit="B", unit_scale=True) as bar:
+        # pooch sets the total, but first asks bool(bar), for which a bar must have one already.
+        with tqdm(desc=path.name, total=1, unit="B", unit_scale=True) as bar:
             downloader = pooch.HTTPDownloader(progressbar=bar, timeout=15)
             # Without a hash: our checksums are of the texts, however a copy of them is packed.
             pooch.retrieve(url, None, path.name, path.parent, downloader=downloader)

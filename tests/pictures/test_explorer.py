@@ -8,22 +8,18 @@ import base64
 import json
 import re
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import helpers
-from helpers.checkpoints import load_model
-from helpers.corpora.toy import RUNNING, splits, vocabulary
+from helpers.corpora.toy import RUNNING, splits
 from helpers.pictures import explorer
 from helpers.pictures.explorer import explore_attention, recorded, view
 from helpers.subwords import Subwords
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
-from tests.conftest import serious
-from tests.twins import tiny_model
+from tests.support import serious, tiny_model, trained_translator
 
 HEAD = "<!doctype html><html lang=en><meta charset=utf8><title>A view</title>"
 EVIL = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "$x$", "&lt;", "{}"]
@@ -31,8 +27,7 @@ EVIL = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "$
 
 @pytest.fixture(scope="module")
 def translator():
-    path = Path(helpers.__file__).parent / "data" / "translator.safetensors"
-    return load_model(path), Tokenizer(vocabulary())
+    return trained_translator()
 
 
 @pytest.fixture(scope="module")

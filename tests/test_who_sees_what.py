@@ -1,4 +1,4 @@
-"""The promises of the wiring, each as a counterfactual, each with mutants that it must reject.
+"""Who sees what: each promise of the wiring as a counterfactual, with mutants that it must reject.
 
 A check here is a function of a model; it is run on our Transformer in training mode (without
 dropout) and in evaluation mode, pre- and post-norm, and then on deliberately broken models.
@@ -8,12 +8,20 @@ import pytest
 import torch
 
 from helpers.attention import record_attention
-from helpers.masks import causal_mask, padding_mask
-from helpers.transformer import Transformer
-from tests.twins import tiny_model
-
-SOURCE = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
-TARGET = torch.tensor([[1, 11, 12, 13], [1, 14, 15, 16]])
+from helpers.lessons.broken_models import FutureInEvaluation, InvertedMask, TargetMaskInCross
+from helpers.lessons.broken_models_for_tests import (
+    CausalMaskForgotten,
+    CausalMaskInCross,
+    CausalMaskInverted,
+    EarlyEncoderLayers,
+    MemoryForgotten,
+    MemoryInLastLayerOnly,
+    PaddingHeard,
+    SharedCrossAttention,
+)
+from tests.support import SOURCE_IDS as SOURCE
+from tests.support import TARGET_IDS as TARGET
+from tests.support import tiny_model
 
 
 def replaced(ids, row, column, value):
@@ -47,7 +55,7 @@ def padding_is_not_heard(model):
     torch.testing.assert_close(model(SOURCE, TARGET), model(longer, TARGET), rtol=0, atol=1e-12)
     memory, mask = model.encode(SOURCE)
     noisy = memory.clone()
-    noisy[1, 3:] += 7.0  # what stands at padded places
+    noisy[1, 3:] += 7.0  # the states at padding
     assert torch.equal(model.decode(TARGET, memory, mask), model.decode(TARGET, noisy, mask))
     noisy[1, 0] += 7.0
     assert not torch.equal(model.decode(TARGET, memory, mask), model.decode(TARGET, noisy, mask))
@@ -127,103 +135,35 @@ def test_the_transformer_keeps_the_promise(check, norm_first, training):
     check(tiny_model(norm_first).train(training))
 
 
-class FutureMaskedInTrainingOnly(Transformer):
-    def decode(self, target_ids, memory, source_mask):
-        y = self.target_embedding(target_ids)
-        mask = padding_mask(target_ids)
-        if self.training:
-            mask = mask & causal_mask(y.size(1))
-        return self.decoder(y, memory, mask, source_mask)
-
-
-class CausalMaskInverted(Transformer):
-    def decode(self, target_ids, memory, source_mask):
-        y = self.target_embedding(target_ids)
-        return self.decoder(y, memory, ~causal_mask(y.size(1)), source_mask)
-
-
-class TargetMaskInCrossAttention(Transformer):
-    def decode(self, target_ids, memory, source_mask):
-        y = self.target_embedding(target_ids)
-        mask = causal_mask(y.size(1))
-        rectangular = torch.ones(y.size(1), memory.size(1), dtype=torch.bool).tril()
-        return self.decoder(y, memory, mask, rectangular)
-
-
-class PaddingHeard(Transformer):
-    def encode(self, source_ids):
-        mask = torch.ones_like(padding_mask(source_ids))
-        return self.encoder(self.source_embedding(source_ids), mask), mask
-
-
-class MemoryForgotten(Transformer):
-    def decode(self, target_ids, memory, source_mask):
-        return super().decode(target_ids, memory * 0, source_mask)
-
-
-class LayerIToLayerI(Transformer):
-    def encode(self, source_ids):
-        mask = padding_mask(source_ids)
-        x, self.states = self.source_embedding(source_ids), []
-        for layer in self.encoder.layers:
-            x = layer(x, mask)
-            self.states.append(x)
-        return self.encoder.norm(x), mask
-
-    def decode(self, target_ids, memory, source_mask):
-        y = self.target_embedding(target_ids)
-        mask = causal_mask(y.size(1))
-        contexts = [*self.states[: len(self.decoder.layers)], memory][: len(self.decoder.layers)]
-        for layer, context in zip(self.decoder.layers, contexts, strict=True):
-            y = layer(y, context, mask, source_mask)
-        return self.decoder.norm(y)
-
-
-class LastLayerOnly(Transformer):
-    def decode(self, target_ids, memory, source_mask):
-        y = self.target_embedding(target_ids)
-        mask = causal_mask(y.size(1))
-        for layer in self.decoder.layers[:-1]:
-            y = layer.add_norm_self(y, lambda h, at=layer: at.self_attention(h, h, mask))
-            y = layer.add_norm_ff(y, layer.feed_forward)
-        return self.decoder.norm(self.decoder.layers[-1](y, memory, mask, source_mask))
-
-
-class SharedCrossAttention(Transformer):
-    def __init__(self, config):
-        super().__init__(config)
-        for layer in self.decoder.layers[1:]:
-            layer.cross_attention = self.decoder.layers[0].cross_attention
-
-
 MUTANTS = [
-    (FutureMaskedInTrainingOnly, a_target_token_cannot_change_earlier_logits),
+    (FutureInEvaluation, a_target_token_cannot_change_earlier_logits),
+    (CausalMaskForgotten, a_target_token_cannot_change_earlier_logits),
     (CausalMaskInverted, a_target_token_cannot_change_earlier_logits),
-    (TargetMaskInCrossAttention, every_target_position_looks_at_every_memory_vector),
-    (TargetMaskInCrossAttention, padding_is_not_heard),
+    (CausalMaskInCross, every_target_position_looks_at_every_memory_vector),
+    (CausalMaskInCross, padding_is_not_heard),
+    (TargetMaskInCross, every_target_position_looks_at_every_memory_vector),
+    (TargetMaskInCross, padding_is_not_heard),
+    (InvertedMask, every_target_position_looks_at_every_memory_vector),
+    (InvertedMask, padding_is_not_heard),
     (PaddingHeard, padding_is_not_heard),
     (MemoryForgotten, a_source_token_reaches_every_decoder_layers_cross_attention),
     (MemoryForgotten, every_decoder_layer_receives_the_final_memory),
-    (LayerIToLayerI, every_decoder_layer_receives_the_final_memory),
-    (LastLayerOnly, every_decoder_layer_receives_the_final_memory),
-    (LastLayerOnly, a_source_token_reaches_every_decoder_layers_cross_attention),
+    (EarlyEncoderLayers, every_decoder_layer_receives_the_final_memory),
+    (MemoryInLastLayerOnly, every_decoder_layer_receives_the_final_memory),
+    (MemoryInLastLayerOnly, a_source_token_reaches_every_decoder_layers_cross_attention),
     (SharedCrossAttention, one_layers_w_k_moves_that_layers_map_only),
 ]
 
 
 @pytest.mark.parametrize("mutant, check", MUTANTS, ids=lambda x: x.__name__)
 def test_the_check_rejects_the_mutant(mutant, check):
-    good = tiny_model()
-    torch.manual_seed(0)
-    broken = mutant(good.config).double().eval()
     with pytest.raises(AssertionError):
-        check(broken)
+        check(tiny_model(kind=mutant).eval())
 
 
 def test_a_leak_in_evaluation_mode_is_invisible_in_training_mode():
     """Why every check runs in both modes: this mutant passes in one of them."""
-    broken = FutureMaskedInTrainingOnly(tiny_model().config).double().train()
-    a_target_token_cannot_change_earlier_logits(broken)
+    a_target_token_cannot_change_earlier_logits(tiny_model(kind=FutureInEvaluation).train())
 
 
 def test_gradients_reach_the_encoder_only_through_cross_attention():

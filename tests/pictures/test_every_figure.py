@@ -1,16 +1,18 @@
-"""pictures.py and architecture.py: no text overlaps or is cut, every figure says what it shows."""
+"""Every figure of helpers/pictures: no text overlaps or is cut, and it says what it shows."""
 
 import itertools
 
 import numpy as np
 import pytest
-import torch
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from helpers import pictures
 from helpers.layers import sinusoidal_positions
 from helpers.pictures import architecture, mechanism
+from helpers.pictures.style import STYLE
+from tests.support import HISTORY
 
 WORDS = ["gestern", "hat", "der", "kleine", "Hund", "den", "Ball", "gefunden", "."]
 ENGLISH = ["the", "little", "dog", "found", "the", "ball", "yesterday", "."]
@@ -22,11 +24,6 @@ def shares(*shape):
     return x / x.sum(-1, keepdims=True)
 
 
-HISTORY = [
-    {"step": s, "seconds": s / 50, "tokens_per_second": 9e3, "train_loss": 5 / s + 1}
-    | {"validation_loss": 4 / s, "learning_rate": 1 / s}
-    for s in range(1, 12)
-]
 SCORES = RNG.normal(size=(3, 5))
 MASKED = np.where([True, True, True, True, False], SCORES / 2, -np.inf)
 
@@ -102,66 +99,20 @@ def texts_do_not_collide(figure: Figure) -> None:
 def test_figure_is_legible_and_described(name):
     figure = FIGURES[name]()
     assert len(figure.alt) > 20
-    with pictures.matplotlib.rc_context(pictures.STYLE):
+    with rc_context(STYLE):
         texts_do_not_collide(figure)
 
 
 def test_the_legibility_check_refuses_overlap_and_cut():
     overlapping = Figure(figsize=(4, 2))
     for _ in range(2):
-        overlapping.text(0.5, 0.5, "the same place")
+        overlapping.text(0.5, 0.5, "on top of each other")
     with pytest.raises(AssertionError, match="overlap"):
         texts_do_not_collide(overlapping)
     cut = Figure(figsize=(4, 2))
     cut.text(0.9, 0.5, "too far to the right")
     with pytest.raises(AssertionError, match="is cut"):
         texts_do_not_collide(cut)
-
-
-def test_the_same_figure_gives_the_same_bytes():
-    assert pictures.png(architecture.stack(2)) == pictures.png(architecture.stack(2))
-
-
-def test_show_stores_a_picture_and_its_description_and_nothing_else(monkeypatch):
-    shown = []
-    monkeypatch.setattr(plots, "display", lambda *data, **options: shown.append((data, options)))
-    pictures.show(architecture.minimap("encoder"))
-    pictures.show(architecture.minimap("encoder"), "my words")
-    assert [list(data[0]) for data, _ in shown] == [["image/png"]] * 2
-    assert shown[0][1]["metadata"]["image/png"]["alt"].startswith("Map of the Transformer")
-    assert shown[1][1]["metadata"]["image/png"]["alt"] == "my words"
-    with pytest.raises(ValueError, match="alt must say"):
-        pictures.show(Figure())
-
-
-def test_tokens_that_look_like_markup_are_shown_as_they_are():
-    figure = pictures.attention_map(np.eye(2), ["$x$", "<b>"], ["$", "a"])
-    pictures.png(figure)
-    labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
-    assert labels == [r"\$x\$", "<b>"]
-
-
-def test_tensors_with_gradients_can_be_drawn():
-    weights = torch.eye(2, requires_grad=True)
-    pictures.png(pictures.attention_map(weights, list("ab"), list("cd")))
-
-
-def test_live_curve_redraws_one_display(monkeypatch):
-    drawn = []
-
-    class Handle:
-        def update(self, *data, **options):
-            drawn.append("update")
-
-    def display(*data, **options):
-        drawn.append("display")
-        return Handle()
-
-    monkeypatch.setattr(plots, "display", display)
-    live = pictures.LiveCurve(total_steps=11)
-    live(HISTORY[:3])
-    live.finish()
-    assert drawn == ["display", "update"]
 
 
 @pytest.mark.parametrize(
@@ -182,33 +133,3 @@ def test_live_curve_redraws_one_display(monkeypatch):
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_beam_tree_draws_every_hypothesis_and_names_the_best_path():
-    steps = [
-        [(-0.1, ("a",)), (-2.0, ("b",))],
-        [(-0.5, ("a", "$c_1$")), (-2.5, ("b", "d"))],
-    ]
-    figure = pictures.beam_tree(steps, ("a", "$c_1$"))
-    pictures.png(figure)
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    assert len(texts) == 4 and "-2.50" in texts[3]
-    assert len(figure.axes[0].lines) == 2
-    assert figure.alt.endswith("the best path reads: a $c_1$.")
-
-
-def test_cache_growth_counts_what_is_computed_and_kept():
-    figure = pictures.cache_growth(
-        {"self": ([[2, 0], [1, 2]], ["a", "b"]), "cross": ([[2], [1]], ["x"])}
-    )
-    pictures.png(figure)
-    assert figure.alt.endswith("self: 2 computed, 1 kept, cross: 1 computed, 1 kept.")
-
-
-def test_lines_take_words_and_a_band():
-    figure = pictures.lines(
-        {"m": (["1-6", "7+"], [0.9, 0.8], [0.8, 0.7], [1.0, 0.9])}, "n", "share"
-    )
-    pictures.png(figure)
-    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1-6", "7+"]
-    assert len(figure.axes[0].collections) == 1

@@ -1,4 +1,6 @@
-"""checks/: a verdict and one line for every kind of answer; never an exception."""
+"""checks/__init__.py: a verdict and one line for every kind of answer; never an exception."""
+
+import random
 
 import numpy as np
 import pytest
@@ -66,3 +68,38 @@ def test_attempted_passes_values_through():
     assert attempted(0) == 0
     with pytest.raises(NotAttempted):
         attempted(None)
+
+
+@pytest.mark.parametrize("ends_with", [None, Wrong("no"), NotAttempted(), ZeroDivisionError()])
+def test_a_check_that_seeds_and_draws_leaves_the_callers_random_numbers_alone(ends_with, capsys):
+    @exercise("1.1")
+    def check(answer):
+        torch.manual_seed(0), np.random.seed(0), random.seed(0)
+        torch.rand(3), np.random.rand(3), random.random()
+        if ends_with is not None:
+            raise ends_with
+
+    def draw():
+        return torch.rand(1).item(), np.random.rand(), random.random()
+
+    torch.manual_seed(7), np.random.seed(7), random.seed(7)
+    expected = [draw(), draw()]
+    torch.manual_seed(7), np.random.seed(7), random.seed(7)
+    got = [draw()]
+    check(1)
+    assert [*got, draw()] == expected
+
+
+def test_what_a_check_is_told_is_not_reseeded():
+    """Inside, random numbers go on from where the caller was: no check sees always the same."""
+    seen = []
+
+    @exercise("1.1")
+    def check(answer):
+        seen.append(torch.rand(1).item())
+
+    torch.manual_seed(7)
+    first = torch.rand(1).item()
+    torch.manual_seed(7)
+    check(1)
+    assert seen == [first]

@@ -5,6 +5,7 @@ And every check tells typical wrong answers apart, with the diagnosis that fits.
 
 import importlib
 import math
+import random
 import re
 
 import matplotlib
@@ -15,6 +16,7 @@ import torch
 from helpers.attention import MultiHeadAttention, merge_heads, record_attention, split_heads
 from helpers.layers import AddNorm, sinusoidal_positions
 from helpers.lessons.broken_models import CASES, source_ids, target_ids
+from helpers.lessons.broken_models_for_tests import CausalMaskForgotten
 from helpers.masks import causal_mask, padding_mask
 from helpers.transformer import Transformer
 from tools import notebooks as tools
@@ -51,7 +53,15 @@ def test_stubs_are_harmless_and_solutions_pass(path, capsys):
         code = re.search(r"```python\n(.*?)```", solution, re.DOTALL).group(1)
         mine = dict(names)
         exec(code, mine)
+        before = random_states()
         assert eval(check, mine) is True, capsys.readouterr().out
+        assert random_states() == before, f"{check} changes the caller's random numbers"
+
+
+def random_states():
+    """Of torch, NumPy and Python, as something that can be compared."""
+    kind, keys, *rest = np.random.get_state()
+    return torch.get_rng_state().tolist(), (kind, keys.tolist(), *rest), random.getstate()
 
 
 def softmax(scores, axis=-1):
@@ -77,13 +87,13 @@ def maps_of(layer, x):
 
 def recording_on(layer, x):
     found = maps_of(layer, x)[0].argmax(-1)
-    layer.recorder = print
+    layer.attention = lambda *inputs, whole=layer.attention: whole(*inputs)
     return found
 
 
-def own_wavelengths(place, d_model):
+def own_wavelengths(position, d_model):
     columns = torch.arange(d_model)
-    waves = place / 10_000 ** (columns / d_model)
+    waves = position / 10_000 ** (columns / d_model)
     return torch.where(columns % 2 == 0, waves.sin(), waves.cos())
 
 
@@ -546,9 +556,9 @@ WRONG |= {
         (lambda n, s, d, g: 2 * n * s * d, "one group"),
         (lambda n, s, d, g: 2 * n * s * d * 8, "a quarter"),
     ],
-    "nb15.check_turn": [
-        (lambda x, p: turned(x, -p), "other way round"),
-        (lambda x, p: x + p, "adds the place"),
+    "nb15.check_rotation": [
+        (lambda x, p: rotated(x, -p), "other way round"),
+        (lambda x, p: x + p, "adds the position"),
         (lambda x, p: x * math.cos(p), "both numbers"),
     ],
 }
@@ -575,7 +585,7 @@ def patches(x, p):
     return x.unfold(1, p, p).unfold(2, p, p)
 
 
-def turned(x, p):
+def rotated(x, p):
     cos, sin = math.cos(p), math.sin(p)
     return torch.stack([x[:, 0] * cos - x[:, 1] * sin, x[:, 0] * sin + x[:, 1] * cos], -1)
 
@@ -615,13 +625,13 @@ def heads_torch(q, k, v, heads):
     return softmax_torch(*parts).transpose(1, 2).flatten(2)
 
 
-def hears(f, target, source, places):
-    """Whether f keeps the states' shape and hears a change of the memory at each of `places`."""
+def hears(f, target, source, positions):
+    """Whether f keeps the states' shape and hears a change of the memory at each position."""
     states, memory = torch.randn(1, target, 16), torch.randn(1, source, 16)
     before = f(states, memory)
-    for place in places:
+    for position in positions:
         changed = memory.clone()
-        changed[0, place] += 1.0
+        changed[0, position] += 1.0
         if torch.equal(f(states, changed), before):
             return False
     return before.shape == states.shape
@@ -704,12 +714,6 @@ def deaf(model):
         attention.forward = lambda x, context, mask=None, cache=None, f=whole: f(x, x)
 
 
-class NoFuture(Transformer):
-    def decode(self, target_ids, memory, source_mask, cache=None):
-        y = self.target_embedding(target_ids)
-        return self.decoder(y, memory, padding_mask(target_ids), source_mask)
-
-
 class Renamed(Transformer):
     def __init__(self, config):
         super().__init__(config)
@@ -725,7 +729,7 @@ WRONG["nb08.check_from_scratch"] = [
     (lambda c: Broken(c, without_positions), "source_embedding: √d_model"),
     (lambda c: Broken(c, pre_norm), r"post-norm"),
     (lambda c: Broken(c, deaf), r"decoder\.layers\.0\.cross_attention"),
-    (NoFuture, r"decoder\.layers\.0\.self_attention"),
+    (CausalMaskForgotten, r"decoder\.layers\.0\.self_attention"),
     (Renamed, r"there is no weight output\.weight"),
     (lambda c: 3, "should be an nn.Module"),
 ]
@@ -733,12 +737,17 @@ WRONG["nb08.check_from_scratch"] = [
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_answers_get_the_diagnosis_that_fits(name, capsys):
+    """And no check changes the caller's random numbers, whatever the answer is."""
     module, function = name.split(".")
     check = getattr(importlib.import_module(f"helpers.checks.{module}"), function)
     assert len(WRONG[name]) >= 3
+    torch.manual_seed(1), np.random.seed(2), random.seed(3)
+    before = random_states()
+    assert check(None) is None
     for answer, diagnosis in WRONG[name]:
         capsys.readouterr()
         assert check(answer) is False
+        assert random_states() == before, f"{name} changes the caller's random numbers"
         printed = capsys.readouterr().out
         assert re.search(diagnosis, printed), f"expected {diagnosis!r} in {printed!r}"
 

@@ -1,11 +1,10 @@
-"""scenes.py and modern.py: pictures show what captions say; the changes do what they promise."""
+"""lessons/captioning.py: pictures show what captions say, and the decoder looks at them."""
 
 import pytest
 import torch
 
-from helpers.attention import MultiHeadAttention, record_attention
+from helpers.attention import record_attention
 from helpers.decoding import beam_search, greedy
-from helpers.lessons.attention_variants import GroupedQueryAttention, rotate
 from helpers.lessons.captioning import (
     COLOURS,
     PATCH,
@@ -71,9 +70,9 @@ def test_patches_are_cut_row_by_row():
     assert moved.nonzero().flatten().tolist() == [SIZE // PATCH]
 
 
-def test_places_differ_in_rows_and_columns():
-    places = PatchEmbedding(SIZE, PATCH, 16).places
-    assert len({tuple(row.tolist()) for row in places}) == len(places) == (SIZE // PATCH) ** 2
+def test_positions_differ_in_rows_and_columns():
+    positions = PatchEmbedding(SIZE, PATCH, 16).positions
+    assert len({tuple(row.tolist()) for row in positions}) == len(positions) == (SIZE // PATCH) ** 2
 
 
 def test_pictures_of_another_size_are_refused():
@@ -111,39 +110,3 @@ def test_a_changed_picture_changes_the_loss_and_gradients_reach_the_patches(capt
     assert captioner.source_embedding.linear.weight.grad.abs().sum() > 0
     batch.source_ids[:, :, 5:20, 5:20] = 0
     assert translation_loss(captioner, batch) != loss
-
-
-@pytest.mark.parametrize("groups", [1, 2, 4])
-def test_grouped_queries_are_heads_that_share_keys(groups):
-    """The same as MultiHeadAttention whose heads of a group have equal keys and values."""
-    torch.manual_seed(0)
-    grouped, plain = GroupedQueryAttention(16, 4, groups), MultiHeadAttention(16, 4)
-    state = grouped.state_dict()
-    for name in ("w_k.weight", "w_k.bias", "w_v.weight", "w_v.bias"):
-        heads = state[name].unflatten(0, (groups, 4)).repeat_interleave(4 // groups, 0)
-        state[name] = heads.flatten(0, 1)
-    plain.load_state_dict(state)
-    x, memory = torch.randn(2, 3, 16), torch.randn(2, 5, 16)
-    torch.testing.assert_close(grouped(x, memory), plain(x, memory))
-    assert grouped.keys_values(memory)[0].shape == (2, groups, 5, 4)
-
-
-def test_groups_must_divide_the_heads():
-    with pytest.raises(ValueError, match="num_groups must divide num_heads, got 3 for 4"):
-        GroupedQueryAttention(16, 4, 3)
-
-
-def test_turned_scores_know_distances_only():
-    torch.manual_seed(0)
-    query, key = torch.randn(4, 8).double(), torch.randn(5, 8).double()
-
-    def scores(query_start, key_start):
-        places = torch.arange(4.0) + query_start, torch.arange(5.0) + key_start
-        return rotate(query, places[0]) @ rotate(key, places[1]).T
-
-    torch.testing.assert_close(scores(0, 0), scores(9, 9), rtol=0, atol=1e-5)
-    assert (scores(0, 0) - scores(0, 9)).abs().max() > 0.1
-    torch.testing.assert_close(rotate(query, torch.zeros(4)), query)
-    torch.testing.assert_close(rotate(query, torch.arange(4.0)).norm(dim=-1), query.norm(dim=-1))
-    with pytest.raises(ValueError, match="d_k must be even"):
-        rotate(torch.zeros(2, 3), torch.zeros(2))

@@ -14,13 +14,14 @@ import psutil
 import pytest
 import torch
 
-from helpers import trainer as command
 from helpers.checkpoints import load_model
-from helpers.corpora.parallel_text import read_pairs
 from helpers.corpora.toy import splits
 from helpers.decoding import translate
+from helpers.trainer import __main__ as command
 from helpers.trainer.runs import load_run
 from tools.notebooks import ROOT
+
+pytestmark = pytest.mark.slow
 
 SMALL = "--d-model 16 --heads 2 --d-ff 32 --encoder-layers 1 --decoder-layers 2 --vocabulary 300"
 RUN = "--steps 24 --reports 4 --tokens 256 --dropout 0 --average 2 --beam 2"
@@ -109,7 +110,10 @@ def test_a_run_leaves_what_its_help_promises(alone):
 
 
 def test_without_sacrebleu_the_last_model_counts_and_the_run_says_so(texts, tmp_path):
-    code = "import sys; sys.modules['sacrebleu'] = None; from helpers import train; train.main()"
+    code = (
+        "import sys; sys.modules['sacrebleu'] = None; import helpers.trainer.__main__ as command; "
+    )
+    code += "command.main()"
     command = [sys.executable, "-W", "ignore", "-c", code, "--out", tmp_path / "run"]
     command += ["--data", texts, *OPTIONS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
@@ -223,28 +227,6 @@ def test_what_is_wrong_is_named(alone, texts, tmp_path, capsys):
     assert "d_model must be divisible" in refused(
         capsys, "--out", new, "--data", texts, *OPTIONS, "--heads", 3
     )
-
-
-def test_lines_that_do_not_pair_up_are_counted(tmp_path):
-    (tmp_path / "train.de").write_text("eins\nzwei\n")
-    (tmp_path / "train.en").write_text("one\n")
-    with pytest.raises(ValueError, match="train: 2 lines against 1"):
-        read_pairs(tmp_path, "train", ("de", "en"))
-
-
-def test_texts_without_a_sentence_and_missing_ones_are_named(tmp_path):
-    (tmp_path / "test.de").write_text("\n\n")
-    (tmp_path / "test.fr").write_text("\n\n")
-    with pytest.raises(ValueError, match=r"test.de and test.fr .* at least one pair"):
-        read_pairs(tmp_path, "test", ("de", "fr"))
-    with pytest.raises(FileNotFoundError, match=r"train.de, train.fr, val.de, .* test.fr"):
-        read_pairs(tmp_path, "val", ("de", "fr"))
-
-
-def test_an_editors_mark_is_not_part_of_the_first_sentence(tmp_path):
-    (tmp_path / "test.de").write_text("eins\n", encoding="utf-8-sig")
-    (tmp_path / "test.en").write_text("one\n", encoding="utf8")
-    assert read_pairs(tmp_path, "test", ("de", "en")) == [("eins", "one")]
 
 
 def test_pieces_cut_smaller_that_no_longer_fit_stay_whole(texts, tmp_path):

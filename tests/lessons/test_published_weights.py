@@ -1,0 +1,205 @@
+"""lessons/published_weights.py: both published kinds in our classes, equal in logits and in words.
+
+The models are made here, with random weights, by the library that publishes them, saved to disk
+and read from there; sizes are pairwise different.
+"""
+
+import json
+import shutil
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from transformers.models.t5 import modeling_t5
+
+from helpers.decoding import beam_search, greedy
+from helpers.lessons.published_weights import Vocabulary, read_checkpoint
+from helpers.special_ids import BOS, EOS, PAD, UNK
+from tests.lessons.support import KINDS, change_weights, marian, sources
+from tests.support import seeds
+
+
+def taught(theirs):
+    """A little training to count, so that words differ and sentences end; it is left unsure."""
+    optimizer = torch.optim.Adam(theirs.parameters(), 3e-3)
+    eos = theirs.config.eos_token_id
+    for seed in range(400):
+        source, mask = sources(theirs, 100 + seed)
+        counts = [[*range(4 + first % 9, 30, 3), eos] for first in source[:, 0].tolist()]
+        longest = max(map(len, counts))
+        labels = torch.tensor([[*row, *[-100] * (longest - len(row))] for row in counts])
+        loss = theirs(input_ids=source, attention_mask=mask, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if loss < 1.0:
+            return theirs
+    raise AssertionError("did not learn to count")
+
+
+@pytest.fixture(params=KINDS)
+def pair(request, tmp_path):
+    """(their model, ours read from what theirs saved, the vocabulary between them)."""
+    make, read = KINDS[request.param]
+    theirs = make()
+    theirs.save_pretrained(tmp_path / "checkpoint")
+    return theirs, *read(tmp_path / "checkpoint")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def speakers(request, tmp_path_factory):
+    """The same in float64, and taught to say something."""
+    make, read = KINDS[request.param]
+    theirs = taught(make())
+    folder = tmp_path_factory.mktemp("checkpoints") / request.param
+    theirs.save_pretrained(folder)
+    ours, ids = read(folder)
+    return theirs.double(), ours.double(), ids
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_logits_are_equal(pair, dtype, tolerance, monkeypatch):
+    if dtype == torch.float64:
+        # Their norm, and T5's softmax in older versions of transformers, compute in float32
+        # whatever the model is in.
+        as_it_is = lambda x: x if x.dtype == torch.float64 else x.to(torch.float32)
+        monkeypatch.setattr(torch.Tensor, "float", as_it_is)
+        monkeypatch.setattr(
+            modeling_t5.T5LayerNorm,
+            "forward",
+            lambda self, x: nn.functional.rms_norm(x, x.shape[-1:], self.weight, 1e-6),
+        )
+    theirs, ours, ids = pair
+    theirs, ours = theirs.to(dtype), ours.to(dtype)
+    source, mask = sources(theirs)
+    target = torch.randint(4, 50, (4, 12), generator=torch.Generator().manual_seed(1))
+    target[:, 0] = theirs.config.decoder_start_token_id
+    read = ids.encode(target)
+    read[:, 0] = BOS
+    with torch.no_grad():
+        wanted = theirs(input_ids=source, attention_mask=mask, decoder_input_ids=target).logits
+        got = ours(ids.encode(source), read)
+    scale = wanted.abs().max()
+    torch.testing.assert_close(got[..., ids.ours] / scale, wanted / scale, rtol=0, atol=tolerance)
+    assert (got[..., BOS] == -torch.inf).all()
+
+
+def generated(theirs, seed, **options):
+    source, mask = sources(theirs, seed)
+    with torch.no_grad():
+        return theirs.generate(
+            input_ids=source,
+            attention_mask=mask,
+            max_new_tokens=15,
+            do_sample=False,
+            use_cache=False,  # their cache expects as many encoder as decoder layers in T5
+            bad_words_ids=[[theirs.config.pad_token_id]],
+            **options,
+        )
+
+
+def words(rows, eos):
+    """Rows of their ids up to the first EOS (what they fill up with behind it varies)."""
+    return [row[: row.index(eos) + 1] if eos in row else row for row in rows.tolist()]
+
+
+@pytest.mark.parametrize("seed", seeds(4))
+def test_greedy_generates_the_same_tokens(speakers, seed):
+    theirs, ours, ids = speakers
+    wanted = words(generated(theirs, seed, num_beams=1)[:, 1:], theirs.config.eos_token_id)
+    got = greedy(ours, ids.encode(sources(theirs, seed)[0]), max_length=15)
+    assert words(ids.decode(got), theirs.config.eos_token_id) == wanted
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+@pytest.mark.parametrize("beam_size", [2, 4])
+@pytest.mark.parametrize("seed", seeds(4))
+def test_beam_search_generates_the_same_tokens(speakers, seed, beam_size, length_penalty):
+    theirs, ours, ids = speakers
+    options = dict(num_beams=beam_size, length_penalty=length_penalty, early_stopping="never")
+    wanted = words(generated(theirs, seed, **options)[:, 1:], theirs.config.eos_token_id)
+    got, _ = beam_search(
+        ours, ids.encode(sources(theirs, seed)[0]), beam_size, length_penalty, 15, True
+    )
+    assert words(ids.decode(got), theirs.config.eos_token_id) == wanted
+
+
+def test_ids_go_there_and_back():
+    ids = Vocabulary(10, pad=9, start=9, eos=0, unk=1)
+    assert len(ids) == 11
+    assert ids.encode(torch.tensor([9, 0, 1, 5])).tolist()[:3] == [PAD, EOS, UNK]
+    every = torch.arange(10)
+    assert torch.equal(ids.decode(ids.encode(every)), every)
+    own_start = Vocabulary(10, pad=9, start=4, eos=0, unk=1)
+    assert len(own_start) == 10 and own_start.encode(torch.tensor(4)) == BOS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_unknown_and_misshaped_weights_are_named(kind, tmp_path):
+    make, read = KINDS[kind]
+    make().save_pretrained(tmp_path / "whole")
+    (name, *_) = (
+        n for n in load_file(tmp_path / "whole" / "model.safetensors") if "fc1" in n or ".wi." in n
+    )
+    changes = [
+        (lambda w: w.pop(name), f"weights missing: \\['{name}'\\]"),
+        (lambda w: w.update(stranger=torch.zeros(2)), "weights unknown: \\['stranger'\\]"),
+        (lambda w: w.update({name: torch.zeros(2, 2)}), f"{name} must be"),
+    ]
+    for number, (change, message) in enumerate(changes):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "whole", folder)
+        change_weights(folder, change)
+        with pytest.raises(ValueError, match=message):
+            read(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shared_matrix_that_is_missing_or_has_other_rows_is_named(kind, tmp_path):
+    make, read = KINDS[kind]
+    make().save_pretrained(tmp_path / "m")
+    name = next(n for n in load_file(tmp_path / "m" / "model.safetensors") if "shared" in n)
+    change_weights(tmp_path / "m", lambda w: w.update({name: torch.zeros(99, 16)}))
+    with pytest.raises(ValueError, match=f"{name} must have vocab_size="):
+        read(tmp_path / "m")
+    change_weights(tmp_path / "m", lambda w: w.pop(name))
+    with pytest.raises(ValueError, match=f"weights missing: .*{name}"):
+        read(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "kind, setting, value",
+    [
+        ("marian", "normalize_before", True),
+        ("marian", "scale_embedding", False),
+        ("marian", "activation_function", "tanh"),
+        ("marian", "decoder_ffn_dim", 32),
+        ("marian", "model_type", "bart"),
+        ("t5", "feed_forward_proj", "gated-gelu"),
+        ("t5", "d_kv", 8),
+    ],
+)
+def test_settings_that_are_not_built_are_named(kind, setting, value, tmp_path):
+    make, read = KINDS[kind]
+    make().save_pretrained(tmp_path / "m")
+    path = tmp_path / "m" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), setting: value}))
+    with pytest.raises(ValueError, match=setting):
+        read(tmp_path / "m")
+
+
+def test_files_that_are_not_there_or_damaged_are_told(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="must hold config.json and model.safetensors"):
+        read_checkpoint(tmp_path)
+    marian().save_pretrained(tmp_path / "m")
+    path = tmp_path / "m" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="damaged"):
+        read_checkpoint(tmp_path / "m")
+    with pytest.raises(FileNotFoundError, match="neither a folder nor"):
+        read_checkpoint("no/such/folder")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(OSError, match="could not be fetched"):
+        read_checkpoint("Helsinki-NLP/opus-mt-de-en")

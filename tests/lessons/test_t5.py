@@ -1,0 +1,63 @@
+"""lessons/t5.py: relative positions, and what else is T5's own."""
+
+import pytest
+import torch
+from transformers.models.t5 import modeling_t5
+
+from helpers.batching import pad
+from helpers.cache import Cache
+from helpers.decoding import beam_search, greedy, log_probability
+from helpers.lessons.t5 import bucket, from_t5
+from helpers.special_ids import BOS, EOS
+from tests.lessons.support import change_weights, sources, t5
+from tests.support import SENTENCES, seeds
+
+
+def test_t5_looks_at_distances(tmp_path):
+    """Without the table of distances the logits are others."""
+    theirs = t5()
+    theirs.save_pretrained(tmp_path / "t")
+    ours, ids = from_t5(tmp_path / "t")
+    source = ids.encode(sources(theirs)[0])
+    with torch.no_grad():
+        before = ours(source, torch.tensor([[BOS, 5, 6]] * 4))
+        ours.encoder.layers[1].self_attention.table.weight.zero_()  # one for all layers
+        after = ours(source, torch.tensor([[BOS, 5, 6]] * 4))
+    assert (before - after)[..., 2:].abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("both_ways", [True, False])
+def test_buckets_are_theirs(both_ways):
+    distance = torch.arange(-300, 301)
+    wanted = modeling_t5.T5Attention._relative_position_bucket(distance, both_ways)
+    assert torch.equal(bucket(distance, both_ways), wanted)
+
+
+def test_t5_reads_one_token_at_a_time_from_a_cache(tmp_path):
+    t5().save_pretrained(tmp_path / "t")
+    ours, _ = from_t5(tmp_path / "t")
+    memory, source_mask = ours.encode(torch.tensor([[5, 6, EOS]]))
+    with pytest.raises(ValueError, match="one token at a time"):
+        ours.decode(torch.tensor([[BOS, 5]]), memory, source_mask, Cache(3))
+
+
+def test_the_leftover_in_published_t5_files_is_nobodys(tmp_path):
+    t5().save_pretrained(tmp_path / "t5")
+    leftover = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+    change_weights(tmp_path / "t5", lambda w: w.update({leftover: torch.zeros(32, 4)}))
+    from_t5(tmp_path / "t5")
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+def test_t5s_cache_and_beam_are_its_own(tmp_path, seed):
+    """Distances are counted in positions, also where a beam reads several tokens at one."""
+    t5(seed).save_pretrained(tmp_path / "t")
+    ours, _ = from_t5(tmp_path / "t")
+    ours, source_ids = ours.double(), pad(SENTENCES)
+    cached, whole = (greedy(ours, source_ids, 12, cached=c) for c in (True, False))
+    assert torch.equal(cached, whole)
+    one, _ = beam_search(ours, source_ids, beam_size=1, max_length=12)
+    assert torch.equal(one, whole)
+    ids, scores = beam_search(ours, source_ids, 3, length_penalty=0, max_length=12)
+    own = log_probability(ours, source_ids, ids)
+    torch.testing.assert_close(scores, own, rtol=0, atol=1e-9)

@@ -1,0 +1,31 @@
+"""pictures/curves.py: curves while they grow, with words and with bands."""
+
+from helpers.pictures import curves
+from helpers.pictures.curves import LiveCurve, lines
+from helpers.pictures.style import png
+from tests.support import HISTORY
+
+
+def test_live_curve_redraws_one_display(monkeypatch):
+    drawn = []
+
+    class Handle:
+        def update(self, *data, **options):
+            drawn.append("update")
+
+    def display(*data, **options):
+        drawn.append("display")
+        return Handle()
+
+    monkeypatch.setattr(curves, "display", display)
+    live = LiveCurve(total_steps=11)
+    live(HISTORY[:3])
+    live.finish()
+    assert drawn == ["display", "update"]
+
+
+def test_lines_take_words_and_a_band():
+    figure = lines({"m": (["1-6", "7+"], [0.9, 0.8], [0.8, 0.7], [1.0, 0.9])}, "n", "share")
+    png(figure)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1-6", "7+"]
+    assert len(figure.axes[0].collections) == 1

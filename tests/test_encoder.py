@@ -1,0 +1,32 @@
+"""encoder.py equals torch.nn, forward and gradients, with and without a mask."""
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.encoder import EncoderLayer
+from helpers.lessons.torch_nn import copy_layer
+from helpers.masks import padding_mask, to_key_padding_mask
+from tests.support import D_MODEL, EXACT, SIZES, SOURCE_IDS, B, S, assert_same_gradients, states
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_encoder_layer_equals_torch(norm_first, masked):
+    torch.manual_seed(0)
+    ours = EncoderLayer(*SIZES, 0.0, norm_first).double()
+    twin = nn.TransformerEncoderLayer(*SIZES, 0.0, batch_first=True, norm_first=norm_first).double()
+    copy_layer(ours, twin, ours_to_theirs=True)
+    x, mask = states(S, seed=1), padding_mask(SOURCE_IDS) if masked else None
+    output = ours(x, mask)
+    expected = twin(x, src_key_padding_mask=to_key_padding_mask(mask) if masked else None)
+    torch.testing.assert_close(output, expected, **EXACT)
+    assert_same_gradients(output, expected, [x])
+
+
+def test_dropout_acts_in_training_only():
+    torch.manual_seed(0)
+    layer, x = EncoderLayer(*SIZES, dropout=0.5), torch.randn(B, S, D_MODEL)
+    assert not torch.equal(layer(x), layer(x))
+    layer.eval()
+    assert torch.equal(layer(x), layer(x))

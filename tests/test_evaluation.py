@@ -1,0 +1,60 @@
+"""evaluation.py: evaluation mode, and scores of translations and alignments."""
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.evaluation import (
+    alignment_error_rate,
+    bleu,
+    evaluating,
+    exact_match,
+    pointing_accuracy,
+    strongest_links,
+)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_evaluation_mode_ends_with_its_block(training, fails):
+    model = nn.Sequential(nn.Dropout(), nn.Linear(2, 2)).train(training)
+    try:
+        with evaluating(model):
+            assert not model.training and not model[0].training and not torch.is_grad_enabled()
+            if fails:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        assert fails
+    assert [m.training for m in model.modules()] == [training] * 3 and torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: exact_match(["a"], []), "got 1 and 0"),
+        (lambda: bleu([], []), "got 0 and 0"),
+        (lambda: alignment_error_rate([], []), "must not both be empty"),
+        (lambda: strongest_links(torch.zeros(1, 2, 3)), "weights must be"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_scores_of_translations():
+    assert exact_match(["a b", "c"], ["a b", "d"]) == 0.5
+    score, signature = bleu(["the dog found the ball ."], ["the dog found the ball ."])
+    assert score == pytest.approx(100) and "tok:13a" in signature
+    assert bleu(["a cat sleeps now ."], ["the dog found the ball ."])[0] < 20
+
+
+def test_scores_of_alignments():
+    weights = torch.tensor([[0.1, 0.9, 0.0], [0.6, 0.3, 0.1]])
+    links = strongest_links(weights)
+    assert links == {(0, 1), (1, 0)}
+    gold = {(0, 1), (0, 2), (1, 2)}
+    assert pointing_accuracy(links, gold) == (1, 2)
+    assert pointing_accuracy(links, {(0, 1)}) == (1, 1)  # word 1 has no gold link: not asked
+    assert alignment_error_rate(links, gold) == pytest.approx(1 - 2 * 1 / (2 + 3))
+    assert alignment_error_rate(gold, gold) == 0
