@@ -16,7 +16,7 @@ lab: $(READY) ## Install what is missing and open JupyterLab at notebook 00
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
 check: lint ## Lint, who imports whom, and the fast tests: under a minute, after each edit
-	$(BIN)/python -m pytest -q -m "not slow" tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n 2 tests
 
 test: $(READY_TO_TEACH) ## Every test, then every notebook against its stored outputs
 	$(BIN)/python -m pytest -q tests

@@ -17,7 +17,7 @@ from helpers.decoding import (
     sample,
     translate,
 )
-from helpers.lessons import broken_models_for_tests
+from helpers.lessons import leaky_models
 from helpers.lessons.broken_models import CASES, put_into
 from helpers.lessons.wirings import WIRINGS, build
 from helpers.special_ids import BOS, EOS, PAD
@@ -204,8 +204,8 @@ def test_beam_search_names_what_is_wrong(options, named):
 BROKEN = {case.bug.__name__: case.bug for case in CASES.values() if isinstance(case.bug, type)}
 BROKEN |= {
     name: kind
-    for name, kind in vars(broken_models_for_tests).items()
-    if isinstance(kind, type) and kind.__module__ == broken_models_for_tests.__name__
+    for name, kind in vars(leaky_models).items()
+    if isinstance(kind, type) and kind.__module__ == leaky_models.__name__
 }
 RANDOM = {"DropoutInEvaluation"}  # asked twice, it gives two answers
 ONLY_IN_STEPS = {"CachedOneTooEarly"}  # reads a whole prefix as it should

@@ -9,7 +9,7 @@ import torch
 
 from helpers.attention import record_attention
 from helpers.lessons.broken_models import FutureInEvaluation, InvertedMask, TargetMaskInCross
-from helpers.lessons.broken_models_for_tests import (
+from helpers.lessons.leaky_models import (
     CausalMaskForgotten,
     CausalMaskInCross,
     CausalMaskInverted,

@@ -48,7 +48,9 @@ def helper_modules() -> list[str]:
     files = sorted((ROOT / "helpers").rglob("*.py"))
     names = [".".join(f.relative_to(ROOT / "helpers").with_suffix("").parts) for f in files]
     names = [name.removesuffix(".__init__") for name in names]
-    hidden = re.compile(r"__init__|checks\b.*|lessons(\.broken_\w+)?|corpora|pictures|.*__main__")
+    hidden = re.compile(
+        r"__init__|checks\b.*|lessons(\.(broken|leaky)_\w+)?|corpora|pictures|.*__main__"
+    )
     return [name for name in names if not hidden.fullmatch(name)]
 
 

@@ -1,7 +1,7 @@
 """Broken layers: each has one usual mistake, and the tests of equality must notice it.
 
 They take the arguments of the layer they break, and have the same parameters. Whole models that
-are broken are in `broken_models.py` (notebook 12) and `broken_models_for_tests.py`.
+are broken are in `broken_models.py` (notebook 12) and `leaky_models.py`.
 """
 
 import math

@@ -16,7 +16,7 @@ import torch
 from helpers.attention import MultiHeadAttention, merge_heads, record_attention, split_heads
 from helpers.layers import AddNorm, sinusoidal_positions
 from helpers.lessons.broken_models import CASES, source_ids, target_ids
-from helpers.lessons.broken_models_for_tests import CausalMaskForgotten
+from helpers.lessons.leaky_models import CausalMaskForgotten
 from helpers.masks import causal_mask, padding_mask
 from helpers.transformer import Transformer
 from tools import notebooks as tools

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from helpers.lessons import broken_layers, broken_models, broken_models_for_tests
+from helpers.lessons import broken_layers, broken_models, leaky_models
 from helpers.lessons.broken_models import CASES, put_into
 from helpers.transformer import Transformer, TransformerConfig
 from tests.support import SOURCE_IDS, TARGET_IDS
@@ -39,7 +39,7 @@ def test_a_broken_model_takes_trained_weights_and_differs(name):
         assert not torch.allclose(broken(SOURCE_IDS, TARGET_IDS), model(SOURCE_IDS, TARGET_IDS))
 
 
-@pytest.mark.parametrize("module", [broken_layers, broken_models, broken_models_for_tests])
+@pytest.mark.parametrize("module", [broken_layers, broken_models, leaky_models])
 def test_every_broken_class_says_what_is_wrong_with_it(module):
     kinds = [k for k in vars(module).values() if isinstance(k, type)]
     kinds = [k for k in kinds if k.__module__ == module.__name__]

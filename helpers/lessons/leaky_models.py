@@ -1,4 +1,6 @@
-"""More broken Transformers, for the tests alone; notebook 12's are in `broken_models.py`.
+"""Transformers in which a word sees what it must not see, or not what it should.
+
+The tests use them; the broken models of notebook 12 are in `broken_models.py`.
 
 Each breaks one promise about who may see what (`tests/test_who_sees_what.py`). They take the
 weights of a `Transformer` and leave the cache empty, so every search hands them the whole prefix.
