@@ -23,7 +23,7 @@ test: $(READY_TO_TEACH) ## Every test, then every notebook against its stored ou
 	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=900 notebooks/*$(NOTEBOOK)*.ipynb
 
 test-browser: $(READY_TO_TEACH) ## Explorer, book and slides in headless Chromium (a system package)
-	$(BIN)/python -m pytest -q -rs tests/test_explorer.py tests/test_book.py tests/test_slides.py
+	$(BIN)/python -m pytest -q -rs tests/pictures/test_explorer.py tests/test_book.py tests/test_slides.py
 
 run: $(READY) ## Execute the whole series into build/ and print held-out translations
 	$(BIN)/python -m tools.notebooks run $(NOTEBOOK)
