@@ -554,23 +554,15 @@ const LiveModel = (() => {
     };
   }
 
-  /* Base64 of little-endian numbers, two bytes each ("half") or four ("float") -> Float32Array. */
-  function readNumbers({ kind, data }) {
+  /* Base64 -> Float32Array. "float32": four bytes each. "int16": two bytes, whole numbers from
+     -32767 to 32767, and one scale for the whole tensor. */
+  function readNumbers({ kind, scale, data }) {
     const text = atob(data), bytes = new Uint8Array(text.length);
     for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
-    if (kind === "float") return new Float32Array(bytes.buffer);
-    const halves = new Uint16Array(bytes.buffer), numbers = new Float32Array(halves.length);
-    for (let i = 0; i < numbers.length; i++) numbers[i] = halfToNumber(halves[i]);
+    if (kind === "float32") return new Float32Array(bytes.buffer);
+    const whole = new Int16Array(bytes.buffer), numbers = new Float32Array(whole.length);
+    for (let i = 0; i < numbers.length; i++) numbers[i] = whole[i] * scale;
     return numbers;
-  }
-
-  const POWERS = range(32).map((exponent) => 2 ** (Math.max(exponent, 1) - 25));
-
-  /* One bit for the sign, five for the exponent, ten for the fraction. */
-  function halfToNumber(bits) {
-    const exponent = (bits >> 10) & 31, fraction = bits & 1023;
-    const size = (exponent ? 1024 + fraction : fraction) * POWERS[exponent];
-    return bits & 0x8000 ? -size : size;
   }
 
   function checkIds(model, name, ids, start = 0) {
