@@ -6,6 +6,7 @@ from helpers.pictures.live_page import live_page
 from helpers.tokenizer import Tokenizer
 from tools.notebooks import ROOT
 
+TRANSLATOR = ROOT / "helpers" / "data" / "translator.safetensors"
 PATH = ROOT / "build" / "live.html"
 
 
@@ -29,13 +30,13 @@ def offered(pair: Pair, shows: str) -> dict:
 def main() -> None:
     PATH.parent.mkdir(exist_ok=True)
     live_page(
-        load_model(ROOT / "helpers" / "data" / "translator.safetensors"),
+        load_model(TRANSLATOR),
         Tokenizer(vocabulary()),
         PATH,
         source_words=german_words(),
         sentences=[offered(RUNNING, "the two halves of the perfect become one word")],
     )
-    print(f"{PATH.relative_to(ROOT)}: {PATH.stat().st_size / 1e6:.2f} MB")
+    print(f"{PATH}: {PATH.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

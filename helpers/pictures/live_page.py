@@ -19,7 +19,7 @@ from torch import Tensor
 from helpers.files import write_text
 from helpers.layers import sinusoidal_positions
 from helpers.special_ids import BOS, EOS, PAD, UNK
-from helpers.tokenizer import Tokenizer
+from helpers.tokenizer import Tokenizer, UnknownWords
 from helpers.transformer import Transformer
 
 PARTS = {"STYLE": "style.css", "MODEL": "model.js", "TEXT": "text.js", "APP": "app.js"}
@@ -125,17 +125,26 @@ def ids_of(name: str, words: Iterable[str] | None, tokenizer: Tokenizer) -> list
     """The ids of these words, in order; None: of all words that are not special."""
     if words is None:
         return list(range(UNK + 1, len(tokenizer)))
-    if isinstance(words, str):
-        raise TypeError(f"{name} must be a list of words, got a string")
-    return sorted(tokenizer.encode(words))
+    return sorted(known(name, words, tokenizer))
+
+
+def known(name: str, words: Iterable[str], tokenizer: Tokenizer) -> list[int]:
+    """The ids of these words; raises TypeError or ValueError, naming the argument."""
+    if isinstance(words, str) or not isinstance(words, Iterable):
+        raise TypeError(f"{name} must be a list of words, got {words!r}")
+    try:
+        return tokenizer.encode(words)
+    except UnknownWords as error:
+        raise ValueError(f"{name} must be words of the tokenizer: {error}") from None
 
 
 def checked_sentence(index: int, sentence: Mapping, tokenizer: Tokenizer) -> dict:
     """A copy of the sentence; raises TypeError or ValueError if the page could not show it."""
     if not isinstance(sentence, Mapping) or "source" not in sentence:
         raise TypeError(f"sentences[{index}] must be a mapping with 'source', got {sentence!r}")
-    source = sentence["source"]
-    if isinstance(source, str):
-        raise TypeError(f"sentences[{index}]['source'] must be a list of words, got a string")
-    tokenizer.encode(source)
+    known(f"sentences[{index}]['source']", sentence["source"], tokenizer)
+    try:
+        json.dumps(dict(sentence), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"sentences[{index}] must be what JSON can hold: {error}") from None
     return dict(sentence)

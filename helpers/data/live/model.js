@@ -2,7 +2,7 @@
 
 It computes what helpers/attention.py, layers.py, encoder.py, decoder.py, transformer.py and
 decoding.py compute, under the same names, and a test compares every number with torch's. It runs
-in a page (a classic <script>, `LiveModel` is the only global name) and in node (`require`).
+in a page (as a classic script; `LiveModel` is the only global name) and in node (`require`).
 
 How to read it. A list of vectors, one for each word, is an array of Float32Arrays: x[position] has
 d_model numbers. Sentences are read alone, so there is no batch and no padding. The decoder reads
@@ -22,12 +22,14 @@ the argument if something does not fit.
 
 translate: { ids, ended, encoded, steps }
   ids      what was written, without <bos>; its last id is model.eos if `ended`
-  steps    one for each id: steps[t] has read what stands before ids[t], and its probabilities are
-           those that ids[t] was chosen from
-  Greedy unless told otherwise. `prefix`: ids that are written whatever the model thinks (choose
-  another word: prefix = [...result.ids.slice(0, t), other]). `temperature` > 0: draw at random,
-  `random()` gives numbers in [0, 1) (seededRandom(7) gives the same ones each time).
-  `choose(step)` -> id overrides both.
+  steps    one for each id: steps[t] has read every word before ids[t], and ids[t] was chosen from
+           its probabilities
+  It always takes the most probable word, unless you say otherwise:
+  prefix       these ids are written first, whatever the model expects; to put another word at t:
+               prefix = [...result.ids.slice(0, t), other]
+  temperature  above 0, words are drawn at random; `random()` gives numbers in [0, 1), and
+               seededRandom(7) gives the same numbers each time
+  choose       a function step -> id that replaces both
 
 encode: { ids, order, embedding, layers, memory, read, memories, mask }
   ids         the words in the order in which they were read; order[i] is where word i came from
@@ -338,6 +340,7 @@ const LiveModel = (() => {
       throw new Error(`maxLength must lie in [1, ${model.config.max_length}], got ${maxLength}`);
     }
     if (!(temperature >= 0)) throw new Error(`temperature must not be negative, got ${temperature}`);
+    if (prefix.length) checkIds(model, "prefix", prefix);
     const choose = options.choose || ((step) => (temperature > 0
       ? draw(nextProbabilities(model, step.logits, temperature), random())
       : mostProbable(step.probabilities)));
@@ -422,7 +425,7 @@ const LiveModel = (() => {
     return (surgery.withoutPositions || []).includes(side);
   }
 
-  /* Throw an Error for surgery that this model, or a source of this length, cannot have. */
+  /* Throws an Error if this surgery is impossible for this model or for a source of this length. */
   function checkSurgery(model, surgery, length = null) {
     const { num_heads, num_encoder_layers, num_decoder_layers } = model.config;
     const need = (fits, text) => { if (!fits) throw new Error("surgery." + text); };
@@ -448,6 +451,7 @@ const LiveModel = (() => {
     for (const side of surgery.withoutPositions || []) {
       need(["source", "target"].includes(side), `withoutPositions: sides are "source" and "target", got ${side}`);
     }
+    if (surgery.memoryOf) checkIds(model, "surgery.memoryOf", surgery.memoryOf);
     if (length === null) return;
     for (const i of surgery.hide || []) need(within(i, length), `hide: positions must lie in [0, ${length}), got ${i}`);
     const { from = 0, to = 0 } = surgery.move || {};
@@ -460,7 +464,8 @@ const LiveModel = (() => {
     return Array.from({ length: count }, (_, i) => i);
   }
 
-  /* The sum of products. Four sums side by side, as the processor need not wait for the last one. */
+  /* The sum of all products. It keeps four sums at once, because each addition would otherwise
+     have to wait for the one before. */
   function dot(a, b) {
     let sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0, i = 0;
     for (; i + 3 < a.length; i += 4) {
