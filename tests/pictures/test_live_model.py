@@ -179,16 +179,16 @@ def operated(model, source_ids, target_ids, surgery, found) -> Tensor:
         visible[..., surgery.get("hide", [])] = False
         encoder_mask = everything if surgery.get("hideFrom") == "decoder" else visible
         found["memory"] = model.encoder(model.source_embedding(source_ids), encoder_mask)
+        outputs = {i: found[f"encoder.{i}.output"] for i in range(len(model.encoder.layers))}
         memories, mask = [found["memory"]] * len(model.decoder.layers), visible
         if "memoryOf" in surgery:
             kept = dict(found)
             memory, mask = model.encode(torch.tensor([surgery["memoryOf"]]))
             memories = [memory] * len(memories)
+            outputs = {i: found[f"encoder.{i}.output"] for i in range(len(memories))}
             found.update(kept)  # the sentence on show is still the one that was typed
         if surgery.get("layerByLayer"):
-            memories = [
-                model.encoder.norm(found[f"encoder.{i}.output"]) for i in range(len(memories))
-            ]
+            memories = [model.encoder.norm(outputs[i]) for i in range(len(memories))]
         if "blur" in surgery:
             b = surgery["blur"]
             mean = lambda m: m[:, mask[0, 0, 0]].mean(1, keepdim=True)
@@ -419,6 +419,10 @@ SURGERIES = [
     {"withoutPositions": ["source", "target"], "blur": 0.5, "cutCross": [0]},
     {"reverse": True, "move": {"from": 1, "to": 0}, "hide": [1]},
     {"memoryOf": OTHER, "hide": [0], "blur": 0.2},
+    {"memoryOf": OTHER, "withoutPositions": ["source"], "layerByLayer": True},
+    {"memoryOf": OTHER, "silence": [{"where": "encoder", "layer": 0, "head": 1}]},
+    {"hide": [1], "blur": 0.5},
+    {"hide": [0], "average": True},
 ]
 
 
@@ -477,6 +481,7 @@ def test_surgery_changes_what_it_should_and_no_more(translator, tmp_path):
         ({"hide": [9]}, "hide"),
         ({"hideFrom": "encoder"}, "hideFrom"),
         ({"move": {"from": 0, "to": 9}}, "move"),
+        ({"move": {"from": 2, "to": 0}}, "move"),  # that is <eos>, which stays last
         ({"withoutPositions": ["memory"]}, "withoutPositions"),
         ({"memoryOf": [99]}, "memoryOf"),
     ],

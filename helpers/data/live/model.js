@@ -258,7 +258,7 @@ const LiveModel = (() => {
   /* The source sentence -> everything the encoder computed, and what the decoder will get of it. */
   function encode(model, sourceIds, surgery = {}) {
     checkIds(model, "sourceIds", sourceIds);
-    checkSurgery(model, surgery, sourceIds.length);
+    checkSurgery(model, surgery, sourceIds);
     const order = rearranged(model, sourceIds, surgery);
     const ids = order.map((i) => sourceIds[i]);
     const hidden = new Set(surgery.hide);
@@ -425,8 +425,8 @@ const LiveModel = (() => {
     return (surgery.withoutPositions || []).includes(side);
   }
 
-  /* Throws an Error if this surgery is impossible for this model or for a source of this length. */
-  function checkSurgery(model, surgery, length = null) {
+  /* Throws an Error if this surgery is impossible for this model or for this source. */
+  function checkSurgery(model, surgery, sourceIds = null) {
     const { num_heads, num_encoder_layers, num_decoder_layers } = model.config;
     const need = (fits, text) => { if (!fits) throw new Error("surgery." + text); };
     const within = (value, size) => Number.isInteger(value) && value >= 0 && value < size;
@@ -452,10 +452,12 @@ const LiveModel = (() => {
       need(["source", "target"].includes(side), `withoutPositions: sides are "source" and "target", got ${side}`);
     }
     if (surgery.memoryOf) checkIds(model, "surgery.memoryOf", surgery.memoryOf);
-    if (length === null) return;
+    if (!sourceIds) return;
+    const length = sourceIds.length, words = length - (sourceIds[length - 1] === model.eos ? 1 : 0);
     for (const i of surgery.hide || []) need(within(i, length), `hide: positions must lie in [0, ${length}), got ${i}`);
     const { from = 0, to = 0 } = surgery.move || {};
-    need(within(from, length) && within(to, length), `move: from and to must lie in [0, ${length}), got ${from} and ${to}`);
+    need(!surgery.move || (within(from, words) && within(to, words)),
+      `move: from and to must lie in [0, ${words}), got ${from} and ${to}`);
   }
 
   // ---- Arithmetic: what torch does for the Python code ----
