@@ -7,7 +7,7 @@ READY_TO_TEACH := $(VENV)/.ready-to-teach
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab check test test-browser run execute sync address figures book slides release footprint colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
+.PHONY: help lab check test test-browser run execute sync address figures book live slides release footprint colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ figures: $(READY) ## Every drawing as SVG into build/figures, and the README's p
 
 book: $(READY_TO_TEACH) ## The series as a web book into build/book; nothing is executed, nothing fetched
 	$(BIN)/python -m tools.book
+
+live: $(READY) ## The trained translator as one web page, open for surgery: build/live.html
+	$(BIN)/python -m tools.live
 
 slides: $(READY_TO_TEACH) ## A deck of slides for each notebook into build/slides; NOTEBOOK=07 for one
 	$(BIN)/python -m tools.slides $(NOTEBOOK)

@@ -180,4 +180,5 @@ def test_every_data_file_of_the_helpers_is_packaged():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
     patterns = project["tool"]["setuptools"]["package-data"]["helpers"]
     packaged = {path for pattern in patterns for path in (ROOT / "helpers").glob(pattern)}
-    assert packaged == {p for p in (ROOT / "helpers" / "data").iterdir() if p.suffix != ".part"}
+    files = {p for p in (ROOT / "helpers" / "data").rglob("*") if p.is_file()}
+    assert packaged == {p for p in files if p.suffix != ".part"}
