@@ -96,6 +96,8 @@ const LiveMachine = (() => {
       }
       if (found === here) here = here.nextSibling;
       else node.insertBefore(found, here);
+      if (found.machineDescription === child) continue;
+      found.machineDescription = child;
       setAttributes(found, child.attributes);
       fill(found, child.children);
     }
@@ -208,7 +210,7 @@ const LiveMachine = (() => {
       const plain = around || id.endsWith(".norm");
       return h("button", {
         key: id, type: "button", "data-part": id, "aria-expanded": String(open), "aria-controls": state.id + "-panel",
-        "aria-label": plain ? `${name}, ${place}` : `${name}, ${place}`,
+        "aria-label": `${name}, ${place}`,
         class: `lm-box lm-${plain ? "pill" : role}${kind === "cross" && !around ? " lm-thick" : ""}`,
         onclick: () => open_(state, open ? null : id),
       }, h("span", null, name), kind === "cross" && !around && h("small", null, "Q from below · own W_K, W_V"));
@@ -218,13 +220,13 @@ const LiveMachine = (() => {
     const layers = (side, count, kinds) => range(count).map((i) =>
       h("div", { key: `${side}.${i}`, class: `lm-layer lm-${side}` },
         kinds.map((kind) => unit(`${side}.${i}.${kind}`)),
-        h("span", { key: "name", class: "lm-layer-name" }, `${side} layer ${i + 1}`)));
+        h("span", { key: "name", class: "lm-layer-name" }, `layer ${i + 1}`)));
     const column = (side, words, last, parts) => h("div", { key: side, class: `lm-column lm-${side}`, role: "group",
-      "aria-label": side, onclick: null },
+      "aria-label": side },
       h("p", { key: "tokens", class: "lm-tokens", "data-wire": side + ".tokens" },
         h("b", null, side === "encoder" ? "source: " : "read so far: "),
         words.map((word, i) => [i ? " " : null, i === last ? h("mark", null, word) : h("span", null, word)])),
-      box(side + ".embedding"), parts);
+      box(side + ".embedding"), parts, h("h3", { key: "heading", class: "lm-heading" }, side));
     const { num_encoder_layers, num_decoder_layers } = model.config;
     return [
       h("svg", { key: "wires", class: "lm-wires", "aria-hidden": "true" }, ...(state.wires || [])),
@@ -241,6 +243,7 @@ const LiveMachine = (() => {
   /* Arrows, residual paths and the memory's bus, between the boxes wherever they are now. */
   function wires(state, view) {
     const frame = state.map.getBoundingClientRect();
+    state.map.style.setProperty("--lm-height", `${Math.ceil(frame.height)}px`);
     const places = new Map();
     for (const node of state.map.querySelectorAll("[data-part], [data-wire]")) {
       const { left, right, top, bottom } = node.getBoundingClientRect();
@@ -295,12 +298,25 @@ const LiveMachine = (() => {
 
   // ---- Grids of numbers ----
 
-  const ROW = 20, LEVELS = 12;
+  const ROW = 20, LEVELS = 12, GAP = 56;
 
   /* A grid: rows and columns with labels, values[row][column], and the axes that they lie on; two
-     grids that share an axis light up together. `say(row, column)` puts a cell into words. */
-  function grid(state, stepId, spec) {
-    const { id, title, shape, role, rows, columns, values, axes, top, mask, digits, share } = spec;
+     grids that share an axis light up together. `say(row, column)` puts a cell into words.
+     What is drawn already, with the same numbers, is not drawn again. */
+  function grid(state, stepId, spec, room) {
+    const { title, shape, rows, columns, top, mask } = spec;
+    const sameness = JSON.stringify([stepId, title, shape, rows, columns, top, mask, room]);
+    const old = state.drawings.get(spec.id);
+    if (!old || old.values !== spec.values || old.sameness !== sameness) {
+      state.drawings.set(spec.id, { values: spec.values, sameness, ...drawGrid(state, stepId, spec, room) });
+    }
+    const { place, figure } = state.drawings.get(spec.id);
+    state.grids.set(spec.id, { ...place, spec });
+    return figure;
+  }
+
+  function drawGrid(state, stepId, spec, available) {
+    const { id, title, shape, role, rows, columns, values, top, mask, digits, share } = spec;
     const count = values[0].length;
     const labelled = Boolean(columns);
     const names = rows.map(shortened);
@@ -308,13 +324,13 @@ const LiveMachine = (() => {
     const heads = labelled ? columns.map(shortened) : [];
     const texts = labelled ? values.map((row) => Array.from(row, (v, c) => cellText(v, c, mask, digits, share))) : [];
     const longest = labelled ? Math.max(...texts.flat().map(textWidth)) : 0;
-    const room = state.width - left - 4;
+    const room = available - left - 4;
     let wide, after = 1;
     if (labelled) {
       wide = Math.min(52, Math.max(24, Math.floor((room - 34) / count)));
       after = Math.max(1, ...heads.map((head, c) => textWidth(head) * 0.71 + 10 - (count - 1 - c + 0.5) * wide));
     } else {
-      wide = Math.min(count <= 16 ? 14 : 7, Math.max(3, room / count));
+      wide = Math.min(count <= 16 ? 11 : 7, Math.max(3, room / count));
     }
     const above = labelled ? Math.ceil(Math.max(...heads.map(textWidth)) * 0.71) + 14 : 1;
     const tall = labelled ? 26 : ROW;
@@ -335,8 +351,7 @@ const LiveMachine = (() => {
       }
     });
     const width = Math.ceil(left + count * wide + after), height = above + values.length * tall + 1;
-    const place = { id, stepId, spec, left, above, wide, tall, rows: values.length, columns: count };
-    state.grids.set(id, place);
+    const place = { id, stepId, left, above, wide, tall, rows: values.length, columns: count };
     const svg = h("svg", { class: "lm-cells", width, height, "aria-hidden": "true" },
       h("rect", { class: "lm-paper", x: left, y: above, width: round(count * wide), height: values.length * tall }),
       h("g", null, [...paths.keys()].sort((a, b) => a - b).map((level) => h("path", {
@@ -352,9 +367,9 @@ const LiveMachine = (() => {
       })),
       fits && h("g", { class: "lm-numbers" }, texts.flatMap((row, r) => row.map((text, c) =>
         h("text", { x: left + (c + 0.5) * wide, y: above + r * tall + tall / 2 + 4, "text-anchor": "middle" }, text)))),
-      h("rect", { class: "lm-lit" }), h("rect", { class: "lm-lit" }), h("rect", { class: "lm-lit lm-cell" }));
+      h("rect", { class: "lm-lit", width: 0 }), h("rect", { class: "lm-lit", width: 0 }), h("rect", { class: "lm-lit lm-cell", width: 0 }));
     const rule = share ? "white 0, full colour 1" : `strongest colour ±${number(top)}`;
-    return h("figure", { key: id, class: `lm-grid lm-${role}` },
+    const figure = h("figure", { key: id, class: `lm-grid lm-${role}` },
       h("figcaption", null, h("b", null, title), " ", h("span", null, shape || `${values.length} × ${count}`),
         h("small", null, rule)),
       h("div", {
@@ -366,6 +381,7 @@ const LiveMachine = (() => {
         onfocus: () => move(state, id, 0, 0), onblur: () => settle(state, null),
         onkeydown: (event) => keys(state, event, id),
       }, svg));
+    return { place, figure };
   }
 
   const round = (value) => Math.round(value * 100) / 100;
@@ -492,7 +508,7 @@ const LiveMachine = (() => {
     const pair = (r, c) => `${quote(asking[r])} with ${quote(offering[c])}`;
     const cache = !encoder && !cross;
     const names = cross ? ["decoder state", "memory"] : ["state", "state"];
-    const matrix = (letter) => `W_${letter} (this layer's own, head ${h_ + 1})`;
+    const matrix = (letter) => `W_${letter}, head ${h_ + 1}`;
     const input = [vectors("state", cross ? "decoder state" : "what comes in", own, asking, part.h, ["query", "model"], names[0])];
     if (cross) input.push(vectors("memory", "memory", "cross", offering, view.encoded.memories[layer], ["key", "model"], "memory"));
     const reading = `Head ${h_ + 1}: ${quote(q)} looks at ${topKeys(weights, offering, 3)}.`;
@@ -504,10 +520,10 @@ const LiveMachine = (() => {
             "The earlier words made their keys and values when they were read; the cache kept them."]
             : ["Every word makes three vectors: W_Q, W_K and W_V are multiplied with the same input.",
               "The query is what a word looks for, the key is how others find it, and the value is what it hands over."],
-        grids: [...input,
-          vectors("query", "Q", own, asking, head.query, ["query", "head"], "query", { shape: `× ${matrix("Q")} · ${asking.length} × ${dK}` }),
-          vectors("key", "K", other, offering, head.key, ["key", "head"], "key", { shape: `× ${matrix("K")} · ${offering.length} × ${dK}` }),
-          vectors("value", "V", other, offering, head.value, ["key", "value"], "value", { shape: `× ${matrix("V")} · ${offering.length} × ${dK}` })],
+        wide: true, groups: [input, [
+          vectors("query", cross ? "Q = state" : "Q", own, asking, head.query, ["query", "head"], "query", { shape: `× ${matrix("Q")} · ${asking.length} × ${dK}` }),
+          vectors("key", cross ? "K = memory" : "K", other, offering, head.key, ["key", "head"], "key", { shape: `× ${matrix("K")} · ${offering.length} × ${dK}` }),
+          vectors("value", cross ? "V = memory" : "V", other, offering, head.value, ["key", "value"], "value", { shape: `× ${matrix("V")} · ${offering.length} × ${dK}` })]],
         caption: cross ? `Q has a row for ${quote(q)}; K and V have a row for every vector of the memory.`
           : `Q has ${asking.length === 1 ? "one row" : "a row for every word"}, K and V have a row for every word that may be looked at.` },
       { id: "attention.scores", title: "Compare: scores = Q Kᵀ",
@@ -552,8 +568,9 @@ const LiveMachine = (() => {
     return { steps, controls: [headChooser(state, part, found, mask), encoder && wordChooser(state, asking, "Follow the word")] };
   }
 
-  const visibleWords = (view) => view.encoded.layers[0].selfAttention.heads[0].weights.reduce(
-    (seen, row) => seen.map((was, k) => was || row[k] > 0), view.source.map(() => false));
+  /* A word that has no weight in any head of any query is masked. */
+  const visibleWords = (view) => view.source.map((_, k) =>
+    view.encoded.layers[0].selfAttention.heads.some((head) => head.weights.some((row) => row[k] > 0)));
 
   function strongestProduct(head, r, c) {
     const products = Array.from(head.query[r], (value, i) => value * head.key[c][i]);
@@ -606,11 +623,12 @@ const LiveMachine = (() => {
     const part = (encoder ? view.encoded : view.step).layers[layer].feedForward;
     const rows = encoder ? view.source : [view.just];
     const word = Math.min(encoder ? state.word : 0, rows.length - 1);
-    const size = part.found[0].length, hidden = part.hidden[word], lines = Math.ceil(hidden.length / size);
+    const size = part.found[0].length, hidden = part.hidden[word];
+    const fold = Math.min(64, hidden.length), lines = Math.ceil(hidden.length / fold);
     const on = hidden.reduce((count, value) => count + (value > 0 ? 1 : 0), 0);
-    const unit = (r, c) => r * size + c;
-    const names = range(lines).map((i) => `${i * size + 1}–${Math.min((i + 1) * size, hidden.length)}`);
-    const folded = range(lines).map((i) => hidden.subarray(i * size, (i + 1) * size));
+    const unit = (r, c) => r * fold + c;
+    const names = range(lines).map((i) => `${i * fold + 1}–${Math.min((i + 1) * fold, hidden.length)}`);
+    const folded = range(lines).map((i) => hidden.subarray(i * fold, (i + 1) * fold));
     const steps = [
       { id: "feed.widen", title: "Widen, and keep what is positive",
         text: [`Each word's ${size} numbers become ${hidden.length}, without a look at any other word.`,
@@ -736,22 +754,22 @@ const LiveMachine = (() => {
     const walk = (to, label, arrow) => h("button", { key: label, type: "button", "aria-disabled": String(!ids[to]),
       "aria-label": ids[to] ? `${label}: ${readId(ids[to], view.pre).name}, ${readId(ids[to], view.pre).place}` : label,
       onclick: () => { if (ids[to]) open_(state, ids[to]); } }, arrow);
-    const given = state.options.links || {};
+    const given = state.options.links || {}, two = steps.length > 3 && state.width >= 1150;
     return [h("div", { key: "open", class: "lm-open" },
       h("header", { class: `lm-title lm-${about.role}` },
         h("div", null, h("h3", { id: state.id + "-title" }, about.name), h("p", null, about.place)),
         h("div", { class: "lm-walk" }, walk(at - 1, "previous part", "↓"), walk(at + 1, "next part", "↑"),
           h("button", { key: "close", type: "button", "aria-label": "close this part", onclick: () => shut(state) }, "×"))),
       h("p", { class: "lm-now" }, now), controls,
-      h("ol", { key: "steps", class: "lm-steps" }, steps.map((step) => {
+      h("ol", { key: "steps", class: two ? "lm-steps lm-two" : "lm-steps" }, steps.map((step) => {
         const caption = step.caption || "Point at a cell, or move to it with the arrow keys, to read it.";
         state.captions.set(step.id, caption);
         const href = given[`${id}.${step.id}`] || given[step.id];
-        return h("li", { key: step.id, "data-step": step.id },
+        return h("li", { key: step.id, "data-step": step.id, class: step.wide ? "lm-wide" : null },
           h("h4", null, step.title),
           h("p", { class: "lm-text" }, step.text.join(" "), href && [" ", h("a", { href }, "Build it in the notebook")]),
-          step.grids.length > 0 && h("div", { key: "grids", class: "lm-grids" }, step.grids.map((spec) =>
-            grid(state, step.id, { ...spec, id: `${step.id}-${spec.id}` }))),
+          (step.groups || [step.grids]).map((group, g) => h("div", { key: g, class: "lm-grids" }, group.map((spec) =>
+            grid(state, step.id, { ...spec, id: `${step.id}-${spec.id}` }, two && !step.wide ? (state.width - GAP) / 2 : state.width)))),
           step.extra,
           h("p", { key: "caption", class: "lm-caption", id: `${state.id}-${step.id}-caption`, "data-caption": step.id,
             "aria-live": "polite" }));
@@ -767,7 +785,7 @@ const LiveMachine = (() => {
     if (!options || !options.model || !options.result) throw new Error("LiveMachine.render needs model and result");
     let state = states.get(root);
     if (!state) {
-      state = { id: `lm-${made++}`, root, head: 0, word: 0, cursor: null, kept: null, drawn: 0 };
+      state = { id: `lm-${made++}`, root, head: 0, word: 0, cursor: null, kept: null, drawn: 0, drawings: new Map() };
       states.set(root, state);
       fill(root, [h("div", { class: "lm-machine" }, h("div", { class: "lm-room" },
         h("div", { class: "lm-map", role: "group", "aria-label": "The Transformer: its parts, as buttons" }),
@@ -787,14 +805,14 @@ const LiveMachine = (() => {
     state.grids = new Map();
     state.captions = new Map();
     fill(state.map, map(state, view));
+    // Everything that is measured is measured here, while only the map has changed.
     state.seen = state.panel.clientWidth;
     state.mapSeen = state.map.clientWidth;
-    const style = getComputedStyle(state.panel);
-    state.width = state.seen - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - 4;
-    fill(state.panel, panel(state, view));
-    light(state);
+    state.width = state.seen - 4;
     state.wires = wires(state, view);
     fill(state.map.firstChild, state.wires);
+    fill(state.panel, panel(state, view));
+    light(state);
   }
 
   /* Open a part, or close it with null, and tell the page; draw if the page did not. */
@@ -804,7 +822,8 @@ const LiveMachine = (() => {
     const before = state.drawn;
     if (state.options.onPart) state.options.onPart(id);
     if (state.drawn === before) draw(state);
-    if (id && state.panel.offsetTop >= state.map.offsetTop + state.map.offsetHeight) {
+    const top = state.panel.getBoundingClientRect().top;
+    if (id && (top < 0 || top > innerHeight * 0.6)) {
       const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
       state.panel.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
     }
