@@ -136,6 +136,7 @@ const LiveMachine = (() => {
     const text = Math.abs(value).toFixed(digits);
     return value < 0 && Number(text) !== 0 ? "−" + text : text;
   };
+  const small = (share) => (share > 0 && share < 0.0005 ? "less than 0.001" : number(share, 3));
   const indexOfLargest = (row) => row.reduce((best, value, i) => (value > row[best] ? i : best), 0);
   const indexOfStrongest = (row) => row.reduce((best, value, i) => (Math.abs(value) > Math.abs(row[best]) ? i : best), 0);
 
@@ -226,7 +227,7 @@ const LiveMachine = (() => {
       h("p", { key: "tokens", class: "lm-tokens", "data-wire": side + ".tokens" },
         h("b", null, side === "encoder" ? "source: " : "read so far: "),
         words.map((word, i) => [i ? " " : null, i === last ? h("mark", null, word) : h("span", null, word)])),
-      box(side + ".embedding"), parts, h("h3", { key: "heading", class: "lm-heading" }, side));
+      box(side + ".embedding"), parts, h("p", { key: "heading", class: "lm-heading", "aria-hidden": "true" }, side));
     const { num_encoder_layers, num_decoder_layers } = model.config;
     return [
       h("svg", { key: "wires", class: "lm-wires", "aria-hidden": "true" }, ...(state.wires || [])),
@@ -235,8 +236,8 @@ const LiveMachine = (() => {
       column("decoder", view.read, view.at, [
         layers("decoder", num_decoder_layers, ["self", "cross", "feed"]), view.pre && box("decoder.norm"), box("output"),
         h("p", { key: "next", class: "lm-tokens lm-next", "data-wire": "next" },
-          h("b", null, "next word: "), h("span", null, view.next),
-          ` ${number(view.step.probabilities[view.result.ids[view.at]])}`)]),
+          h("b", null, "next word: "), h("span", null, quote(view.next)),
+          ` (${number(view.step.probabilities[view.result.ids[view.at]])})`)]),
     ];
   }
 
@@ -269,11 +270,12 @@ const LiveMachine = (() => {
         ...units.map((id) => [view.pre ? id + ".norm" : id, id + ".add"]),
         ...(view.pre ? [[side + ".norm"]] : []), [side === "encoder" ? "memory" : "output"],
         ...(side === "decoder" ? [["next"]] : [])];
+      const { x } = places.get(units[0] || side + ".embedding");
       chain.slice(1).forEach(([first], i) => {
         const from = places.get(chain[i][chain[i].length - 1]), to = places.get(first);
         if (!from || !to) return;
-        line(`M${from.x} ${from.top}V${to.bottom + 4}`, "flow");
-        head(from.x, to.bottom + 1, "up", "flow");
+        line(`M${x} ${from.top}V${to.bottom + 4}`, "flow");
+        head(x, to.bottom + 1, "up", "flow");
       });
       for (const id of units) {
         const low = places.get(view.pre ? id + ".norm" : id), add = places.get(id + ".add");
@@ -305,7 +307,7 @@ const LiveMachine = (() => {
      What is drawn already, with the same numbers, is not drawn again. */
   function grid(state, stepId, spec, room) {
     const { title, shape, rows, columns, top, mask } = spec;
-    const sameness = JSON.stringify([stepId, title, shape, rows, columns, top, mask, room]);
+    const sameness = JSON.stringify([stepId, title, shape, spec.note, rows, columns, top, mask, room]);
     const old = state.drawings.get(spec.id);
     if (!old || old.values !== spec.values || old.sameness !== sameness) {
       state.drawings.set(spec.id, { values: spec.values, sameness, ...drawGrid(state, stepId, spec, room) });
@@ -366,22 +368,30 @@ const LiveMachine = (() => {
         return h("text", { x, y, transform: `rotate(-45 ${x} ${y})` }, head);
       })),
       fits && h("g", { class: "lm-numbers" }, texts.flatMap((row, r) => row.map((text, c) =>
-        h("text", { x: left + (c + 0.5) * wide, y: above + r * tall + tall / 2 + 4, "text-anchor": "middle" }, text)))),
+        h("text", { x: left + (c + 0.5) * wide, y: above + r * tall + tall / 2 + 4, "text-anchor": "middle",
+          class: mask && !mask[c] ? "lm-masked" : null }, text)))),
       h("rect", { class: "lm-lit", width: 0 }), h("rect", { class: "lm-lit", width: 0 }), h("rect", { class: "lm-lit lm-cell", width: 0 }));
-    const rule = share ? "white 0, full colour 1" : `strongest colour ±${number(top)}`;
+    const rule = `full colour at ${share ? "1" : "±" + number(top)}`;
     const figure = h("figure", { key: id, class: `lm-grid lm-${role}` },
-      h("figcaption", null, h("b", null, title), " ", h("span", null, shape || `${values.length} × ${count}`),
-        h("small", null, rule)),
+      h("figcaption", null, h("b", null, title), h("small", null, [spec.note, shape || `${values.length} × ${count}`, rule].filter(Boolean).join(", "))),
       h("div", {
         class: "lm-frame", tabindex: "0", role: "application", "aria-roledescription": "grid of numbers",
         "aria-label": `${title}: ${values.length} × ${count} numbers; the arrow keys move through them`,
         "data-grid": id, "aria-describedby": `${state.id}-${stepId}-caption`,
         onpointermove: (event) => point(state, event, id), onpointerdown: (event) => point(state, event, id),
         onpointerleave: (event) => { if (event.pointerType === "mouse") settle(state); },
-        onfocus: () => move(state, id, 0, 0), onblur: () => settle(state, null),
+        onfocus: () => { announce(state, stepId, "polite"); move(state, id, 0, 0); },
+        onblur: () => { announce(state, stepId, "off"); settle(state, null); },
         onkeydown: (event) => keys(state, event, id),
       }, svg));
     return { place, figure };
+  }
+
+  /* Only the caption of the grid that has the focus is read out. */
+  function announce(state, stepId, how) {
+    for (const caption of state.panel.querySelectorAll("[data-caption]")) {
+      if (caption.dataset.caption === stepId) caption.setAttribute("aria-live", how);
+    }
   }
 
   const round = (value) => Math.round(value * 100) / 100;
@@ -404,6 +414,7 @@ const LiveMachine = (() => {
     const r = Math.floor((event.clientY - frame.top - place.above) / place.tall);
     if (r < 0 || c < 0 || r >= place.rows || c >= place.columns) return;
     state.cursor = { id, r, c };
+    if (event.type === "pointerdown") state.kept = state.cursor;
     light(state);
   }
 
@@ -476,15 +487,19 @@ const LiveMachine = (() => {
       { id: "embedding.word", title: "Look up the word",
         text: [`Every word in the vocabulary has a row of ${size} learned numbers.`,
           `The row is multiplied by √${size} = ${number(Math.sqrt(size), Number.isInteger(Math.sqrt(size)) ? 0 : 1)}, so that the position that comes next does not drown it out.`],
-        grids: [vectors("token", "word × √d_model", side, rows, token, axes, "word vector", top)] },
+        grids: [vectors("token", "word × √d_model", side, rows, token, axes, "word vector", top)],
+        caption: "The same word has the same row wherever it appears." },
       { id: "embedding.position", title: "Mark the place",
         text: zero ? ["The positions have been taken away, so these numbers are all zero.", `The model cannot tell the ${where}.`]
           : ["Each position has a fixed pattern of waves: fast ones on the left, slow ones on the right.",
             `Without it, the model could not tell the ${where}.`],
-        grids: [vectors("position", "position", side, rows, position, axes, "position", top)] },
+        grids: [vectors("position", "position", side, rows, position, axes, "position", top)],
+        caption: "These numbers depend on the position only, whatever the word is." },
       { id: "embedding.sum", title: "Add the two",
         text: ["The sum goes into the first layer.", "From here on, the word and its place travel in the same vector."],
-        grids: [vectors("embedded", "word + position", side, rows, output, axes, "sum", top)] },
+        grids: [vectors("embedded", "word + position", side, rows, output, axes, "sum", { ...top,
+          say: (r, c) => `${quote(rows[r])}, column ${c + 1}: ${number(token[r][c], 3)} + ${number(position[r][c], 3)} = ${number(output[r][c], 3)}` })],
+        caption: `${quote(rows[0])}, column 1: ${number(token[0][0])} + ${number(position[0][0])} = ${number(output[0][0])}.` },
     ];
   }
 
@@ -507,9 +522,9 @@ const LiveMachine = (() => {
     const products = head.value.map((row, k) => Float32Array.from(row, (value) => value * weights[k]));
     const pair = (r, c) => `${quote(asking[r])} with ${quote(offering[c])}`;
     const cache = !encoder && !cross;
-    const names = cross ? ["decoder state", "memory"] : ["state", "state"];
-    const matrix = (letter) => `W_${letter}, head ${h_ + 1}`;
-    const input = [vectors("state", cross ? "decoder state" : "what comes in", own, asking, part.h, ["query", "model"], names[0])];
+    const headed = { note: `head ${h_ + 1}` };
+    const stateName = cross ? "decoder state" : "input";
+    const input = [vectors("state", cross ? "decoder state" : "input", own, asking, part.h, ["query", "model"], stateName)];
     if (cross) input.push(vectors("memory", "memory", "cross", offering, view.encoded.memories[layer], ["key", "model"], "memory"));
     const reading = `Head ${h_ + 1}: ${quote(q)} looks at ${topKeys(weights, offering, 3)}.`;
     const steps = [
@@ -521,9 +536,9 @@ const LiveMachine = (() => {
             : ["Every word makes three vectors: W_Q, W_K and W_V are multiplied with the same input.",
               "The query is what a word looks for, the key is how others find it, and the value is what it hands over."],
         wide: true, groups: [input, [
-          vectors("query", cross ? "Q = state" : "Q", own, asking, head.query, ["query", "head"], "query", { shape: `× ${matrix("Q")} · ${asking.length} × ${dK}` }),
-          vectors("key", cross ? "K = memory" : "K", other, offering, head.key, ["key", "head"], "key", { shape: `× ${matrix("K")} · ${offering.length} × ${dK}` }),
-          vectors("value", cross ? "V = memory" : "V", other, offering, head.value, ["key", "value"], "value", { shape: `× ${matrix("V")} · ${offering.length} × ${dK}` })]],
+          vectors("query", `Q = ${cross ? "state" : "input"} × W_Q`, own, asking, head.query, ["query", "head"], "query", headed),
+          vectors("key", `K = ${cross ? "memory" : "input"} × W_K`, other, offering, head.key, ["key", "head"], "key", headed),
+          vectors("value", `V = ${cross ? "memory" : "input"} × W_V`, other, offering, head.value, ["key", "value"], "value", headed)]],
         caption: cross ? `Q has a row for ${quote(q)}; K and V have a row for every vector of the memory.`
           : `Q has ${asking.length === 1 ? "one row" : "a row for every word"}, K and V have a row for every word that may be looked at.` },
       { id: "attention.scores", title: "Compare: scores = Q Kᵀ",
@@ -544,12 +559,12 @@ const LiveMachine = (() => {
             : [`${cross ? "Cross-attention" : "The encoder"} hides only padding.`, "One sentence on its own has no padding, so every score stays."],
         grids: [{ ...scored, id: "masked", title: "masked scores", values: head.scaled, mask,
           say: (r, c) => (mask && !mask[c] ? `${quote(offering[c])} is hidden: minus infinity` : `${pair(r, c)}: ${number(head.scaled[r][c])}, allowed`) }],
-        caption: hidden ? `${mask.filter((may) => !may).length} of ${mask.length} columns are hidden.` : `All ${offering.length} columns are allowed.` },
+        caption: hidden ? `${mask.filter((may) => !may).length} of ${mask.length} columns are hidden.` : offering.length === 1 ? "There is only one column, and it is allowed." : `All ${offering.length} columns are allowed.` },
       { id: "attention.softmax", title: "Softmax: shares that add up to 1",
         text: ["Softmax turns each row into shares that add up to 1.",
           `${quote(q)} takes most, ${number(weights[best])}, from ${quote(offering[best])}.`],
         grids: [{ ...scored, id: "weights", title: "weights", values: head.weights, top: 1, digits: 2, share: true, mask,
-          say: (r, c) => `${quote(asking[r])} looks at ${quote(offering[c])} with weight ${number(head.weights[r][c], 3)}` }],
+          say: (r, c) => `${quote(asking[r])} looks at ${quote(offering[c])} with weight ${small(head.weights[r][c])}` }],
         caption: reading },
       { id: "attention.sum", title: "Mix the values by their weights",
         text: ["Each value is multiplied by its weight, and the results are added up.",
@@ -603,17 +618,18 @@ const LiveMachine = (() => {
     return { mean, spread: Math.sqrt(row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / row.length) };
   }
 
-  function addPart(view, rows, role, part, name) {
+  function addPart(view, rows, role, part, sublayer, word) {
+    const name = sublayer === "feed-forward" ? "the feed-forward network" : sublayer;
     const top = { top: largest(part.x, part.found, part.sum) }, axes = ["word", "model"];
-    const last = rows.length - 1;
-    const share = Math.round((100 * lengthOf(part.found[last])) / lengthOf(part.x[last]));
+    const row = Math.min(word, rows.length - 1);
+    const share = Math.round((100 * lengthOf(part.found[row])) / lengthOf(part.x[row]));
     const steps = [{ id: "add", title: "Add what was found",
       text: [`What ${name} found is added to the vector that came in.`,
         "The old vector is not replaced: it travels on, with something new on top."],
       grids: [vectors("x", "x: what came in", role, rows, part.x, axes, "what came in", top),
-        vectors("found", `+ what ${name} found`, role, rows, part.found, axes, "what was found", top),
+        vectors("found", `found: what ${name} adds`, role, rows, part.found, axes, "what was found", top),
         vectors("sum", "= x + found", role, rows, part.sum, axes, "sum", top)],
-      caption: part.cut ? "Cross-attention is cut, so nothing is added." : `For ${quote(rows[last])}, what was found is ${share} % as long as what came in.` }];
+      caption: part.cut ? "Cross-attention is cut, so nothing is added." : `For ${quote(rows[row])}, the vector that was found is ${share} % as long as the one that came in.` }];
     const next = "The next part gets vectors of a steady size, however much has been added.";
     return view.pre ? steps : [...steps, ...normPart(rows, role, part.sum, part.output, next)];
   }
@@ -641,7 +657,7 @@ const LiveMachine = (() => {
       { id: "feed.narrow", title: "Narrow again",
         text: [`A second matrix turns the ${hidden.length} numbers back into ${size}.`, "This is what the feed-forward network adds to the word's vector."],
         grids: [vectors("after", "after", side, rows, part.found, ["word", "model"], "result")],
-        caption: "Every row was computed from the same row above, and from nothing else." },
+        caption: `${encoder ? "Every row was computed from its own row" : "This row was computed from the row"} in step 1, and from nothing else.` },
     ];
     return { steps, controls: [encoder && wordChooser(state, rows, "Show the units of")] };
   }
@@ -670,7 +686,7 @@ const LiveMachine = (() => {
       h("tbody", null, best.map((id) => h("tr", { class: id === chosen ? "lm-chosen" : null },
         h("th", { scope: "row" }, model.words[id]), h("td", null, number(logits[id])),
         h("td", null, h("span", { class: "lm-bar", style: `--share:${probabilities[id].toFixed(4)}`, "aria-hidden": "true" }),
-          h("span", null, number(probabilities[id], 3)))))));
+          h("span", null, small(probabilities[id])))))));
     return [
       { id: "output.logits", title: "Compare with every word",
         text: [`The decoder's last vector is compared with a vector for each of the ${count} words in the vocabulary.`,
@@ -679,7 +695,7 @@ const LiveMachine = (() => {
         caption: `The largest logit is ${number(logits[best[0]])}, for ${quote(model.words[best[0]])}.` },
       { id: "output.softmax", title: "Turn logits into probabilities",
         text: ["Softmax turns the logits into probabilities that add up to 1.", `The table shows the most probable words; ${quote(view.next)} was written and is read in the next step.`],
-        grids: [], extra: table, caption: `${quote(view.next)} has probability ${number(probabilities[chosen], 3)}.` },
+        grids: [], extra: table, caption: `${quote(view.next)} has probability ${small(probabilities[chosen])}.` },
     ];
   }
 
@@ -701,7 +717,7 @@ const LiveMachine = (() => {
     const sublayer = { self: "selfAttention", cross: "crossAttention", feed: "feedForward" }[kind];
     const part = (encoder ? view.encoded : view.step).layers[layer][sublayer];
     if (around === "norm") return plain(normPart(rows, side, part.x, part.h, `So ${about.sublayer} reads numbers of a steady size, however much has been added before.`));
-    if (around === "add") return plain(addPart(view, rows, side, part, about.sublayer));
+    if (around === "add") return plain(addPart(view, rows, side, part, about.sublayer, encoder ? state.word : 0));
     return kind === "feed" ? feedPart(state, view, about) : attentionPart(state, view, about);
   }
 
@@ -771,8 +787,7 @@ const LiveMachine = (() => {
           (step.groups || [step.grids]).map((group, g) => h("div", { key: g, class: "lm-grids" }, group.map((spec) =>
             grid(state, step.id, { ...spec, id: `${step.id}-${spec.id}` }, two && !step.wide ? (state.width - GAP) / 2 : state.width)))),
           step.extra,
-          h("p", { key: "caption", class: "lm-caption", id: `${state.id}-${step.id}-caption`, "data-caption": step.id,
-            "aria-live": "polite" }));
+          h("p", { key: "caption", class: "lm-caption", id: `${state.id}-${step.id}-caption`, "data-caption": step.id }));
       })))];
   }
 
