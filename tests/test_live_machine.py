@@ -185,7 +185,7 @@ def test_surgery_is_shown(alone, translator):  # noqa: F811
     page = alone(html(model, tokenizer, source, options), 1280, 900)
     page.evaluate("state.part = 'decoder.0.cross'; show()")
     page.get_by_role("button", name="head 2 (silenced)").click()
-    masked = page.locator('[data-grid="attention.mask-masked"] .lm-numbers text').all_text_contents()
+    masked = page.locator('[data-grid="cross.mask-masked"] .lm-numbers text').all_text_contents()
     assert [i for i, text in enumerate(masked) if text == "−∞"] == [4]
     assert "silenced" in page.locator('[data-step="attention.sum"]').inner_text()
     page.evaluate("state.part = 'decoder.1.cross.add'; show()")

@@ -443,6 +443,7 @@ const LiveMachine = (() => {
 
   /* Outline the rows and columns that belong to the cell under the cursor, and put it into words. */
   function light(state) {
+    if (state.busy) return; // a grid that is being removed loses the focus, and says so
     const { cursor } = state;
     const place = cursor && state.grids.get(cursor.id);
     const live = place && cursor.r < place.rows && cursor.c < place.columns;
@@ -826,7 +827,9 @@ const LiveMachine = (() => {
     state.width = state.seen - 4;
     state.wires = wires(state, view);
     fill(state.map.firstChild, state.wires);
+    state.busy = true;
     fill(state.panel, panel(state, view));
+    state.busy = false;
     light(state);
   }
 
