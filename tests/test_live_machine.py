@@ -258,7 +258,8 @@ def test_each_link_leads_to_a_heading_of_a_notebook(alone, running):
         headings = re.findall(r"^##+ (.+)$", text, re.M)
         assert slug in {re.sub(r"[^a-z0-9]+", "-", h.lower()).strip("-") for h in headings}, step
     page.evaluate("state.part = 'decoder.0.cross'; show()")
-    assert page.locator('[data-step="attention.scale"] a').get_attribute("href") == links[
-        "attention.scale"
-    ]
+    assert (
+        page.locator('[data-step="attention.scale"] a').get_attribute("href")
+        == links["attention.scale"]
+    )
     assert page.locator(".lm-steps > li").count() == page.locator(".lm-steps a").count() == 7

@@ -24,6 +24,9 @@ Ids of parts: encoder.embedding, encoder.0.self, encoder.0.feed, encoder.norm, m
 decoder.embedding, decoder.0.self, decoder.0.cross, decoder.0.feed, decoder.norm, output; and
 around each self, cross and feed its .add and, in a pre-norm model, its .norm.
 
+The colours come from the page's --source, --target, --cross, --ink, --paper and so on if it has
+them. --machine-below is the height of a bar that the page keeps at the window's lower edge.
+
 Only createElement, createElementNS and text nodes: a word is never read as markup. */
 
 "use strict";
@@ -214,7 +217,7 @@ const LiveMachine = (() => {
         "aria-label": `${name}, ${place}`,
         class: `lm-box lm-${plain ? "pill" : role}${kind === "cross" && !around ? " lm-thick" : ""}`,
         onclick: () => open_(state, open ? null : id),
-      }, h("span", null, name), kind === "cross" && !around && h("small", null, "Q from below · own W_K, W_V"));
+      }, h("span", null, name), kind === "cross" && !around && h("small", null, "own W_K, W_V"));
     };
     const unit = (id) => h("div", { key: id, class: "lm-unit" },
       view.pre && box(id + ".norm"), box(id), box(id + ".add"));
@@ -360,7 +363,8 @@ const LiveMachine = (() => {
         key: level, class: level > 0 ? `lm-fill-${role}` : "lm-fill-less", d: paths.get(level),
         "fill-opacity": round((Math.abs(level) / LEVELS) * (level > 0 ? cover : cover * 0.75)) }))),
       h("path", { class: "lm-hatch", d: hatched || "M0 0" }),
-      h("path", { class: "lm-lines", d: linesOf(place, labelled, spec.blocks) }),
+      h("path", { class: "lm-lines", d: linesOf(place, labelled ? 1 : count) }),
+      spec.blocks && h("path", { class: "lm-blocks", d: linesOf(place, spec.blocks) }),
       h("g", { class: "lm-names" }, names.map((name, r) =>
         h("text", { x: left - 6, y: above + r * tall + tall / 2 + 4, "text-anchor": "end" }, name))),
       labelled && h("g", { class: "lm-names" }, heads.map((head, c) => {
@@ -401,9 +405,8 @@ const LiveMachine = (() => {
     return number(value, digits === undefined ? 2 : digits);
   }
 
-  function linesOf({ left, above, wide, tall, rows, columns }, everyColumn, blocks) {
+  function linesOf({ left, above, wide, tall, rows, columns }, stride) {
     let d = range(rows + 1).map((r) => `M${left} ${above + r * tall}h${round(columns * wide)}`).join("");
-    const stride = everyColumn ? 1 : blocks || columns;
     for (let c = 0; c <= columns; c += stride) d += `M${round(left + c * wide)} ${above}v${rows * tall}`;
     return d;
   }
@@ -602,7 +605,7 @@ const LiveMachine = (() => {
 
   function silencedText(part) {
     const silent = part.heads.flatMap((head, i) => (head.silenced ? [i + 1] : []));
-    return silent.length ? `Silenced: head ${silent.join(", head ")}.` : "The thin lines separate the heads.";
+    return silent.length ? `Silenced: head ${silent.join(", head ")}.` : "The dark lines separate the heads.";
   }
 
   function normPart(rows, role, before, after, next) {
@@ -773,7 +776,7 @@ const LiveMachine = (() => {
       onclick: () => { if (ids[to]) open_(state, ids[to]); } }, arrow);
     const given = state.options.links || {}, two = steps.length > 3 && state.width >= 1150;
     return [h("div", { key: "open", class: "lm-open" },
-      h("header", { class: `lm-title lm-${about.role}` },
+      h("div", { class: `lm-title lm-${about.role}` },
         h("div", null, h("h3", { id: state.id + "-title" }, about.name), h("p", null, about.place)),
         h("div", { class: "lm-walk" }, walk(at - 1, "previous part", "↓"), walk(at + 1, "next part", "↑"),
           h("button", { key: "close", type: "button", "aria-label": "close this part", onclick: () => shut(state) }, "×"))),
@@ -786,10 +789,17 @@ const LiveMachine = (() => {
           h("h4", null, step.title),
           h("p", { class: "lm-text" }, step.text.join(" "), href && [" ", h("a", { href }, "Build it in the notebook")]),
           (step.groups || [step.grids]).map((group, g) => h("div", { key: g, class: "lm-grids" }, group.map((spec) =>
-            grid(state, step.id, { ...spec, id: `${step.id}-${spec.id}` }, two && !step.wide ? (state.width - GAP) / 2 : state.width)))),
+            grid(state, step.id, { ...spec, id: `${step.id}-${spec.id}` }, roomFor(state, two && !step.wide, step.groups && group.length))))),
           step.extra,
           h("p", { key: "caption", class: "lm-caption", id: `${state.id}-${step.id}-caption`, "data-caption": step.id }));
       })))];
+  }
+
+  /* How wide a grid may be: three beside each other share the panel's width if it is enough. */
+  function roomFor(state, half, together) {
+    if (half) return (state.width - GAP) / 2;
+    const third = (state.width - 72) / 3;
+    return together === 3 && third >= 200 ? third : state.width;
   }
 
   // ---- Putting it together ----
