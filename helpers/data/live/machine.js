@@ -426,6 +426,8 @@ const LiveMachine = (() => {
     const within = (value, size) => Math.max(0, Math.min(size - 1, value));
     const c = absolute === "start" ? 0 : absolute === "end" ? place.columns - 1 : within(now.c + right, place.columns);
     state.kept = state.cursor = { id, r: within(now.r + down, place.rows), c };
+    const frame = state.panel.querySelector(`[data-grid="${id}"]`), x = place.left + c * place.wide;
+    if (x < frame.scrollLeft || x + place.wide > frame.scrollLeft + frame.clientWidth) frame.scrollLeft = x - frame.clientWidth / 2;
     light(state);
   }
 
