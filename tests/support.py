@@ -109,6 +109,10 @@ def trained_translator() -> tuple[Transformer, Tokenizer]:
     return load_model(path), Tokenizer(vocabulary())
 
 
+# Words that would do harm if a page took them for markup, and look odd if it changed them.
+EVIL = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "$x$", "&lt;", "{}"]
+
+
 # ---- A training run of a second ----------------------------------------------------------------
 
 EXAMPLES = [([4 + i % 9, 5, 6 + i % 5], [4 + i % 9, 8 + i % 5]) for i in range(60)]

@@ -166,6 +166,7 @@ def test_the_running_sentence_is_aligned_as_a_person_would():
     assert RUNNING.target_text == "The little dog found the ball yesterday."
 
 
+@pytest.mark.slow
 def test_english_is_a_function_of_german():
     seen = {}
     for seed in range(3):
@@ -178,6 +179,7 @@ def test_the_same_seed_gives_the_same_distinct_pairs():
     assert len({p.source for p in PAIRS}) == len(PAIRS)
 
 
+@pytest.mark.slow
 def test_there_are_more_than_a_million_sentences():
     assert count_simple_clauses() > 1_000_000
 

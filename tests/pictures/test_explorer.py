@@ -19,10 +19,9 @@ from helpers.pictures.explorer import explore_attention, recorded, view
 from helpers.subwords import Subwords
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
-from tests.support import serious, tiny_model, trained_translator
+from tests.support import EVIL, serious, tiny_model, trained_translator
 
 HEAD = "<!doctype html><html lang=en><meta charset=utf8><title>A view</title>"
-EVIL = ["<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "$x$", "&lt;", "{}"]
 
 
 @pytest.fixture(scope="module")

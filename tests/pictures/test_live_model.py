@@ -32,6 +32,8 @@ from helpers.special_ids import BOS, EOS, PAD, SPECIAL_TOKENS
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("live_model.js")
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no node here to run model.js")

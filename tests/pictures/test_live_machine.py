@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from helpers.corpora.toy import RUNNING, vocabulary
+from helpers.pictures import live_page
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
-from tests.conftest import serious
-from tests.test_explorer import EVIL, translator  # noqa: F401  (a fixture)
+from tests.support import EVIL, serious, trained_translator
 
 pytestmark = pytest.mark.slow
-live_page = pytest.importorskip("helpers.pictures.live_page")
 LIVE = resources.files("helpers") / "data" / "live"
 
 HTML = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Open the machine</title>
@@ -58,7 +57,12 @@ def html(model, tokenizer, source, options=None, words=None):
 
 
 @pytest.fixture(scope="module")
-def running(translator):  # noqa: F811
+def translator():
+    return trained_translator()
+
+
+@pytest.fixture(scope="module")
+def running(translator):
     model, tokenizer = translator
     return html(model, tokenizer, tokenizer.encode(RUNNING.source))
 
@@ -177,7 +181,7 @@ def test_new_data_keep_focus_scroll_and_the_chosen_head(alone, running):
     assert sorted(times)[10] < 50  # a few milliseconds, and room for a busy machine
 
 
-def test_surgery_is_shown(alone, translator):  # noqa: F811
+def test_surgery_is_shown(alone, translator):
     model, tokenizer = translator
     source = tokenizer.encode(RUNNING.source)
     silence = [{"where": "cross", "layer": 0, "head": 1}]
