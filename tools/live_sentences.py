@@ -9,7 +9,7 @@ from helpers.corpora.toy import RUNNING, Pair, splits, split_words
 # German, and what to look at.
 SENTENCES = (
     (RUNNING.source_text, "Two words become one: hat … gefunden is “found”."),
-    ("Ich mache mein Buch auf.", "The verb comes apart: macht … auf means “opens”."),
+    ("Ich mache mein Buch auf.", "The verb comes apart: mache … auf is “open”."),
     ("Meinen Arzt hat der Hund geliebt.", "The object comes first. Who loved whom?"),
     (
         "Ein Mädchen sagt, dass meine Katze einen Ball sucht.",
@@ -23,10 +23,13 @@ SENTENCES = (
         "Two clauses, and both change their order.",
     ),
     ("Am Fluss arbeite ich im Sommer.", "Place and time move to the end."),
-    ("Jetzt schläft das Kind.", "New to the model: in training, “sleep” never came like this."),
+    (
+        "Jetzt schläft das Kind.",
+        "New to the model: in training, no sentence with schlafen began with a time.",
+    ),
     (
         "Das Mädchen macht die Tür nicht auf.",
-        "Also new: “open” never came with a negation.",
+        "Also new: in training, nobody ever did not open something.",
     ),
 )
 # Not in the grammar: the model has only met relative clauses about a subject.

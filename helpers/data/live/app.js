@@ -182,11 +182,11 @@ it is given in `view`. Nothing else keeps results. */
     list.replaceChildren(...found.map((known, i) => el("div", { role: "option", id: `completion-${i}`, "aria-selected": "false", lang: "de", text: known,
       onmousedown: (event) => { event.preventDefault(); complete(known); } })));
     openList(found.length > 0);
+    if (found.length) say(`${found.length} words start like this. Press the down arrow to choose.`);
   }
 
   function openList(open) {
     list.hidden = !open;
-    input.setAttribute("aria-expanded", String(open));
     if (!open) input.removeAttribute("aria-activedescendant");
   }
 
@@ -209,6 +209,7 @@ it is given in `view`. Nothing else keeps results. */
   });
   input.addEventListener("blur", () => { typing = false; openList(false); });
   input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") event.preventDefault(); // one sentence, one line
     if (list.hidden) return;
     const options = [...list.children];
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -217,7 +218,6 @@ it is given in `view`. Nothing else keeps results. */
       options.forEach((option, i) => option.setAttribute("aria-selected", String(i === active)));
       input.setAttribute("aria-activedescendant", options[active].id);
     } else if (event.key === "Enter" && active >= 0) {
-      event.preventDefault();
       complete(options[active].textContent);
     } else if (event.key === "Escape") openList(false);
   });
@@ -265,7 +265,7 @@ it is given in `view`. Nothing else keeps results. */
     const written = words.target.slice(Math.max(0, step - 3), step).join(" ");
     $("expects").textContent = step === 0 ? "Which word comes first?" : `What comes after ${quoted((step > 3 ? "… " : "") + written)}?`;
     refill($("bars"), top.map((id) => {
-      const share = probabilities[id], text = share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
+      const share = probabilities[id], text = share < 0.001 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`;
       const row = el("button", { type: "button", "data-key": wordOf(id), "aria-pressed": String(id === chosen),
         "aria-label": `${wordOf(id)}, ${text}${id === chosen ? ", chosen" : ", choose this word instead"}`, onclick: () => choose(step, id) },
       el("span", { class: "bar-word", text: wordOf(id) }), el("span", { class: "bar" }, el("span", { style: `--share: ${share.toFixed(4)}` })),
@@ -354,7 +354,8 @@ it is given in `view`. Nothing else keeps results. */
     $("bench-now").replaceChildren(...sentence(after, added, "ins"));
     const same = !gone.some(Boolean) && !added.some(Boolean);
     const what = [...view.done, ...(view.prefix.length ? ["a word chosen by you"] : []), ...(state.temperature ? [`temperature ${state.temperature}`] : [])];
-    $("bench-what").textContent = !what.length ? "Nothing has been changed yet." : `${what.join("; ")}${same ? ": the translation stays the same" : ""}.`;
+    $("bench-first").hidden = !what.length;
+    $("bench-what").textContent = !what.length ? "The model is as it was trained." : `${what.join("; ")}${same ? ": the translation stays the same" : ""}.`;
     $("bench-task").textContent = told ? `${told.solved ? "✓ Solved" : told.title}: ${told.text}` : "";
     $("undo").disabled = !history.length;
     $("undo-all").disabled = !view.touched;
@@ -493,5 +494,6 @@ it is given in `view`. Nothing else keeps results. */
   }
 
   if (/^#[a-z]+$/.test(location.hash)) { update(); $(location.hash.slice(1))?.scrollIntoView(); } else readLink();
+  performance.mark("first-translation");
   setTimeout(prepareChallenges, 300);
 })();

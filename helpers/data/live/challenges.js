@@ -107,7 +107,7 @@ const LiveChallenges = (() => {
         if (!same(before, after)) return not("Too far: the translation has changed.");
         const more = Math.min(1, Math.round(20 * ops.blur + 1) / 20);
         return same(before, plain({ ...ops, blur: more })) ? not("Still right. You can go further.")
-          : done(`At ${Math.round(100 * ops.blur)} % it is right, at ${Math.round(100 * more)} % it breaks. Attention only needs the vectors to differ a little.`);
+          : done(`At ${Math.round(100 * ops.blur)}% it is right, at ${Math.round(100 * more)}% it breaks. Attention only needs the vectors to differ a little.`);
       },
       solution: { ops: { blur: 0.65 } },
     },

@@ -60,7 +60,7 @@ const LiveDom = (() => {
     });
   }
 
-  const percent = (share) => `${Math.round(100 * share)} %`;
+  const percent = (share) => `${Math.round(100 * share)}%`;
   const quoted = (word) => `“${word}”`;
   const toggle = (name, properties) => el("button", { type: "button", text: name, ...properties });
 

@@ -42,7 +42,7 @@ const LiveLook = (() => {
     let view = null, hovered = null, drawn = "";
 
     const choose = (name, options, onchange) => {
-      const box = el("select", { onchange: () => onchange(box.value) },
+      const box = el("select", { "aria-label": name, onchange: () => onchange(box.value) },
         ...options.map(([value, text]) => el("option", { value, text })));
       return { box, label: el("label", {}, name + " ", box) };
     };

@@ -49,7 +49,7 @@ const LiveOperate = (() => {
     else said.push(...ops.cut.map((layer) => `cross-attention of layer ${layer + 1} cut`));
     if (ops.memoryOf !== null) said.push(`memory of “${ops.memoryOf}”`);
     if (ops.layerByLayer) said.push("encoder layer i feeds decoder layer i");
-    if (ops.blur) said.push(`memory blurred by ${Math.round(100 * ops.blur)} %`);
+    if (ops.blur) said.push(`memory blurred by ${Math.round(100 * ops.blur)}%`);
     if (ops.average) said.push("memory averaged into one vector");
     said.push(...ops.hide.map((word) => `“${words[word]}” hidden`));
     if (ops.move) said.push(`“${words[ops.move.from]}” moved`);
@@ -131,7 +131,7 @@ const LiveOperate = (() => {
     if (layers.length > 1) {
       cuts.push(flip("Cut all", (ops) => ops.cut.length === layers.length, (ops) => ({ ...ops, cut: ops.cut.length === layers.length ? [] : layers })));
     }
-    card("Cut cross-attention", "Cut it everywhere, and the decoder can no longer see the German. It still writes something that sounds like English.", el("div", { class: "player" }, ...cuts));
+    card("Cut cross-attention", "Cut it everywhere, and the decoder can no longer see the German. It still writes a sentence, but not about yours.", el("div", { class: "player" }, ...cuts));
 
     // Memory
     const memory = el("select", { "aria-label": "Whose memory the decoder reads", onchange: () => operate((ops) => ({ ...ops, memoryOf: memory.value || null })) });
@@ -151,9 +151,9 @@ const LiveOperate = (() => {
       oninput: () => operate((ops) => ({ ...ops, blur: Number(blur.value) }), "blur") });
     redraw.push(({ state: { ops } }) => {
       blur.value = ops.blur;
-      blurSays.textContent = `${Math.round(100 * ops.blur)} %`;
+      blurSays.textContent = `${Math.round(100 * ops.blur)}%`;
     });
-    card("Blur the memory", "Each vector of the memory moves towards their mean. At 100 % they are all the same.",
+    card("Blur the memory", "Each vector of the memory moves towards their mean. At 100% they are all the same.",
       el("label", { class: "stacked", for: "blur" }, el("span", {}, "Blur ", blurSays)), blur,
       flip("One average vector", (ops) => ops.average, (ops) => ({ ...ops, average: !ops.average })));
 
@@ -169,7 +169,7 @@ const LiveOperate = (() => {
       const answer = el("p", { class: "says", "aria-live": "polite" });
       const run = flip("See what happens", (ops) => ops.layerByLayer, (ops) => ({ ...ops, layerByLayer: !ops.layerByLayer }));
       const guesses = GUESSES.map((text, i) => toggle(text, { onclick: () => { guess = i; draw(view); } }));
-      card("Layer i to layer i", "Some drawings show encoder layer 1 feeding decoder layer 1, and so on. The real model feeds every decoder layer from the last encoder layer. This one was trained that way. What happens if you rewire it now? Predict first.",
+      const rewire = card("Layer i to layer i", "Some drawings show encoder layer 1 feeding decoder layer 1, and so on. The real model feeds every decoder layer from the last encoder layer. This one was trained that way. What happens if you rewire it now? Predict first.",
         el("div", { class: "player", role: "group", "aria-label": "Your prediction" }, ...guesses), run, answer);
       redraw.push(({ state: { ops }, words: { before, after } }) => {
         guesses.forEach((button, i) => button.setAttribute("aria-pressed", String(guess === i)));
@@ -180,7 +180,7 @@ const LiveOperate = (() => {
         const number = Math.max(gone.filter(Boolean).length, added.filter(Boolean).length);
         const outcome = number === 0 ? 0 : number <= before.length / 2 ? 1 : 2;
         answer.textContent = !ops.layerByLayer ? "" : !alone ? "Undo the other operations to see what this one does."
-          : `${guess === null ? "" : guess === outcome ? "You were right. " : "Not quite. "}${["For this sentence, nothing changes. The two encoder layers hand over vectors that are alike enough here.",
+          : `${guess === null ? "" : guess === outcome ? "You were right. " : "Not quite. "}${["For this sentence, nothing changes. The vectors of the first encoder layer were already good enough.",
             "Some words change: the first decoder layer now reads vectors that are only half processed.",
             "It falls apart: the first decoder layer was never trained on vectors like these."][outcome]}`;
       });
