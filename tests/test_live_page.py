@@ -11,12 +11,14 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 import pytest
+import torch
 
 import helpers
 from helpers.checkpoints import load_model
 from helpers.corpora.toy import RUNNING, vocabulary
 from helpers.pictures.live_page import live_page
 from helpers.tokenizer import Tokenizer
+from helpers.transformer import Transformer, TransformerConfig
 from tests.conftest import serious
 from tools.live import german_words
 from tools.live_sentences import sentences
@@ -203,7 +205,7 @@ def test_a_temperature_draws_and_can_be_repeated(opened):
 def test_two_words_for_found_are_seen_at_a_glance(opened):
     page = opened()
     found = page.locator(".finds").all_text_contents()
-    assert [f.split()[0] for f in found] == ["gefunden", "gefunden", "gefunden", "hat"]
+    assert [f.split()[0] for f in found] == ["“gefunden”", "“gefunden”", "“gefunden”", "“hat”"]
     assert "“gefunden” (75%), “hat” (25%)" in page.text_content("#look .says")
 
 
@@ -223,11 +225,11 @@ def test_maps_layers_and_heads_are_chosen(opened):
     page = opened()
     page.get_by_label("Head", exact=True).select_option(label="4")
     assert "head 4 looks at “hat”" in page.text_content("#look .says")
-    page.get_by_label("Map").select_option("encoder")
+    page.get_by_label("Map", exact=True).select_option("encoder")
     assert page.locator(".queries button").count() == 10
-    page.get_by_label("Map").select_option("decoder")
+    page.get_by_label("Map", exact=True).select_option("decoder")
     assert page.locator(".keys li").first.text_content().startswith("<bos>")
-    page.get_by_label("Layer").select_option(label="1")
+    page.get_by_label("Layer", exact=True).select_option(label="1")
     assert "All heads of layer 1" in page.text_content("#look h3")
 
 
@@ -360,7 +362,7 @@ def test_the_link_brings_everything_back(opened):
     silence(page, "encoder self-attention, layer 2, head 3")
     page.get_by_role("button", name="Cut layer 2").click()
     page.locator("#blur").fill("0.4")
-    page.get_by_label("Map").select_option("encoder")
+    page.get_by_label("Map", exact=True).select_option("encoder")
     page.locator(".queries button", has_text="Buch").click()
     page.get_by_label("Head", exact=True).select_option(label="2")
     kept, says = fragment(page), page.text_content("#look .says")
@@ -418,6 +420,29 @@ def test_a_broken_link_does_no_harm(opened, nonsense):
     page = opened(nonsense)
     assert english(page)
     silence(page, "encoder self-attention, layer 1, head 1")
+
+
+def test_a_link_can_point_at_a_section(opened):
+    page = opened("s=Er+singt.&silence=c2.4&at=operate")
+    assert english(page) == "He sings."
+    assert page.evaluate("document.getElementById('operate').getBoundingClientRect().top") < 300
+
+
+def test_another_model_without_sentences_works(alone, tmp_path):
+    torch.manual_seed(0)
+    words = Tokenizer(vocabulary())
+    model = Transformer(TransformerConfig(len(words), 16, 2, 24, 3, 1, max_length=32))
+    live_page(model, words, tmp_path / "own.html")
+    page = alone((tmp_path / "own.html").read_text(encoding="utf8"), 1280, 900)
+    assert page.locator("#watch").is_hidden()
+    type_in(page, "Der Hund schläft.")
+    assert english(page)
+    for kind in ("encoder", "decoder", "cross"):
+        page.get_by_label("Map", exact=True).select_option(kind)
+        page.get_by_label("Layer", exact=True).select_option(label="1")
+    page.get_by_role("button", name="Cut layer 1").click()
+    page.wait_for_timeout(1_000)
+    assert page.locator("#challenges").is_hidden()  # it cannot solve them
 
 
 def test_hostile_words_in_the_data_stay_words(alone, html):

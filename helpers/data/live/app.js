@@ -16,6 +16,7 @@ it is given in `view`. Nothing else keeps results. */
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const offered = data.sentences.map((s) => ({ ...s, text: LiveText.joinWords(s.source) }));
   const wordOf = (id) => model.words[id];
+  const SECTIONS = ["type", "watch", "look", "open", "operate", "challenges", "share"];
   const SHOWN_BARS = 5, PACE = 650; // milliseconds a word, when playing
 
   const fresh = () => ({
@@ -76,6 +77,7 @@ it is given in `view`. Nothing else keeps results. */
     const read = LiveText.readSentence(vocabulary, state.text);
     if (read.ids) view = look(read);
     if (view) view.state = state;
+    document.body.classList.toggle("empty", !view); // nothing could be read yet
     drawType(read);
     if (!view) return;
     drawWatch();
@@ -139,13 +141,14 @@ it is given in `view`. Nothing else keeps results. */
 
   /* What there is to say about the text as it was typed: plain sentences, with buttons that help. */
   function messages(read) {
-    const half = typing && read.unknown.length === 1 && !/[\s.,!?]$/.test(input.value)
-      && read.unknown[0].index >= read.words.length - 2 && LiveText.completions(vocabulary, read.unknown[0].word, 1).length;
+    const last = read.unknown[read.unknown.length - 1];
+    const half = typing && last && !/[\s.,!?]$/.test(input.value) && last.index >= read.words.length - 2
+      && LiveText.completions(vocabulary, last.word, 1).length > 0; // the word is not finished yet
+    const unknown = half ? read.unknown.slice(0, -1) : read.unknown;
     if (read.empty) return [el("span", { text: "Type a German sentence, or pick one below." })];
     if (read.tooLong) return [el("span", { text: `That is too long. The model can read ${model.config.max_length - 1} words at most.` })];
-    if (half) return [el("span", { text: "Keep typing, or pick a word from the list." })];
     if (read.english) return [el("span", { text: "That looks like English. This model translates from German." })];
-    const said = read.unknown.slice(0, 3).map(({ word, suggestions }) => {
+    const said = unknown.slice(0, 3).map(({ word, suggestions }) => {
       const short = word.length > 30 ? word.slice(0, 29) + "…" : word;
       const line = el("span", { text: `The model does not know ${quoted(short)}. ` });
       if (suggestions.length) line.append("Did you mean ");
@@ -446,13 +449,19 @@ it is given in `view`. Nothing else keeps results. */
     if (state.ops.memoryOf !== null && !LiveText.readSentence(vocabulary, state.ops.memoryOf).ids) state.ops.memoryOf = null;
     if (!LiveChallenges.TASKS.some((task) => task.id === state.task)) state.task = null;
     update();
+    scrollTo(new URLSearchParams(location.hash.slice(1)).get("at"));
+  }
+
+  /* A link may end in &at=look: the section to show. */
+  function scrollTo(id) {
+    if (SECTIONS.includes(id)) $(id).scrollIntoView();
   }
 
   window.addEventListener("hashchange", () => {
     const fragment = location.hash.slice(1);
     if (fragment === ownFragment) return;
-    if (/^[a-z]*$/.test(fragment)) { $(fragment || "type")?.scrollIntoView(); return; } // "#look"
-    readLink();
+    if (fragment === "" || SECTIONS.includes(fragment)) scrollTo(fragment || "type");
+    else readLink();
   });
   for (const link of document.querySelectorAll("nav a")) {
     link.addEventListener("click", (event) => { // without touching the state in the address
@@ -493,7 +502,9 @@ it is given in `view`. Nothing else keeps results. */
     });
   }
 
-  if (/^#[a-z]+$/.test(location.hash)) { update(); $(location.hash.slice(1))?.scrollIntoView(); } else readLink();
+  const opening = location.hash.slice(1); // "#look" alone is a place, not a state
+  readLink();
+  scrollTo(opening);
   performance.mark("first-translation");
   setTimeout(prepareChallenges, 300);
 })();

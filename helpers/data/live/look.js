@@ -39,7 +39,7 @@ const LiveLook = (() => {
   /* change({ map, layer, head, gold }) and select(query) tell the page what a visitor wants. */
   function make(root, model, { change, select }) {
     const { num_encoder_layers, num_decoder_layers, num_heads } = model.config;
-    let view = null, hovered = null, drawn = "";
+    let view = null, hovered = null, drawn = "", layerShown = 0;
 
     const choose = (name, options, onchange) => {
       const box = el("select", { "aria-label": name, onchange: () => onchange(box.value) },
@@ -63,7 +63,7 @@ const LiveLook = (() => {
     root.append(el("div", { class: "choices" }, map.label, layer.label, head.label, goldLabel),
       el("div", { class: "columns look" }, el("div", {}, figure, says), el("div", {}, headsTitle, heads)));
 
-    queries.addEventListener("mouseleave", () => { hovered = null; drawRow(); });
+    queries.addEventListener("mouseleave", () => point(null));
     queries.addEventListener("keydown", (event) => {
       const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
       if (!(event.key in steps)) return;
@@ -79,11 +79,18 @@ const LiveLook = (() => {
       view.attention.queries.length - 1);
     const shownRows = () => (view.state.look.head === "mean" ? mean(view.attention.rows) : view.attention.rows[view.state.look.head]);
 
+    /* A word under the mouse is shown, but not selected. */
+    function point(q) {
+      hovered = q;
+      drawRow();
+      drawHeads();
+    }
+
     function draw(newView) {
       view = newView;
       const { look } = view.state;
       const layers = look.map === "encoder" ? num_encoder_layers : num_decoder_layers;
-      const layerShown = Math.min(look.layer, layers - 1);
+      layerShown = Math.min(look.layer, layers - 1);
       view.attention = attentionOf(view, look.map, layerShown);
       root.dataset.map = look.map;
       map.box.value = look.map;
@@ -99,14 +106,14 @@ const LiveLook = (() => {
       drawn = signature;
       refill(queries, view.attention.queries.map((word, q) => el("li", {}, el("button", {
         type: "button", text: word, "data-key": String(q), onclick: () => select(q),
-        onmouseenter: () => { hovered = q; drawRow(); },
+        onmouseenter: () => point(q),
       }))));
       keys.replaceChildren(...view.attention.keys.map((word) => el("li", {}, el("span", { text: word }), el("b"))));
       const height = ROW * Math.max(view.attention.queries.length, view.attention.keys.length);
       lines.setAttribute("viewBox", `0 0 100 ${height}`);
       lines.style.height = `${height}px`;
       drawRow();
-      drawHeads(layerShown);
+      drawHeads();
     }
 
     /* The selected word: its lines, the shading of the keys, and the sentence below. */
@@ -151,7 +158,7 @@ const LiveLook = (() => {
     }
 
     /* All heads of the layer, each a small map; under it the word that the selected row finds. */
-    function drawHeads(layerShown) {
+    function drawHeads() {
       const { queries: asked, keys: found, rows, silenced } = view.attention, q = shownRow();
       const { look } = view.state, size = 10;
       headsTitle.textContent = `All heads of layer ${layerShown + 1}, at ${quoted(asked[q])}`;
@@ -167,7 +174,7 @@ const LiveLook = (() => {
           ...cells, svg("rect", { class: "row", x: -0.5, y: q * size - 0.5, width: found.length * size, height: size }));
         return el("button", { type: "button", "data-key": `head ${h}`, "aria-pressed": String(look.head === h), onclick: () => change({ head: look.head === h ? "mean" : h }) },
           el("span", { class: "head-name", text: `Head ${h + 1}${silenced[h] ? " (silent)" : ""}` }), picture,
-          el("span", { class: "finds", text: `${found[best]} ${percent(weights[q][best])}` }));
+          el("span", { class: "finds", text: `${quoted(found[best])} ${percent(weights[q][best])}` }));
       }));
     }
 
