@@ -4,7 +4,7 @@ All but the last come from the two test splits, so the model has never seen them
 the corpus knows their translation and which words belong together.
 """
 
-from helpers.corpora.toy import RUNNING, Pair, splits, split_words
+from helpers.corpora.toy import RUNNING, Pair, split_words, splits
 
 # German, and what to look at.
 SENTENCES = (
@@ -28,14 +28,14 @@ SENTENCES = (
         "New to the model: in training, no sentence with schlafen began with a time.",
     ),
     (
-        "Das Mädchen macht die Tür nicht auf.",
-        "Also new: in training, nobody ever did not open something.",
+        "Ich habe den alten Hund geliebt.",
+        "Also new: in training, no dog was ever old.",
     ),
 )
 # Not in the grammar: the model has only met relative clauses about a subject.
 FAILURE = {
     "source": split_words("Der Hund, den die Katze sieht, schläft."),
-    "target": tuple("the dog that the cat sees sleeps .".split()),
+    "target": ("the", "dog", "that", "the", "cat", "sees", "sleeps", "."),
     "shows": "A failure: den makes the dog the object, and training had nothing like it.",
 }
 

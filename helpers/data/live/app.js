@@ -250,7 +250,7 @@ it is given in `view`. Nothing else keeps results. */
     $("temperature").value = temperature;
     $("temperature-value").textContent = temperature.toFixed(1);
     $("temperature-says").textContent = temperature === 0 ? "At 0 the model always takes the likeliest word."
-      : temperature < 1 ? "Words are drawn at random. Likely words get an extra advantage."
+      : temperature < 1 ? "Words are drawn at random. The lower the temperature, the more often the likeliest word wins."
         : "Words are drawn at random. At a higher temperature the model makes more mistakes.";
     $("again").disabled = temperature === 0;
     $("release").hidden = !prefix.length;

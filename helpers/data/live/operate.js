@@ -171,6 +171,7 @@ const LiveOperate = (() => {
       const guesses = GUESSES.map((text, i) => toggle(text, { onclick: () => { guess = i; draw(view); } }));
       const rewire = card("Layer i to layer i", "Some drawings show encoder layer 1 feeding decoder layer 1, and so on. The real model feeds every decoder layer from the last encoder layer. This one was trained that way. What happens if you rewire it now? Predict first.",
         el("div", { class: "player", role: "group", "aria-label": "Your prediction" }, ...guesses), run, answer);
+      rewire.classList.add("wide");
       redraw.push(({ state: { ops }, words: { before, after } }) => {
         guesses.forEach((button, i) => button.setAttribute("aria-pressed", String(guess === i)));
         run.disabled = guess === null && !ops.layerByLayer;

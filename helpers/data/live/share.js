@@ -1,6 +1,9 @@
 /* Share: the state of the page as a link's fragment and back, and a picture of what is looked at.
 
-A link may come from anybody: `read` keeps what fits this model and drops the rest. */
+A link may come from anybody: `read` keeps what fits this model and drops the rest. For example
+  #s=Den+Hund+sucht+die+Katze.&word=3&hide=1&head=2&at=look
+is this sentence with its first word hidden, seen at the third English word through head 2 of the last
+layer. &at= names a section to scroll to; &task= starts a challenge. */
 
 "use strict";
 
