@@ -1,9 +1,12 @@
 """The live page of the project's own translator, into build/live.html."""
 
+from pathlib import Path
+
 from helpers.checkpoints import load_model
-from helpers.corpora.toy import RUNNING, Pair, splits, vocabulary
+from helpers.corpora.toy import RUNNING, splits, vocabulary
 from helpers.pictures.live_page import live_page
 from helpers.tokenizer import Tokenizer
+from tools.live_sentences import sentences
 from tools.notebooks import ROOT
 
 TRANSLATOR = ROOT / "helpers" / "data" / "translator.safetensors"
@@ -17,26 +20,21 @@ def german_words() -> set[str]:
     return {word for pair in pairs for word in pair.source}
 
 
-def offered(pair: Pair, shows: str) -> dict:
-    """A sentence to pick from, with its translation and which words belong together."""
-    return {
-        "source": pair.source,
-        "target": pair.target,
-        "alignment": sorted(pair.alignment),
-        "shows": shows,
-    }
+def write(path: Path) -> None:
+    """Write the page. Raises as live_page does."""
+    live_page(
+        load_model(TRANSLATOR),
+        Tokenizer(vocabulary()),
+        path,
+        source_words=german_words(),
+        sentences=sentences(),
+    )
 
 
 def main() -> None:
     PATH.parent.mkdir(exist_ok=True)
-    live_page(
-        load_model(TRANSLATOR),
-        Tokenizer(vocabulary()),
-        PATH,
-        source_words=german_words(),
-        sentences=[offered(RUNNING, "the two halves of the perfect become one word")],
-    )
-    print(f"{PATH}: {PATH.stat().st_size / 1e6:.2f} MB")
+    write(PATH)
+    print(f"build/{PATH.name}: {PATH.stat().st_size / 1e6:.2f} MB, open it in a browser")
 
 
 if __name__ == "__main__":

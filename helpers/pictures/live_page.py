@@ -22,7 +22,19 @@ from helpers.special_ids import BOS, EOS, PAD, UNK
 from helpers.tokenizer import Tokenizer, UnknownWords
 from helpers.transformer import Transformer
 
-PARTS = {"STYLE": "style.css", "MODEL": "model.js", "TEXT": "text.js", "APP": "app.js"}
+PARTS = {
+    "STYLE": "style.css",
+    "MACHINESTYLE": "machine.css",
+    "MODEL": "model.js",
+    "TEXT": "text.js",
+    "MACHINE": "machine.js",
+    "DOM": "dom.js",
+    "LOOK": "look.js",
+    "OPERATE": "operate.js",
+    "SHARE": "share.js",
+    "CHALLENGES": "challenges.js",
+    "APP": "app.js",
+}
 
 
 def live_page(

@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +18,22 @@ import pytest
 import torch
 from torch import Tensor
 
-import helpers
 from helpers.attention import MultiHeadAttention, attention, fused_attention
-from helpers.batching import pad
-from helpers.checkpoints import load_model
-from helpers.corpora.toy import RUNNING, Corpus, splits, vocabulary
+from helpers.corpora.toy import RUNNING
 from helpers.decoding import greedy
 from helpers.lessons.wirings import WiredTransformer
 from helpers.masks import decoder_mask
 from helpers.pictures.live_page import export
-from helpers.special_ids import BOS, EOS, PAD, SPECIAL_TOKENS
-from helpers.tokenizer import Tokenizer
-from helpers.transformer import Transformer, TransformerConfig
+from helpers.special_ids import BOS, EOS, PAD
+from helpers.transformer import Transformer
+from tests.pictures.support import (  # noqa: F401
+    corpus,
+    encoded,
+    random_model,
+    translator,
+    words_for,
+    written,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -83,12 +86,6 @@ def torch_numbers(
     allowed = logits.index_fill(-1, torch.tensor([PAD, BOS]), -math.inf)
     found["probabilities"] = allowed.softmax(-1)
     return {name: flat(name, x) for name, x in found.items()}
-
-
-def written(model: Transformer, sources: list[list[int]]) -> list[list[int]]:
-    """Python's greedy translations as ids, <eos> last."""
-    ids = greedy(model, pad(sources)).tolist()
-    return [row[: row.index(PAD)] if PAD in row else row for row in ids]
 
 
 def reading(ids: list[int]) -> Tensor:
@@ -236,42 +233,10 @@ def rearranged(source_ids: Tensor, surgery: dict) -> Tensor:
 # ---- Models ----
 
 
-@cache
-def corpus() -> Corpus:
-    return splits(train=1)
-
-
-@pytest.fixture(scope="module")
-def translator():
-    path = Path(helpers.__file__).parent / "data" / "translator.safetensors"
-    return load_model(path), Tokenizer(vocabulary())
-
-
-def random_model(seed=0, **settings) -> Transformer:
-    """Untrained, with norms and biases away from 1 and 0, so that a lost one shows."""
-    torch.manual_seed(seed)
-    sizes = dict(vocab_size=23, d_model=12, num_heads=3, d_ff=20, max_length=32, dropout=0.1)
-    sizes |= dict(num_encoder_layers=2, num_decoder_layers=3)
-    model = Transformer(TransformerConfig(**sizes | settings))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(0.1 * torch.randn_like(parameter))
-    return model.eval()
-
-
-def words_for(model) -> Tokenizer:
-    return Tokenizer(f"w{i}" for i in range(model.config.vocab_size - len(SPECIAL_TOKENS)))
-
-
 def random_sources(model, count, longest=9) -> list[list[int]]:
     generator = torch.Generator().manual_seed(1)
     draw = lambda high, n: torch.randint(4, high, (n,), generator=generator).tolist()
     return [[*draw(model.config.vocab_size, 1 + i % longest), EOS] for i in range(count)]
-
-
-def encoded(tokenizer, pairs) -> list[list[int]]:
-    return [[*tokenizer.encode(pair.source), EOS] for pair in pairs]
 
 
 def deviations(folder, model, data, sentences) -> dict[tuple, tuple[float, float]]:

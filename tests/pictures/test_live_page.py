@@ -15,7 +15,7 @@ from helpers.pictures.live_page import export, live_page
 from helpers.special_ids import SPECIAL_TOKENS
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer
-from tests.pictures.test_live_model import (  # noqa: F401
+from tests.pictures.support import (  # noqa: F401
     corpus,
     encoded,
     random_model,

@@ -19,7 +19,7 @@ from helpers.corpora.toy import RUNNING, vocabulary
 from helpers.pictures.live_page import live_page
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
-from tests.conftest import serious
+from tests.support import serious
 from tools.live import german_words
 from tools.live_sentences import sentences
 
