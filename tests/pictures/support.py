@@ -1,15 +1,11 @@
 """What the tests of the live page share: models, sentences, and what torch makes of them."""
 
 from functools import cache
-from pathlib import Path
 
-import pytest
 import torch
 
-import helpers
 from helpers.batching import pad
-from helpers.checkpoints import load_model
-from helpers.corpora.toy import Corpus, splits, vocabulary
+from helpers.corpora.toy import Corpus, splits
 from helpers.decoding import greedy
 from helpers.special_ids import EOS, PAD, SPECIAL_TOKENS
 from helpers.tokenizer import Tokenizer
@@ -25,12 +21,6 @@ def written(model: Transformer, sources: list[list[int]]) -> list[list[int]]:
 @cache
 def corpus() -> Corpus:
     return splits(train=1)
-
-
-@pytest.fixture(scope="module")
-def translator():
-    path = Path(helpers.__file__).parent / "data" / "translator.safetensors"
-    return load_model(path), Tokenizer(vocabulary())
 
 
 def random_model(seed=0, **settings) -> Transformer:

@@ -19,14 +19,9 @@ from helpers.pictures.explorer import explore_attention, recorded, view
 from helpers.subwords import Subwords
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
-from tests.support import EVIL, serious, tiny_model, trained_translator
+from tests.support import EVIL, serious, tiny_model
 
 HEAD = "<!doctype html><html lang=en><meta charset=utf8><title>A view</title>"
-
-
-@pytest.fixture(scope="module")
-def translator():
-    return trained_translator()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from helpers.corpora.toy import RUNNING, vocabulary
 from helpers.pictures import live_page
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
-from tests.support import EVIL, serious, trained_translator
+from tests.support import EVIL, serious
 
 pytestmark = pytest.mark.slow
 LIVE = resources.files("helpers") / "data" / "live"
@@ -54,11 +54,6 @@ def html(model, tokenizer, source, options=None, words=None):
         "MACHINE": read("machine.js"),
     }
     return re.sub(r"\b(CSS|DATA|MODEL|MACHINE)\b", lambda mark: parts[mark[1]], HTML)
-
-
-@pytest.fixture(scope="module")
-def translator():
-    return trained_translator()
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,10 @@ from helpers.pictures.live_page import export, live_page
 from helpers.special_ids import SPECIAL_TOKENS
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer
-from tests.pictures.support import (  # noqa: F401
+from tests.pictures.support import (
     corpus,
     encoded,
     random_model,
-    translator,
     words_for,
     written,
 )
@@ -142,7 +141,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_the_page_translates_in_a_browser_as_torch_does(alone, translator, tmp_path):  # noqa: F811
+def test_the_page_translates_in_a_browser_as_torch_does(alone, translator, tmp_path):
     model, tokenizer = translator
     live_page(model, tokenizer, tmp_path / "live.html", sentences=[{"source": RUNNING.source}])
     page = alone((tmp_path / "live.html").read_text(encoding="utf8"), 1280, 900)
