@@ -10,7 +10,7 @@ import math
 import re
 import shutil
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,20 @@ import torch
 from torch import Tensor
 
 from helpers.attention import MultiHeadAttention, attention, fused_attention
+from helpers.corpora.toy import RUNNING
+from helpers.decoding import greedy
+from helpers.lessons.wirings import WiredTransformer
 from helpers.masks import decoder_mask
-from helpers.special_ids import BOS, PAD
+from helpers.pictures.live_page import export
+from helpers.special_ids import BOS, EOS, PAD
 from helpers.transformer import Transformer
+from tests.pictures.support import (
+    corpus,
+    encoded,
+    random_model,
+    words_for,
+    written,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -189,3 +200,278 @@ def operated(model, source_ids, target_ids, surgery, found) -> Tensor:
             y = layer(y, memory, target_mask, mask)
         found["hidden"] = model.decoder.norm(y)
         return model.output(found["hidden"])
+
+
+@contextmanager
+def silenced(model, where, layer, head):
+    stack = model.encoder if where == "encoder" else model.decoder
+    part = stack.layers[layer]
+    part = part.cross_attention if where == "cross" else part.self_attention
+    before = part.attention
+    explicit = attention if before is fused_attention else before
+
+    def silencing(query, key, value, mask=None):
+        output, weights = explicit(query, key, value, mask)
+        return output.index_fill(1, torch.tensor([head]), 0.0), weights
+
+    part.attention = silencing
+    yield
+    part.attention = before
+
+
+def rearranged(source_ids: Tensor, surgery: dict) -> Tensor:
+    ids = source_ids[0].tolist()
+    words = ids[:-1]
+    if "move" in surgery:
+        words.insert(surgery["move"]["to"], words.pop(surgery["move"]["from"]))
+    if surgery.get("reverse"):
+        words = words[::-1]
+    return torch.tensor([[*words, ids[-1]]])
+
+
+# ---- Models ----
+
+
+def random_sources(model, count, longest=9) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(1)
+    draw = lambda high, n: torch.randint(4, high, (n,), generator=generator).tolist()
+    return [[*draw(model.config.vocab_size, 1 + i % longest), EOS] for i in range(count)]
+
+
+def deviations(folder, model, data, sentences) -> dict[tuple, tuple[float, float]]:
+    """{(surgery, name): (largest deviation from torch, largest size)} over all sentences."""
+    answer = ask(folder, data, sentences=sentences, trace=True)
+    assert answer["errors"] == [None] * len(sentences)
+    worst: dict[tuple, tuple[float, float]] = {}
+    for sentence, ids, ours in zip(
+        sentences, answer["translations"], traces(folder, answer), strict=True
+    ):
+        surgery = sentence.get("surgery", {})
+        theirs = torch_numbers(model, sentence["source"], ids, surgery)
+        assert ours.keys() == theirs.keys()
+        for name, wanted in theirs.items():
+            key = (json.dumps(surgery), name)
+            assert ours[name].shape == wanted.shape and np.isfinite(ours[name]).all(), key
+            now = (float(np.abs(ours[name] - wanted).max()), float(np.abs(wanted).max()))
+            worst[key] = tuple(map(max, worst.get(key, now), now))
+    return worst
+
+
+def assert_close(worst: dict[tuple, tuple[float, float]], relative: float) -> None:
+    """Relative to the largest number of its kind, but to 1 where all are smaller: so weights and
+    probabilities are held to `relative` itself."""
+    far = {n: w for n, w in worst.items() if w[0] > relative * max(1.0, w[1])}
+    assert not far, far
+
+
+# ---- The committed translator ----
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.parametrize("half, relative", [(False, 1e-5), (True, 1e-3)])
+def test_every_number_of_200_sentences_is_torchs(translator, tmp_path, half, relative):
+    """With two bytes a weight in the page, against torch with the original float32 weights."""
+    model, tokenizer = translator
+    pairs = [RUNNING, *corpus().test[:150], *corpus().combinations[:50]]
+    sources = encoded(tokenizer, pairs)
+    data = export(model, tokenizer, half)
+    worst = deviations(tmp_path, model, data, [{"source": ids} for ids in sources])
+    ratio = {name: off / max(1.0, size) for (_, name), (off, size) in worst.items()}
+    print(f"largest of {len(ratio)}: {max(ratio.items(), key=lambda item: item[1])}")
+    assert_close(worst, relative)
+
+
+@needs_node
+@pytest.mark.slow
+def test_two_bytes_a_weight_translate_the_whole_test_split_token_for_token(translator, tmp_path):
+    model, tokenizer = translator
+    assert len(corpus().test) == 1000
+    sources = encoded(tokenizer, corpus().test)
+    answer = ask(tmp_path, export(model, tokenizer), sentences=[{"source": ids} for ids in sources])
+    assert answer["translations"] == written(model, sources)
+
+
+# ---- Any other model ----
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(norm_first=True),
+        dict(norm_first=False),
+        dict(norm_first=False, tied_embeddings=False),
+        dict(norm_first=True, tied_embeddings=False, num_encoder_layers=3, num_decoder_layers=1),
+        dict(d_model=6, num_heads=1, d_ff=5, vocab_size=9),
+        dict(d_model=14, num_heads=7, num_encoder_layers=1, num_decoder_layers=2),
+    ],
+    ids=str,
+)
+def test_models_of_any_shape_compute_what_torch_computes(tmp_path, settings):
+    model = random_model(**settings)
+    data = export(model, words_for(model), half=False)
+    sentences = [{"source": ids} for ids in random_sources(model, 12)]
+    assert_close(deviations(tmp_path, model, data, sentences), 1e-5)
+
+
+@needs_node
+def test_greedy_ends_or_is_cut_as_in_python(tmp_path):
+    model = random_model(seed=3, max_length=16)
+    sources = random_sources(model, 20)
+    data = export(model, words_for(model), half=False)
+    cut = [{"source": ids, "options": {"maxLength": 5}} for ids in sources]
+    answer = ask(tmp_path, data, sentences=[*({"source": ids} for ids in sources), *cut])
+    ours = answer["translations"]
+    by_hand = lambda ids, most: greedy(model, torch.tensor([ids]), most)[0].tolist()
+    assert ours == [by_hand(ids, None) for ids in sources] + [by_hand(ids, 5) for ids in sources]
+
+
+@needs_node
+def test_a_prefix_is_written_as_it_is_and_the_rest_follows(translator, tmp_path):
+    model, tokenizer = translator
+    (source,) = encoded(tokenizer, [RUNNING])
+    prefix = tokenizer.encode(["the", "cat"])
+    jobs = [{"source": source, "options": {"prefix": prefix}}, {"source": source}]
+    (forced, free) = ask(tmp_path, export(model, tokenizer), sentences=jobs)["translations"]
+    assert tokenizer.decode(free) == list(RUNNING.target) and forced[:2] == prefix
+    logits = model(torch.tensor([source]), reading(forced))[0]
+    logits[:, [PAD, BOS]] = -torch.inf
+    assert forced[2:] == logits.argmax(-1).tolist()[2:]
+
+
+@needs_node
+def test_sampling_draws_from_the_models_distribution(tmp_path):
+    model = random_model(vocab_size=8, d_model=8, num_heads=2, seed=5)
+    source, temperature = [4, 5, EOS], 0.7
+    jobs = [
+        {"source": source, "options": {"temperature": temperature, "seed": s, "maxLength": 1}}
+        for s in range(4000)
+    ]
+    data = export(model, words_for(model), half=False)
+    drawn = [ids[0] for ids in ask(tmp_path, data, sentences=jobs)["translations"]]
+    logits = model(torch.tensor([source]), torch.tensor([[BOS]]))[0, 0]
+    logits[[PAD, BOS]] = -torch.inf
+    wanted = (logits / temperature).softmax(-1)
+    counts = torch.bincount(torch.tensor(drawn), minlength=8)
+    sigma = (4000 * wanted * (1 - wanted)).sqrt()
+    assert ((counts - 4000 * wanted).abs() <= 4 * sigma).all(), (counts, 4000 * wanted)
+
+
+# ---- Surgery ----
+
+OTHER = [7, 9, 4, 11, EOS]
+SURGERIES = [
+    {"silence": [{"where": "encoder", "layer": 1, "head": 2}]},
+    {"silence": [{"where": "decoder", "layer": 0, "head": 0}]},
+    {"silence": [{"where": "cross", "layer": 1, "head": 1}]},
+    {"silence": [{"where": "cross", "layer": i, "head": i} for i in (0, 1)]},
+    {"cutCross": [1]},
+    {"cutCross": "all"},
+    {"memoryOf": OTHER},
+    {"layerByLayer": True},
+    {"blur": 0.3},
+    {"blur": 1},
+    {"average": True},
+    {"hide": [0]},
+    {"hide": [0, 2]},
+    {"hide": [1], "hideFrom": "decoder"},
+    {"hide": [1], "average": True},
+    {"move": {"from": 0, "to": 2}},
+    {"move": {"from": 2, "to": 0}},
+    {"reverse": True},
+    {"withoutPositions": ["source"]},
+    {"withoutPositions": ["target"]},
+    {"withoutPositions": ["source", "target"], "blur": 0.5, "cutCross": [0]},
+    {"reverse": True, "move": {"from": 1, "to": 0}, "hide": [1]},
+    {"memoryOf": OTHER, "hide": [0], "blur": 0.2},
+    {"memoryOf": OTHER, "withoutPositions": ["source"], "layerByLayer": True},
+    {"memoryOf": OTHER, "silence": [{"where": "encoder", "layer": 0, "head": 1}]},
+    {"hide": [1], "blur": 0.5},
+    {"hide": [0], "average": True},
+]
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_every_surgery_gives_torchs_numbers(tmp_path, norm_first):
+    model = random_model(norm_first=norm_first, num_decoder_layers=2)
+    sources = [ids for ids in random_sources(model, 9) if len(ids) > 3]
+    data = export(model, words_for(model), half=False)
+    sentences = [{"source": ids, "surgery": s} for s in [{}, *SURGERIES] for ids in sources]
+    worst = deviations(tmp_path, model, data, sentences)
+    assert len({surgery for surgery, _ in worst}) == 1 + len(SURGERIES)
+    assert_close(worst, 1e-5)
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "wiring, surgery", [("layer by layer", {"layerByLayer": True}), ("mean", {"average": True})]
+)
+def test_rewired_models_are_those_of_notebook_11(translator, tmp_path, wiring, surgery):
+    model, tokenizer = translator
+    wired = WiredTransformer(model.config, wiring).eval()
+    wired.load_state_dict(model.state_dict())
+    sources = encoded(tokenizer, corpus().test[:10])
+    sentences = [{"source": ids, "surgery": surgery} for ids in sources]
+    answer = ask(tmp_path, export(model, tokenizer, half=False), sentences=sentences)
+    assert answer["translations"] == written(wired, sources)
+
+
+@needs_node
+def test_surgery_changes_what_it_should_and_no_more(translator, tmp_path):
+    """No surgery, in whatever words, is the plain model; cut everywhere, the source is unheard."""
+    model, tokenizer = translator
+    a, b = encoded(tokenizer, [RUNNING, corpus().test[0]])
+    nothing = {"silence": [], "cutCross": [], "blur": 0, "hide": [], "average": False}
+    runs = [(a, {}), (a, nothing), (a, {"cutCross": "all"}), (b, {"cutCross": "all"})]
+    runs += [(a, {"memoryOf": b}), (b, {}), (b, {"memoryOf": a, "move": {"from": 0, "to": 1}})]
+    jobs = [{"source": ids, "surgery": s} for ids, s in runs]
+    out = ask(tmp_path, export(model, tokenizer), sentences=jobs)["translations"]
+    assert out[0] == out[1] == out[6] and out[2] == out[3] and out[4] == out[5]
+    assert len({tuple(ids) for ids in (out[0], out[2], out[5])}) == 3
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "surgery, named",
+    [
+        ({"silent": []}, "silent"),
+        ({"silence": [{"where": "middle", "layer": 0, "head": 0}]}, "where"),
+        ({"silence": [{"where": "cross", "layer": 3, "head": 0}]}, "layer"),
+        ({"silence": [{"where": "cross", "layer": 0, "head": 3}]}, "head"),
+        ({"cutCross": [3]}, "cutCross"),
+        ({"layerByLayer": True}, "layerByLayer"),
+        ({"blur": 1.5}, "blur"),
+        ({"hide": [9]}, "hide"),
+        ({"hideFrom": "encoder"}, "hideFrom"),
+        ({"move": {"from": 0, "to": 9}}, "move"),
+        ({"move": {"from": 2, "to": 0}}, "move"),  # that is <eos>, which stays last
+        ({"withoutPositions": ["memory"]}, "withoutPositions"),
+        ({"memoryOf": [99]}, "memoryOf"),
+    ],
+    ids=str,
+)
+def test_impossible_surgery_is_an_error_that_names_it(tmp_path, surgery, named):
+    model = random_model()
+    answer = ask(
+        tmp_path,
+        export(model, words_for(model)),
+        sentences=[{"source": [5, 6, EOS], "surgery": surgery}],
+    )
+    assert named in answer["errors"][0]
+
+
+@needs_node
+def test_impossible_sources_and_options_are_errors_too(tmp_path):
+    model = random_model(max_length=6)
+    wrong = [([], {}), ([23], {}), ([4.5], {}), ([-1], {}), ([4] * 7, {})]
+    wrong += [([4], {"maxLength": 7}), ([4], {"maxLength": 0}), ([4], {"temperature": -1})]
+    wrong += [([4], {"prefix": [99]})]
+    jobs = [{"source": source, "options": options} for source, options in wrong]
+    errors = ask(tmp_path, export(model, words_for(model)), sentences=jobs)["errors"]
+    assert all(errors), errors
+
+
+# ---- Speed ----
