@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from nbformat import NotebookNode
 
+from tools import live
 from tools.notebooks import ROOT, code_cells, paths, read, repository, tags, write
 
 DOCS = ROOT / "docs"
@@ -24,6 +25,7 @@ LARGEST_PAGE = 3_000_000  # bytes, with everything that the page brings along
 
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 DOWNLOAD = re.compile(r"\[Download\]\(https://[^)]*/(notebooks/[^)/]*\.ipynb)\)")
+LIVE = re.compile(r"\[([^]]*)\]\(https://[\w-]+\.github\.io/[\w.-]+/(live\.html[^)]*)\)")
 LINK_OUT = re.compile(r"\]\(\.\./([^)#\s]+)")
 
 # Cells that a reader of pages seldom needs: tag -> (how myst-nb folds it, what stands on the fold).
@@ -83,6 +85,8 @@ def page_text(text: str) -> str:
     text = BADGE.sub(r"[Open in Colab](\1)", text)
     # The notebook as it is in the series, not the copy: it lies beside the page.
     text = DOWNLOAD.sub(r'<a href="../_sources/\1" download>Download</a>', text)
+    # The live page is in the book.
+    text = LIVE.sub(r'<a href="../\2">\1</a>', text)
     # Files that are no pages are in the repository.
     return LINK_OUT.sub(rf"]({repository()}/blob/main/\1", text)
 
@@ -115,6 +119,7 @@ def build(source: Path = SOURCE, book: Path = BOOK) -> None:
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--nitpicky"]
     command += ["--quiet", "--fresh-env", "--doctree-dir", str(source / ".doctrees")]
     subprocess.run([*command, "-c", str(DOCS), str(source), str(book)], check=True)
+    live.write(book / "live.html")
     for path in paths():  # for Download: the notebook itself, not the copy
         shutil.copy(path, book / "_sources" / "notebooks" / path.name)
 

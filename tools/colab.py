@@ -66,7 +66,8 @@ def data_for(notebook: NotebookNode, files: list[str]) -> list[Path]:
     """The files of helpers/data whose names the notebook or one of its helpers mentions."""
     texts = [cell.source for cell in code_cells(notebook)]
     texts += [(ROOT / name).read_text(encoding="utf8") for name in files]
-    return [path for path in sorted(DATA.iterdir()) if any(path.name in text for text in texts)]
+    files = [path for path in sorted(DATA.rglob("*")) if path.is_file()]
+    return [path for path in files if any(f'"{path.name}"' in text for text in texts)]
 
 
 def packages_for(files: list[str]) -> list[str]:
@@ -84,7 +85,7 @@ def standalone(notebook: NotebookNode) -> NotebookNode:
         if "'''" in text or text.endswith("\\"):
             raise ValueError(f"{name} cannot stand in a raw string: it holds ''' or ends in \\")
     data = {
-        f"helpers/data/{path.name}": base64.b64encode(path.read_bytes()).decode("ascii")
+        path.relative_to(ROOT).as_posix(): base64.b64encode(path.read_bytes()).decode("ascii")
         for path in data_for(notebook, files)
     }
     alone = copy.deepcopy(notebook)

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/understanding-transformers")
+PAGES = re.compile(r"https://[\w-]+\.github\.io/understanding-transformers")
 COLAB = re.compile(
     r"https://colab\.research\.google\.com/github/[\w.-]+/understanding-transformers"
 )
@@ -103,9 +104,16 @@ def repository() -> str:
     return project["project"]["urls"]["Repository"]
 
 
+def pages() -> str:
+    """Where GitHub Pages publishes the web book."""
+    owner, name = repository().removeprefix("https://github.com/").split("/")
+    return f"https://{owner}.github.io/{name}"
+
+
 def with_address(text: str) -> str:
-    """The text with every address of this repository, plain or through Colab, made current."""
+    """The text with every address of this repository made current: plain, Colab's, its pages'."""
     address = repository()
+    text = PAGES.sub(pages(), text)
     text = COLAB.sub(
         address.replace("https://github.com", "https://colab.research.google.com/github"), text
     )

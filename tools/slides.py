@@ -36,7 +36,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pygments.formatters import HtmlFormatter
 
-from tools.notebooks import ROOT, paths, read
+from tools import live
+from tools.notebooks import ROOT, pages, paths, read
 
 FOLDER = ROOT / "build" / "slides"
 TEMPLATES = ROOT / "tools" / "templates"
@@ -257,7 +258,8 @@ class Deck:
             whole = self.slides[-1].title == "## Recap"
             shown = text if whole else "\n\n".join(filter(None, map(condensed, blocks(text))))
             if shown:
-                cell = new_markdown_cell(shown.replace(".ipynb)", ".html)"), id="text")
+                shown = shown.replace(".ipynb)", ".html)").replace(f"({pages()}/", "(")
+                cell = new_markdown_cell(shown, id="text")
                 self.slides[-1].cells.append((cell, fragment))
             if shown != text:
                 spoken = [block for block in blocks(text) if not block.startswith(LINKS)]
@@ -360,6 +362,7 @@ def page(notebook: NotebookNode) -> str:
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
+    live.write(FOLDER / "live.html")  # the decks' links to it lead to this copy
     for path in paths(*sys.argv[1:]):
         target = FOLDER / f"{path.stem}.html"
         target.write_text(page(read(path)), encoding="utf8")
