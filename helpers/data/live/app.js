@@ -134,7 +134,7 @@ it is given in `view`. Nothing else keeps results. */
     const { ready, touched, result } = view;
     const right = ready && ready.target && ready.target.join(" ") === after.join(" ");
     $("verdict").textContent = !read.ids ? "This is the last sentence that could be read."
-      : touched ? "The model is not as it was trained: see Operate and Watch."
+      : touched ? "You have changed something: see Watch and Operate."
         : !result.ended ? "It found no end, so the page stopped it."
           : !ready || !ready.target ? "" : right ? "That is right." : `That is wrong. Right would be: ${LiveText.joinWords(ready.target)}`;
   }
