@@ -185,6 +185,9 @@ def test_another_word_changes_the_rest(opened):
     page.locator("#bars button", has_text="packs").click()
     assert english(page) == "The little dog packs the ball yesterday."
     assert fragment(page)["force"] == "the little dog packs"
+    page.get_by_role("button", name="Undo", exact=True).click()
+    assert english(page) == ENGLISH
+    page.locator("#bars button", has_text="packs").click()
     page.get_by_role("button", name="Let the model choose again").click()
     assert english(page) == ENGLISH
 

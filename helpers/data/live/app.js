@@ -134,7 +134,7 @@ it is given in `view`. Nothing else keeps results. */
     const { ready, touched, result } = view;
     const right = ready && ready.target && ready.target.join(" ") === after.join(" ");
     $("verdict").textContent = !read.ids ? "This is the last sentence that could be read."
-      : touched ? "The model is not as it was trained: see Operate and Watch."
+      : touched ? "You have changed something: see Watch and Operate."
         : !result.ended ? "It found no end, so the page stopped it."
           : !ready || !ready.target ? "" : right ? "That is right." : `That is wrong. Right would be: ${LiveText.joinWords(ready.target)}`;
   }
@@ -280,6 +280,7 @@ it is given in `view`. Nothing else keeps results. */
   function choose(t, id) {
     if (id === view.result.ids[t]) return;
     stopPlaying();
+    remember();
     state.force = [...view.result.ids.slice(0, t), id].map(wordOf);
     update();
   }
@@ -333,16 +334,28 @@ it is given in `view`. Nothing else keeps results. */
       if (!$("machine").firstChild) $("machine").append(el("p", { class: "hint", text: "This part of the page is not built yet." }));
       return;
     }
-    LiveMachine.render($("machine"), { model, result, step: state.step, sourceWords: words.source, targetWords: words.target, part: state.part,
-      onPart: (part) => { state.part = part; drawRest(); } });
+    LiveMachine.render($("machine"), { model, result, step: state.step, sourceWords: words.typed, targetWords: words.target, part: state.part,
+      links: notebooks, onPart: (part) => { state.part = part; drawRest(); } });
   }
 
+  // Where the book is, if the page knows it: the machine links each step to the cell that builds it.
+  const notebooks = /^(https?:\/\/|\.\.?\/|$)/.test(data.book ?? "javascript:") && typeof LiveMachine !== "undefined"
+    ? LiveMachine.links(data.book) : undefined;
+  // The machine's map stays clear of the bar at the lower edge.
+  new ResizeObserver(([{ target }]) => $("machine").style.setProperty("--machine-below", `${target.offsetHeight}px`)).observe($("bench"));
+
   const operateSection = LiveOperate.make($("operate-root"), { model, sentences: offered.map((s) => s.text), operate });
+
+  /* Keep what Undo goes back to. */
+  function remember() {
+    history.push({ ops: state.ops, force: state.force, text: state.text });
+    lastChange = null;
+  }
 
   /* Apply change(ops). The old state is kept for undo; a row of changes with one name counts once. */
   function operate(change, name = null) {
     stopPlaying();
-    if (name === null || name !== lastChange) history.push({ ops: state.ops, force: state.force, text: state.text });
+    if (name === null || name !== lastChange) remember();
     lastChange = name;
     state.ops = change(state.ops);
     update();
@@ -368,7 +381,8 @@ it is given in `view`. Nothing else keeps results. */
     const { ops, force, text } = history.pop();
     stopPlaying();
     lastChange = null;
-    state = { ...state, force, ops: text === state.text ? ops : LiveOperate.forAnotherSentence(ops) };
+    const same = text === state.text;
+    state = { ...state, force: same ? force : [], ops: same ? ops : LiveOperate.forAnotherSentence(ops) };
     update();
     say(`Undone. Now: ${LiveText.joinWords(view.words.after)}`);
   });

@@ -121,7 +121,7 @@ const LiveChallenges = (() => {
       const says = el("p", { class: "says", "aria-live": "polite" });
       const begin = toggle("Start", { class: "main", onclick: () => start(task), "aria-label": `Start: ${task.title}` });
       const reveal = toggle("Show me", { onclick: () => show(task), "aria-label": `Show me: ${task.title}` });
-      const end = toggle("Stop", { onclick: stop, "aria-label": `Stop: ${task.title}` });
+      const end = toggle("Stop", { onclick: () => { stop(); begin.focus(); }, "aria-label": `Stop: ${task.title}` });
       const title = el("h3", {}, el("span", { class: "number", text: String(i + 1) }), " " + task.title);
       const node = el("li", { class: "card", "data-task": task.id }, title, el("p", { text: task.task }),
         el("p", { class: "hint", lang: "de", text: task.sentence }), says, el("div", { class: "player" }, begin, reveal, end));
