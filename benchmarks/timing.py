@@ -45,5 +45,5 @@ def machine() -> str:
     bf16 = " with avx512_bf16" if "avx512_bf16" in text else ""
     return (
         f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{bf16}; "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+        f"torch {torch.__version__}, threads: {torch.get_num_threads()}"
     )
