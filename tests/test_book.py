@@ -106,6 +106,22 @@ def test_download_gives_the_notebook_itself(book):
         assert (book / "_sources" / "notebooks" / path.name).read_bytes() == path.read_bytes()
 
 
+def test_the_live_page_is_in_the_book_and_notebooks_lead_to_its_views(book):
+    live = (book / "live.html").read_text(encoding="utf8")
+    assert "LiveModel" in live and '"book":""' in live  # its parts link to the pages beside it
+    for name in ("index", "live_page"):
+        assert 'src="live.html"' in (book / f"{name}.html").read_text(encoding="utf8")
+    for number, state in {
+        "00": "",
+        "07": "#at=open",
+        "08": "#rewire",
+        "10": "#at",
+        "11": "#cut",
+    }.items():
+        (page,) = (book / "notebooks").glob(f"{number}_*.html")
+        assert f'href="../live.html{state}' in page.read_text(encoding="utf8"), number
+
+
 def test_solutions_are_folded_and_their_code_is_code(book):
     html = (book / PAGES[7]).read_text(encoding="utf8")
     folded = re.findall(r"<details><summary>Solution</summary>(.*?)</details>", html, re.S)

@@ -243,6 +243,8 @@ def test_addresses_agree():
         assert tools.repository().removeprefix("https://github.com/") in text
     other = "https://github.com/somebody/understanding-transformers"
     assert tools.with_address(other) == tools.repository()
+    published = "https://somebody.github.io/understanding-transformers/live.html#at=watch"
+    assert tools.with_address(published) == f"{tools.pages()}/live.html#at=watch"
 
 
 def times(readme: str, openings: dict[str, str]) -> dict[str, tuple]:

@@ -13,7 +13,7 @@ from helpers.corpora.toy import RUNNING, splits, vocabulary
 from helpers.pictures.live_page import live_page
 from helpers.tokenizer import Tokenizer
 from tools.live_sentences import sentences
-from tools.notebooks import ROOT
+from tools.notebooks import ROOT, pages
 
 TRANSLATOR = ROOT / "helpers" / "data" / "translator.safetensors"
 PATH = ROOT / "build" / "live.html"
@@ -27,14 +27,15 @@ def german_words() -> set[str]:
     return {word for pair in pairs for word in pair.source}
 
 
-def write(path: Path) -> None:
-    """Write the page. Raises as live_page does."""
+def write(path: Path, book: str) -> None:
+    """Write the page. `book` says where the web book is; errors are those of live_page."""
     live_page(
         load_model(TRANSLATOR),
         Tokenizer(vocabulary()),
         path,
         source_words=german_words(),
         sentences=sentences(),
+        book=book,
     )
 
 
@@ -61,7 +62,7 @@ def picture(page: Path, png: Path) -> None:
 
 def main() -> None:
     PATH.parent.mkdir(exist_ok=True)
-    write(PATH)
+    write(PATH, f"{pages()}/")
     if "--picture" in sys.argv[1:]:
         picture(PATH, PICTURE)
     print(f"build/{PATH.name}: {PATH.stat().st_size / 1e6:.2f} MB, open it in a browser")

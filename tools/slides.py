@@ -362,7 +362,7 @@ def page(notebook: NotebookNode) -> str:
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    live.write(FOLDER / "live.html")  # the decks' links to it lead to this copy
+    live.write(FOLDER / "live.html", f"{pages()}/")  # the decks' links to it lead to this copy
     for path in paths(*sys.argv[1:]):
         target = FOLDER / f"{path.stem}.html"
         target.write_text(page(read(path)), encoding="utf8")

@@ -44,6 +44,7 @@ def live_page(
     *,
     source_words: Iterable[str] | None = None,
     sentences: Sequence[Mapping] = (),
+    book: str | None = None,
     half: bool = True,
 ) -> None:
     """Write the page: one self-contained HTML file, whole or not at all.
@@ -51,12 +52,17 @@ def live_page(
     source_words are the words that a visitor may type (by default every word of the tokenizer);
     the page says of a sentence of other known words that it is not in the source language.
     sentences are offered to pick from: mappings that JSON can hold, with at least `source`, a list
-    of words. half as in `export`.
+    of words. book is where the web book is ("" beside the page, or its address ending in "/"): each
+    part of the machine then links to the notebook that builds it. half as in `export`.
     Raises TypeError or ValueError naming the argument, and the errors of write_file.
     """
     if not isinstance(path, str | Path):
         raise TypeError(f"path must be a str or Path, got {type(path).__name__}")
+    if book is not None and not isinstance(book, str):
+        raise TypeError(f"book must be a str or None, got {type(book).__name__}")
     data = export(model, tokenizer, half)
+    if book is not None:
+        data["book"] = book
     data["source_words"] = ids_of("source_words", source_words, tokenizer)
     data["sentences"] = [checked_sentence(i, s, tokenizer) for i, s in enumerate(sentences)]
     write_text(Path(path), page(data))
