@@ -102,6 +102,15 @@ def test_lists_tables_boxes_and_formulas_stay():
     assert shown(slide) == "\n".join(["## H", *parts])
 
 
+def test_a_slide_may_embed_the_live_page_and_link_to_it():
+    address = f"{notebooks.pages()}/live.html#at=watch"
+    frame = f'<iframe class="live" title="The live page" data-src="{address}"></iframe>'
+    text = f"## Watch it\n\n[Here]({address}).\n\n{frame}"
+    _, slide = slides.Deck(deck(("slide", new_markdown_cell(text)))).slides
+    assert "[Here](live.html#at=watch)" in shown(slide)
+    assert 'data-src="live.html#at=watch"></iframe>' in shown(slide)
+
+
 def test_the_quiz_is_a_slide_and_its_answer_a_note():
     solution = "<details><summary>Solution</summary>\n\n{}\n</details>\n\n"
     quiz = new_markdown_cell(solution.format("not this") + "**1.2 · Quiz.** Who?\n\n- **a** · I.")

@@ -110,7 +110,7 @@ def condensed(block: str) -> str:
     """What a slide shows of a block, "" for nothing."""
     if block.startswith(NOT_SHOWN):
         return ""
-    if block.startswith(("#", "|", "```", "$$")):
+    if block.startswith(("#", "|", "```", "$$", "<iframe")):
         return block
     if LIST.match(block):
         items = re.split(r"\n(?=- |\d+\. )", block)
@@ -258,7 +258,9 @@ class Deck:
             whole = self.slides[-1].title == "## Recap"
             shown = text if whole else "\n\n".join(filter(None, map(condensed, blocks(text))))
             if shown:
-                shown = shown.replace(".ipynb)", ".html)").replace(f"({pages()}/", "(")
+                shown = re.sub(
+                    rf'(?<=[("]){re.escape(pages())}/', "", shown.replace(".ipynb)", ".html)")
+                )
                 cell = new_markdown_cell(shown, id="text")
                 self.slides[-1].cells.append((cell, fragment))
             if shown != text:
