@@ -610,11 +610,11 @@ WRONG = {
     ],
     "ps3/token_by_token": [
         ("no cache", [(", cache) for", ") for")]),
-        ("a new cache each turn", [("source_mask, cache)", "source_mask, Cache(2))")]),
+        ("a new cache each step", [("source_mask, cache)", "source_mask, Cache(2))")]),
         ("all at once", [("target_ids.split(1, dim=1)", "[target_ids]")]),
         (
             "again from the start",
-            [("torch.cat(turns, dim=1)", "model.decode(target_ids, memory, source_mask)")],
+            [("torch.cat(steps, dim=1)", "model.decode(target_ids, memory, source_mask)")],
         ),
     ],
     "ps3/needed": [
