@@ -19,7 +19,7 @@ check: lint ## Lint, who imports whom, and the fast tests: under a minute, after
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" -n 2 tests
 
 test: $(READY_TO_TEACH) ## Every test, then every notebook against its stored outputs
-	$(BIN)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests
 	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=900 notebooks/*$(NOTEBOOK)*.ipynb
 
 test-browser: $(READY_TO_TEACH) ## Explorer, book and slides in headless Chromium (a system package)
