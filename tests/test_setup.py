@@ -35,7 +35,7 @@ def check_lock(text: str) -> None:
     assert [str(r) for r in locked["torch"]] == ["torch==2.13.0"]
     wanted = [*PROJECT["dependencies"]]
     for name, extra in PROJECT["optional-dependencies"].items():
-        wanted += extra if name != "teach" else []
+        wanted += extra if name not in ("teach", "real") else []
     for requirement in map(Requirement, wanted):
         assert requirement.name in locked, f"{requirement.name} is not in the lock"
         for pin in locked[requirement.name]:
