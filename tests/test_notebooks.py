@@ -227,6 +227,14 @@ def test_readme_lists_exactly_the_notebooks():
         assert f"blob/main/notebooks/{path.name}" in readme, f"no Colab link for {path.name}"
 
 
+def test_notebook_16_stores_what_the_published_model_writes():
+    """It runs without the weights, too, but then its outputs mean nothing to a reader."""
+    (path,) = tools.paths("16_")
+    printed = "".join(output.get("text", "") for output in outputs(tools.read(path)))
+    assert "Whisper tiny.en is here." in printed, "run make test-real, then make execute NOTEBOOK=16"
+    assert "untrained" not in printed
+
+
 def test_links_between_notebooks_lead_somewhere():
     for path in PATHS:
         for cell in tools.read(path).cells:
