@@ -231,7 +231,7 @@ def test_notebook_16_stores_what_the_published_model_writes():
     """It runs without the weights, too, but then its outputs mean nothing to a reader."""
     (path,) = tools.paths("16_")
     printed = "".join(output.get("text", "") for output in outputs(tools.read(path)))
-    assert "Whisper tiny.en is here." in printed, "run make test-real, then make execute NOTEBOOK=16"
+    assert "Whisper tiny.en is here." in printed, "make test-real, then make execute NOTEBOOK=16"
     assert "untrained" not in printed
 
 
