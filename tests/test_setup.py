@@ -106,13 +106,6 @@ def test_drift_is_noticed(name, old, new):
         FILES[name](text.replace(old, new))
 
 
-def test_help_lists_every_target():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf8")
-    phony = re.search(r"\.PHONY: (.*)", makefile).group(1).split()
-    described = re.findall(r"^([a-z0-9-]+):.*## ", makefile, re.MULTILINE)
-    assert sorted(phony) == sorted(described)
-
-
 def contracts_broken(folder: Path) -> list[str]:
     """The contracts of pyproject.toml that a copy of helpers/ in this folder breaks."""
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
