@@ -15,9 +15,9 @@ import sys
 # This has to run on Pythons that are too old for the rest, to be able to say so.
 if sys.version_info < (3, 11):
     sys.exit(
-        "Python 3.11 or later is needed, and %s is %d.%d. Name another one, for example: "
-        "python3.12 -m tools lab, or make lab PYTHON=python3.12"
-        % ((sys.executable,) + tuple(sys.version_info[:2]))
+        f"Python 3.11 or later is needed, and {sys.executable} is {sys.version_info[0]}."
+        f"{sys.version_info[1]}. Name another one, for example: python3.12 -m tools lab, or "
+        "make lab PYTHON=python3.12"
     )
 
 
@@ -41,8 +41,8 @@ def main(words):
             names.append(word)
         elif word not in ("help", "-h", "--help"):
             near = difflib.get_close_matches(word, known, 1)
-            meant = "Did you mean %s? " % near[0] if near else ""
-            sys.exit("There is no target %r. %s`make help` lists them all." % (word, meant))
+            meant = f"Did you mean {near[0]}? " if near else ""
+            sys.exit(f"There is no target {word!r}. {meant}`make help` lists them all.")
     if not names:
         print(listed(known))
     for name in names:
@@ -50,17 +50,17 @@ def main(words):
 
 
 def listed(known):
-    lines = ["make NAME, or the same without make: %s -m tools NAME" % COMMAND, ""]
-    lines += ["  %-19s %s" % (name, f.__doc__.splitlines()[0]) for name, f in known.items()]
-    lines += ["", "Settings, behind the name:"]
-    return "\n".join(lines + ["  %-19s %s" % pair for pair in SETTINGS.items()])
+    python = "py" if os.name == "nt" else "python3"
+    lines = [f"make NAME, or the same without make: {python} -m tools NAME", ""]
+    lines += [f"  {name:18} {function.__doc__.splitlines()[0]}" for name, function in known.items()]
+    lines += ["", "Settings, after the name:"]
+    return "\n".join(lines + [f"  {name:18} {text}" for name, text in SETTINGS.items()])
 
 
 SETTINGS = {
     "NOTEBOOK": "only the notebooks that have this in their file names, such as NOTEBOOK=07",
     "GPU": "1 installs torch with CUDA, 0 without it; unset, the machine decides",
 }
-COMMAND = "py" if os.name == "nt" else "python3"
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):  # a terminal that has no "ü" shows "?" instead

@@ -217,7 +217,7 @@ def install(python: Path, root: Path, lock: str, gpu: str) -> None:
         own = ["--no-deps", "--no-build-isolation", "--editable", str(root)]
         pip(python, "install", "--quiet", *own)
     else:
-        # Or readers would see nbgrader's buttons in JupyterLab; `labextension enable` restores them.
+        # Or readers would see nbgrader's buttons; `jupyter labextension enable` restores them.
         extension = ["disable", "--level=sys_prefix", "@jupyter/nbgrader"]
         output([python, "-m", "jupyterlab.labextensions", *extension])
 

@@ -8,7 +8,6 @@ start for notebook 00, and `make run NOTEBOOK=00` has to run it. A table says wh
 
 import argparse
 import json
-import os
 import re
 import shutil
 import socket
@@ -41,7 +40,7 @@ def furnish(suite: str) -> Path:
     """A fresh copy of this Debian with the reader's home and the project in it."""
     system = FOLDER / f"{suite}-fresh"
     shutil.rmtree(system, ignore_errors=True)
-    subprocess.run(["cp", "-a", debian(suite, PACKAGES), system], check=True)
+    subprocess.run(["cp", "-a", debian(suite, suite, PACKAGES), system], check=True)
     copy_project(system / PROJECT.relative_to("/"))
     with (system / "etc" / "passwd").open("a") as users:
         users.write(f"reader:x:{USER}::{HOME}:/bin/sh\n")

@@ -41,9 +41,9 @@ def obstacle() -> str | None:
     return None if os.geteuid() == 0 else "debootstrap needs root"
 
 
-def debian(suite: str, packages: list[str]) -> Path:
-    """The folder of a Debian system with these packages. It is made once and then kept."""
-    system = FOLDER / suite
+def debian(suite: str, name: str, packages: list[str]) -> Path:
+    """The folder `name` with a Debian system and these packages. It is made once and then kept."""
+    system = FOLDER / name
     done = system / "packages.txt"
     if done.is_file() and done.read_text("utf8").split() == packages:
         return system
@@ -51,7 +51,7 @@ def debian(suite: str, packages: list[str]) -> Path:
     shutil.rmtree(system, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite]
-    with (FOLDER / f"{suite}.log").open("w") as log:
+    with (FOLDER / f"{name}.log").open("w") as log:
         if subprocess.run([*command, system], stdout=log, stderr=log).returncode:
             raise SystemExit(f"debootstrap failed; see {log.name}")
     done.write_text("\n".join(packages), encoding="utf8")
