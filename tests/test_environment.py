@@ -187,7 +187,7 @@ def test_an_odd_setting_is_refused(gpu, project):
         ("linux", "", True, [], True, "cuda", "for your NVIDIA GPU"),
         ("linux", "1", False, [], True, "cuda", "because of GPU=1"),
         ("linux", "0", True, [], True, "cpu", "because of GPU=0"),
-        ("linux", "", False, ["find-links"], True, "own", "your configuration says (find-links)"),
+        ("linux", "", False, ["find-links"], True, "own", "Your pip configuration (find-links)"),
         ("linux", "1", True, ["index-url"], True, "own", "(index-url)"),
         ("linux", "0", False, ["index-url"], True, "cpu", "because of GPU=0"),
         ("linux", "0", False, ["index-url"], False, "own", "does not answer"),
@@ -270,13 +270,15 @@ def test_a_configuration_of_the_readers_own_is_seen(listed, expected, monkeypatc
     ],
 )
 def test_another_build_is_installed_when_asked_for(
-    installed, gpu, own, answers, wanted, monkeypatch
+    installed, gpu, own, answers, wanted, monkeypatch, capsys
 ):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(environment, "installed_torch", lambda _: installed)
     monkeypatch.setattr(environment, "own_sources", lambda _: own)
     monkeypatch.setattr(environment, "index_answers", lambda *_: answers)
     assert environment.other_torch_is_wanted(Path("python"), gpu) == wanted
+    cannot = not wanted and installed and gpu and installed.endswith("+cpu") == (gpu == "1")
+    assert ("stays as it is" in capsys.readouterr().out) == bool(cannot)
 
 
 class Index(http.server.BaseHTTPRequestHandler):

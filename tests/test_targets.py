@@ -57,6 +57,16 @@ def test_several_targets_run_in_their_order_with_the_settings(monkeypatch):
     assert done == [("execute", "07", "1"), ("sync", "07", "1")]
 
 
+def test_ctrl_c_ends_in_a_sentence(monkeypatch):
+    def interrupted(here):
+        raise KeyboardInterrupt
+
+    interrupted.__module__ = targets.__name__
+    monkeypatch.setattr(targets, "lab", interrupted)
+    with pytest.raises(SystemExit, match="Stopped"):
+        main(["lab"])
+
+
 @pytest.mark.slow
 def test_the_entry_needs_the_standard_library_alone():
     command = [sys.executable, "-S", "-W", "error", "-m", "tools"]

@@ -46,7 +46,10 @@ def main(words):
     if not names:
         print(listed(known))
     for name in names:
-        known[name](Environment(settings))
+        try:
+            known[name](Environment(settings))
+        except KeyboardInterrupt:
+            sys.exit("\nStopped. The same command takes up the work where this one left it.")
 
 
 def listed(known):

@@ -257,7 +257,11 @@ def other_torch_is_wanted(python: Path, gpu: str) -> bool:
     version = installed_torch(python)
     if version is None or version.endswith("+cpu") == (gpu == "0"):
         return False
-    return not own_sources(python) if gpu == "1" else index_answers(CPU_INDEX)
+    possible = not own_sources(python) if gpu == "1" else index_answers(CPU_INDEX)
+    if not possible:
+        why = "of your pip configuration" if gpu == "1" else f"{CPU_INDEX} does not answer"
+        print(f"torch {version} stays as it is, because {why}.", flush=True)
+    return possible
 
 
 def install_torch(python: Path, pin: str, gpu: str) -> None:
@@ -271,7 +275,8 @@ def install_torch(python: Path, pin: str, gpu: str) -> None:
     build, why = choose_build(own_sources(python), gpu)
     download, disk = TORCH["cuda" if build == "cuda" else "cpu"]
     if build == "own":
-        print(f"{pin}: {why}.", flush=True)
+        small, large = TORCH["cpu"][0], TORCH["cuda"][0]
+        print(f"{pin}: about {small} MB without CUDA, {large} with it. {why}.", flush=True)
         return
     print(f"{pin}: about {download} MB to download, {disk} on disk. {why}.", flush=True)
     if build == "cpu":
@@ -293,7 +298,7 @@ def choose_build(own: list[str], gpu: str) -> tuple[str, str]:
         extra = "; for CUDA on Windows see pytorch.org" if gpu == "1" else ""
         return "usual", f"This is pip's usual build for this system{extra}"
     if own and gpu != "0":
-        return "own", f"pip takes it from where your configuration says ({', '.join(own)})"
+        return "own", f"Your pip configuration ({', '.join(own)}) says where it comes from"
     if gpu == "1":
         return "cuda", "This is the build with CUDA, because of GPU=1"
     if not gpu and has_nvidia_gpu():
@@ -302,7 +307,7 @@ def choose_build(own: list[str], gpu: str) -> tuple[str, str]:
     if index_answers(CPU_INDEX):
         return "cpu", f"This is the build without CUDA, {why}"
     if own:
-        return "own", f"{CPU_INDEX} does not answer, so pip takes it from where it is configured to"
+        return "own", f"{CPU_INDEX} does not answer, so your pip configuration decides"
     return "cuda", (
         f"{CPU_INDEX}, which has the small build without CUDA, did not answer within {PATIENCE} "
         "seconds, so this is the large one. Ctrl-C stops it if that is too much"
