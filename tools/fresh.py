@@ -100,7 +100,7 @@ def time_lab(system: Path, log: Path) -> float:
         ask(port, f"kernels/{kernel['id']}")
         return time.monotonic() - started
     finally:
-        lab.terminate()  # and with it all that it started
+        lab.kill()  # and with it all that it started
         lab.wait()
 
 

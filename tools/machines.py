@@ -30,7 +30,8 @@ shift
 mount -t proc proc "$system/proc"
 mount --rbind /dev "$system/dev"
 cp /etc/resolv.conf /etc/hosts "$system/etc/"
-exec chroot --userspec="$user" "$system" /usr/bin/env -i --chdir="$folder" "$@"
+chroot --userspec="$user" "$system" /usr/bin/env -i --chdir="$folder" "$@" || exit $?
+exit 0  # not `exec` above: this shell ends with unshare, and all that runs inside ends with it
 """
 
 
@@ -50,7 +51,9 @@ def debian(suite: str, name: str, packages: list[str]) -> Path:
     print(f"Making a Debian system ({suite}) in {system.relative_to(ROOT)}", flush=True)
     shutil.rmtree(system, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite]
+    # Its own mounts end with it, too.
+    command = ["unshare", "--mount", "debootstrap", "--variant=minbase"]
+    command += [f"--include={','.join(packages)}", suite]
     with (FOLDER / f"{name}.log").open("w") as log:
         if subprocess.run([*command, system], stdout=log, stderr=log).returncode:
             raise SystemExit(f"debootstrap failed; see {log.name}")
