@@ -196,8 +196,9 @@ def check_python() -> None:
         return
     version = "{}.{}".format(*sys.version_info[:2])
     raise SystemExit(
-        f"{sys.executable} cannot make virtual environments, because a part of Python is not "
-        f"installed. On Debian and Ubuntu: sudo apt install python{version}-venv"
+        f"{sys.executable} cannot make virtual environments, because a part of it is not "
+        "installed. Python from python.org or conda has it. On Debian and Ubuntu, add it with: "
+        f"sudo apt install python{version}-venv"
     )
 
 
