@@ -338,7 +338,9 @@ def index_answers(address: str, patience: float = PATIENCE) -> bool:
         try:
             with urllib.request.urlopen(f"{address}/torch/", timeout=patience) as reply:
                 answers.append(reply.status == 200)
-        except (OSError, ValueError):  # every failure of urllib and of the network is an OSError
+        except urllib.error.HTTPError as error:
+            error.close()
+        except (OSError, ValueError):  # no network, no such name, not an address
             pass
 
     thread = threading.Thread(target=ask, daemon=True)
