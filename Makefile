@@ -87,6 +87,7 @@ lint: $(READY) ## Check style and who imports whom, without changing anything
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
 
 matrix: $(READY) ## Tests and notebooks on every Python here, lowest and newest versions; docs/versions.md
 	$(BIN)/python -m pip install --quiet uv
