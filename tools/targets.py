@@ -133,10 +133,11 @@ def format(here: Environment) -> None:
 
 
 def lint(here: Environment) -> None:
-    """Check style and who imports whom, without changing anything"""
+    """Check style, types and who imports whom, without changing anything"""
     here.run("ruff", "format", "--check", ".")
     here.run("ruff", "check", ".")
     here.script("lint-imports", "--no-logo")
+    here.run("mypy")
 
 
 def rules(here: Environment) -> None:
