@@ -179,4 +179,5 @@ def test_every_data_file_of_the_helpers_is_packaged():
     patterns = project["tool"]["setuptools"]["package-data"]["helpers"]
     packaged = {path for pattern in patterns for path in (ROOT / "helpers").glob(pattern)}
     files = {p for p in (ROOT / "helpers" / "data").rglob("*") if p.is_file()}
-    assert packaged == {p for p in files if p.suffix != ".part"}
+    types = ROOT / "helpers" / "py.typed"  # tells type checkers that the annotations count
+    assert packaged == {types, *(p for p in files if p.suffix != ".part")}

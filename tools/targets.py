@@ -25,12 +25,13 @@ def check(here: Environment) -> None:
 
 
 def test(here: Environment) -> None:
-    """Every test, then every notebook against its stored outputs"""
-    options = ["-n", "2", "--dist", "loadfile", "--durations=10"]
-    here.teach("pytest", "-q", *options, "tests", **ONE_THREAD)
-    nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=900"]
+    """Every test, and every notebook against its stored outputs"""
     notebooks = sorted((ROOT / "notebooks").glob(f"*{here.notebook}*.ipynb"))
-    here.teach("pytest", "-q", *nbval, *(f"notebooks/{path.name}" for path in notebooks))
+    nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=900"]
+    # A file's tests run in one process and in their order, as a notebook's cells must.
+    two = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
+    places = ["tests", *(f"notebooks/{path.name}" for path in notebooks)]
+    here.teach("pytest", "-q", *two, *nbval, *places, **ONE_THREAD)
 
 
 def test_browser(here: Environment) -> None:
@@ -132,10 +133,11 @@ def format(here: Environment) -> None:
 
 
 def lint(here: Environment) -> None:
-    """Check style and who imports whom, without changing anything"""
+    """Check style, types and who imports whom, without changing anything"""
     here.run("ruff", "format", "--check", ".")
     here.run("ruff", "check", ".")
     here.script("lint-imports", "--no-logo")
+    here.run("mypy")
 
 
 def rules(here: Environment) -> None:
