@@ -282,6 +282,9 @@ def test_another_build_is_installed_when_asked_for(
 
 class Index(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path.startswith("/noise/"):
+            self.wfile.write(b"no status line\r\n\r\n")
+            return
         self.send_response(200 if self.path == "/cpu/torch/" else 404)
         self.end_headers()
 
@@ -295,6 +298,7 @@ def test_an_index_is_used_only_if_it_has_torch_and_answers_in_time():
         address = f"http://127.0.0.1:{server.server_port}"
         assert index_answers(f"{address}/cpu")
         assert not index_answers(f"{address}/rocm")
+        assert not index_answers(f"{address}/noise")
         server.shutdown()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()

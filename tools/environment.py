@@ -6,6 +6,7 @@ it is made anew, and one line says why.
 """
 
 import hashlib
+import http.client
 import importlib.util
 import os
 import re
@@ -340,7 +341,7 @@ def index_answers(address: str, patience: float = PATIENCE) -> bool:
                 answers.append(reply.status == 200)
         except urllib.error.HTTPError as error:
             error.close()
-        except (OSError, ValueError):  # no network, no such name, not an address
+        except (OSError, ValueError, http.client.HTTPException):  # no network, no address, noise
             pass
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -351,9 +352,10 @@ def index_answers(address: str, patience: float = PATIENCE) -> bool:
 
 def output(command: list) -> str | None:
     """What a command prints, without the white space around it; None if it fails."""
+    # A slow disk is no fault of the environment, so there is plenty of time.
     options = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
-        done = subprocess.run([str(part) for part in command], timeout=60, **options)
+        done = subprocess.run([str(part) for part in command], timeout=300, **options)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
