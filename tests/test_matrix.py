@@ -1,9 +1,12 @@
 """tools/matrix.py: a failure stands in the table, and nothing that was not tried looks passed."""
 
+import subprocess
 import sys
 
 import pytest
 
+from tools import matrix
+from tools.environment import ROOT
 from tools.matrix import (
     ALL,
     FAST,
@@ -55,9 +58,23 @@ def test_rows_that_are_not_tried_again_stay_if_what_was_tried_is_the_same():
     assert kept("", books, FAST) == {} == kept(text, books, ALL)
 
 
-def test_the_lock_is_taken_as_it_is_but_for_torch():
-    text = requirements("lock", Python("3.11", sys.executable), "2.6.0")
-    assert "torch==2.6.0" in text and "torch==2.13.0" not in text and "numpy==" in text
+def test_each_end_has_versions_of_its_own(monkeypatch):
+    """Where there are no builds of the very lowest, uv takes the lowest that there are."""
+    asked = []
+
+    def run(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "pooch==1.8.0\n")
+
+    python = Python("3.11", sys.executable)
+    monkeypatch.setattr(matrix, "sources", lambda: [])
+    monkeypatch.setattr(subprocess, "run", run)
+    assert requirements("lock", python) == (ROOT / "requirements.lock").read_text("utf8")
+    assert not asked
+    for end, resolution in (("lowest", "lowest-direct"), ("newest", "highest")):
+        assert requirements(end, python) == "pooch==1.8.0\n"
+        command = asked.pop()
+        assert resolution in command and "--only-binary=:all:" in command
 
 
 def test_the_lock_is_tried_everywhere_and_the_ends_where_they_fit():

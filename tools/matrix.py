@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from tools.environment import CPU_INDEX, TRIED, has_nvidia_gpu, index_answers, output
-from tools.lock import ROOT, TORCH
+from tools.environment import CPU_INDEX, ROOT, TRIED, has_nvidia_gpu, index_answers, output
 from tools.machines import SUITES, debian, inside, obstacle, pip_settings
 
 FOLDER = ROOT / "build" / "matrix"
@@ -103,20 +102,17 @@ def sources() -> list[str]:
     return options
 
 
-def requirements(end: str, python: Python, torch: str | None = None) -> str:
+def requirements(end: str, python: Python) -> str:
     """What to install at this end of the allowed versions, as a requirements file."""
-    wanted = f"torch=={torch}" if torch else ""
     if ENDS[end] is None:
-        lock = (ROOT / "requirements.lock").read_text(encoding="utf8")
-        return lock.replace(TORCH, wanted or TORCH)
+        return (ROOT / "requirements.lock").read_text(encoding="utf8")
     command = [*UV, "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
     command += ["--python", python.path, "--resolution", ENDS[end], "--only-binary=:all:"]
     command += ["--extra", "notebooks", "--extra", "dev", *sources(), "--no-emit-find-links"]
-    command += ["--no-emit-index-url", "pyproject.toml", "-"]
+    command += ["--no-emit-index-url", "pyproject.toml"]
     done = subprocess.run(
         python.command(command),
         cwd=ROOT,
-        input=wanted,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | VARIABLES,
@@ -141,9 +137,7 @@ def tried(command: list, log: Path) -> str:
     return f"**{bad} of {sum(counts.values())} failed**" if bad else f"**stopped with {code}**"
 
 
-def try_one(
-    python: Python, end: str, torch: str | None, notebooks: list[str], all_tests: bool
-) -> list[str]:
+def try_one(python: Python, end: str, notebooks: list[str], all_tests: bool) -> list[str]:
     """One row of the table. The logs stay in build/matrix, the environment does not."""
     started = time.monotonic()
     folder = FOLDER / f"{python.version}-{end}"
@@ -154,7 +148,7 @@ def try_one(
         subprocess.run(python.command([*UV, *command]), cwd=ROOT, check=True, env=everything)
 
     run("venv", "--quiet", "--clear", "--python", python.path, folder)
-    (folder / "requirements.txt").write_text(requirements(end, python, torch), encoding="utf8")
+    (folder / "requirements.txt").write_text(requirements(end, python), encoding="utf8")
     install = ["pip", "install", "--quiet", "--python", own]
     run(*install, *sources(), "-r", folder / "requirements.txt")
     run(*install, "--no-deps", "-e", ROOT)
@@ -219,7 +213,6 @@ def main() -> None:
     )
     parser.add_argument("--pythons", nargs="+", default=PYTHONS, help="versions to look for")
     parser.add_argument("--ends", nargs="+", choices=list(ENDS), help="on each of these Pythons")
-    parser.add_argument("--torch", help="a version other than the one that belongs to the row")
     parser.add_argument("--notebooks", nargs="+", help="numbers, all of them unless named: 00 07")
     parser.add_argument("--fast", action="store_true", help="leave out the slow tests")
     arguments = parser.parse_args()
@@ -235,7 +228,7 @@ def main() -> None:
         if version in missing:
             continue
         print(f"Python {version}, {end}", flush=True)
-        row = try_one(found[version], end, arguments.torch, files, not arguments.fast)
+        row = try_one(found[version], end, files, not arguments.fast)
         rows[version, end] = row
         print("  " + ", ".join(row[-3:]) + " min", flush=True)
         # After each row: what was tried stays, whatever stops the next one.
