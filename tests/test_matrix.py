@@ -67,7 +67,7 @@ def test_each_end_has_versions_of_its_own(monkeypatch):
         return subprocess.CompletedProcess(command, 0, "pooch==1.8.0\n")
 
     python = Python("3.11", sys.executable)
-    monkeypatch.setattr(matrix, "sources", lambda: [])
+    monkeypatch.setattr(matrix, "sources", list)
     monkeypatch.setattr(subprocess, "run", run)
     assert requirements("lock", python) == (ROOT / "requirements.lock").read_text("utf8")
     assert not asked
