@@ -118,7 +118,8 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     the ones used. Inside the block each layer attends with a function that also notes its weights
     (and computes the formula where the fused kernel would not show them); when the block ends,
     the model is as it was.
-    Raises ValueError if the model has no MultiHeadAttention.
+    Raises ValueError if the model has no MultiHeadAttention, or one attends with a function of
+    another kind that does not return its weights.
     """
     layers = {n: m for n, m in model.named_modules() if isinstance(m, MultiHeadAttention)}
     if not layers:
@@ -129,6 +130,8 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     def recorded(name: str, attend: AttentionFunction) -> AttentionFunction:
         def attend_and_record(query, key, value, mask=None):
             output, weights = attend(query, key, value, mask)
+            if weights is None:
+                raise ValueError(f"the attention of {name!r} must return its weights, got None")
             maps[name or "attention"] = weights.detach()
             return output, weights
 

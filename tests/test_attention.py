@@ -227,6 +227,18 @@ def test_recording_watches_the_function_that_is_in_use():
     assert module.attention is evenly
 
 
+def test_a_function_that_hides_its_weights_cannot_be_recorded():
+    def hiding(query, key, value, mask=None):
+        return fused_attention(query, key, value, mask)
+
+    model = tiny_model()
+    use_attention(model, hiding)
+    why = "the attention of 'encoder.layers.0.self_attention' must return its weights, got None"
+    with pytest.raises(ValueError, match=why), record_attention(model):
+        model(SOURCE_IDS, TARGET_IDS)
+    assert model.decoder.layers[0].cross_attention.attention is hiding
+
+
 def test_recording_ends_even_when_the_model_fails():
     module = MultiHeadAttention(D_MODEL, H)
     with pytest.raises(ValueError, match="x must be"), record_attention(module):
