@@ -49,7 +49,7 @@ def decode(
     and left in the mode it was in.
     Raises ValueError as length_limits and check_ids do, FloatingPointError as check_finite does.
     """
-    check_ids(model, source_ids)
+    check_ids("source_ids", source_ids, model)
     limits = length_limits(model, source_ids, max_length)  # (batch,)
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)  # once per sentence
@@ -142,7 +142,7 @@ def beam_search(
     """
     width = 2 * beam_size if as_transformers else beam_size  # so that a freed slot is filled
     check_beam(model, beam_size, width)
-    check_ids(model, source_ids)
+    check_ids("source_ids", source_ids, model)
     limits = length_limits(model, source_ids, max_length)  # (batch,)
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)
@@ -275,7 +275,10 @@ def log_probability(model: Transformer, source_ids: Tensor, ids: Tensor) -> Tens
     """log P(ids | source) of each row, (batch,): ids (batch, length) without BOS, PAD not counted.
 
     Computed without a cache, in one pass: an independent check of every search.
+    Raises ValueError for ids outside the vocabulary.
     """
+    check_ids("source_ids", source_ids, model)
+    check_ids("ids", ids, model)
     with evaluating(model):
         read = torch.cat([ids.new_full((ids.size(0), 1), BOS), ids[:, :-1]], dim=1)
         log_probabilities = model(source_ids, read).log_softmax(-1)
@@ -300,18 +303,16 @@ def length_limits(model: Transformer, source_ids: Tensor, max_length: int | None
     return (real.sum(-1).long() + 50).clamp(max=limit).to(source_ids.device)
 
 
-def check_ids(model: Transformer, source_ids: Tensor) -> None:
+def check_ids(name: str, ids: Tensor, model: Transformer) -> None:
     """Raise ValueError for ids outside the vocabulary, which on a GPU would end the process.
 
     Asked once for a batch that is translated. A source that is no ids, as a picture, is let pass.
     """
-    if source_ids.is_floating_point() or not source_ids.numel():
+    if ids.is_floating_point() or not ids.numel():
         return
-    low, high = (int(i) for i in source_ids.aminmax())
+    low, high = (int(i) for i in ids.aminmax())
     if low < 0 or high >= model.config.vocab_size:
-        raise ValueError(
-            f"source_ids must lie in [0, {model.config.vocab_size}), got {low} to {high}"
-        )
+        raise ValueError(f"{name} must lie in [0, {model.config.vocab_size}), got {low} to {high}")
 
 
 def check_finite(finite: Tensor) -> None:
@@ -340,6 +341,8 @@ def translate(
     tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
     tokenizer does not have.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     encoded = [[*tokenizer.encode(words), EOS] for words in sentences]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # little padding
     device = next(model.parameters()).device
@@ -368,6 +371,8 @@ def cross_attention_maps(
     device = next(model.parameters()).device
     source_ids = torch.tensor([[*tokenizer.encode(source), EOS]], device=device)
     target_ids = torch.tensor([[BOS, *tokenizer.encode(target)]], device=device)
+    check_ids("source", source_ids, model)
+    check_ids("target", target_ids, model)
     with evaluating(model), record_attention(model) as maps:
         model(source_ids, target_ids)
     return {name: m[0].cpu().clone() for name, m in maps.items() if "cross_attention" in name}

@@ -71,7 +71,12 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
 
 
 def paper_learning_rate_at(step: int, d_model: int, warmup_steps: int = 4000) -> float:
-    """The paper's schedule: linear warm-up, then decay with 1 / √step. Section 5.3."""
+    """The paper's schedule: linear warm-up, then decay with 1 / √step. Section 5.3.
+
+    Raises ValueError for steps below 1: the first is step 1.
+    """
+    if step < 1:
+        raise ValueError(f"step must be at least 1, got {step}")
     return d_model**-0.5 * min(step**-0.5, step * warmup_steps**-1.5)
 
 
@@ -198,7 +203,9 @@ def train(
                 torch.manual_seed(_seed(config.seed, start, worker.rank))
                 began, losses, tokens = time.perf_counter(), [], 0
                 for step in range(start + 1, end + 1):
-                    batch = next(stream)
+                    batch = next(stream, None)
+                    if batch is None:
+                        raise ValueError(f"batches must go on to step {config.steps}, not {step}")
                     optimizer.param_groups[0]["lr"] = learning_rate_at(step, config)
                     losses.append(worker.step(model, optimizer, loss, batch, config.precision))
                     tokens += batch.num_tokens

@@ -137,6 +137,8 @@ def test_translations_come_back_in_the_order_given():
     sentences = [["w5", "w6", "w7", "w8"], ["w9"], ["w10", "w11", "w12"]]
     together = translate(model, tokenizer, sentences, batch_size=2)
     assert together == [translate(model, tokenizer, [words])[0] for words in sentences]
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        translate(model, tokenizer, sentences, batch_size=0)
     with pytest.raises(UnknownWords, match="'Wolf'"):
         translate(model, tokenizer, [["Wolf"]])
 
@@ -283,6 +285,18 @@ def test_ids_that_no_word_has_are_found_before_the_device_sees_them(search, wron
     monkeypatch.setattr(model, "encode", None)  # is not reached
     with pytest.raises(ValueError, match=r"source_ids must lie in \[0, 23\), got .* to "):
         search(model, torch.tensor([[5, wrong, EOS]]))
+
+
+def test_ids_are_checked_wherever_a_model_is_asked():
+    model, words = tiny_model(), Tokenizer([*WORDS, "new"])  # one more than the model has
+    with pytest.raises(ValueError, match=r"source_ids must lie in \[0, 23\), got 2 to 23"):
+        translate(model, words, [["new"]])
+    for name, sides in (("source", (["new"], ["w5"])), ("target", (["w5"], ["new"]))):
+        with pytest.raises(ValueError, match=rf"{name} must lie in \[0, 23\)"):
+            cross_attention_maps(model, words, *sides)
+    for name, sides in (("source_ids", ([[23]], [[5]])), ("ids", ([[5]], [[-1]]))):
+        with pytest.raises(ValueError, match=rf"^{name} must lie in \[0, 23\)"):
+            log_probability(model, *map(torch.tensor, sides))
 
 
 def test_the_beams_score_is_the_sentences_own_probability():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import islice
 
 import pytest
 import torch
@@ -212,6 +213,11 @@ def test_resuming_needs_a_path_and_a_run(tmp_path):
         train(small_model(), translation_loss, batches, SHORT_RUN, checkpoint=model, resume=True)
 
 
+def test_batches_that_end_too_early_are_told():
+    with pytest.raises(ValueError, match="batches must go on to step 12, not 6"):
+        train(small_model(), translation_loss, lambda start: islice(batches(start), 5), SHORT_RUN)
+
+
 def test_a_loss_that_explodes_is_told():
     config = TrainingConfig(steps=4, report_every=4)
     with pytest.raises(FloatingPointError, match="NaN or infinite loss at step 4: lower learning"):
@@ -263,6 +269,8 @@ def test_learning_rate_rises_to_its_peak_and_falls_to_zero():
     assert learning_rate_at(100, config) == 0.0
     peak = max(range(1, 9000), key=lambda step: paper_learning_rate_at(step, 512))
     assert peak == 4000
+    with pytest.raises(ValueError, match="step must be at least 1, got 0"):
+        paper_learning_rate_at(0, 512)
     assert paper_learning_rate_at(peak, 512) == pytest.approx((512 * 4000) ** -0.5)
 
 
