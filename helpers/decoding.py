@@ -5,8 +5,9 @@ hypotheses at once, `extend_hypotheses`. Both ask `model.decode`. With a cache o
 token is read, without one the whole prefix; the model's code is the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +18,17 @@ from helpers.batching import pad
 from helpers.cache import Cache
 from helpers.evaluation import evaluating
 from helpers.special_ids import BOS, EOS, PAD
-from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer
+
+Read = TypeVar("Read", contravariant=True)
+Written = TypeVar("Written", covariant=True)
+
+
+class AnyTokenizer(Protocol[Read, Written]):
+    """A `Tokenizer`, whose sentences are lists of words, or `Subwords`, whose are strings."""
+
+    def encode(self, text: Read, /) -> list[int]: ...
+    def decode(self, ids: Iterable[int], /) -> Written: ...
 
 
 def next_logits(
@@ -151,14 +161,14 @@ def beam_search(
         alive = memory.new_zeros(ids.shape[:2])  # its log-probability
         ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
         divisor = lambda length: length_divisor(length, length_penalty, as_transformers)
-        found = Finished(memory, divisor, largest=divisor(limits.to(memory.dtype)))
+        found = Finished(memory, divisor, limits)
         finite = torch.ones_like(limits, dtype=torch.bool)
         for length in range(1, int(limits.max()) + 1):
             logits, ancestors = extend_hypotheses(model, ids, ancestors, memory, source_mask, cache)
             alive, parent, words = best_continuations(alive, logits, width)
             finite = finite & ~alive.isnan().any(-1)  # looked at when all is done
             ids = torch.cat([gather_beams(ids, parent), words[:, :, None]], dim=-1)
-            ended = (words == EOS) | (length == limits)[:, None]  # (batch, width)
+            ended = (words == EOS) | (limits == length)[:, None]  # (batch, width)
             found.add(ids[:, :beam_size], alive.where(ended, -torch.inf)[:, :beam_size])
             alive, kept = alive.masked_fill(ended, -torch.inf).topk(beam_size)
             ids, ancestors = (
@@ -223,13 +233,14 @@ def gather_beams(x: Tensor, parent: Tensor) -> Tensor:
 class Finished:
     """The best hypothesis that has ended, for each sentence: ids (batch, length) and scores.
 
-    divisor(length) is `length_divisor`, and `largest` (batch,) what it is at each one's limit.
+    divisor(length) is `length_divisor`; limits (batch,) says how long each may become.
     """
 
-    def __init__(self, memory: Tensor, divisor: Callable[[int], float], largest: Tensor):
+    def __init__(self, memory: Tensor, divisor: Callable[[int], float], limits: Tensor):
         self.ids = torch.empty(len(memory), 0, dtype=torch.long, device=memory.device)
         self.scores = memory.new_full((len(memory),), -torch.inf)
-        self.divisor, self.largest = divisor, largest
+        self.divisor = divisor
+        self.largest = memory.new_tensor([divisor(limit) for limit in limits.tolist()])  # (batch,)
 
     def add(self, ids: Tensor, totals: Tensor) -> None:
         """ids (batch, beam, 1 + length) with BOS; totals (batch, beam), -inf for the living."""
@@ -257,9 +268,7 @@ def check_beam(model: Transformer, beam_size: int, width: int) -> None:
         raise ValueError(f"beam_size must lie in [1, {limit}], got {beam_size!r}")
 
 
-def length_divisor(
-    length: int | Tensor, length_penalty: float, plain: bool = False
-) -> float | Tensor:
+def length_divisor(length: int, length_penalty: float, plain: bool = False) -> float:
     """((5 + length) / 6) ** length_penalty: what makes long and short hypotheses comparable.
 
     `plain`: length ** length_penalty, as in the library transformers. A penalty of 0 divides by
@@ -328,13 +337,13 @@ def check_finite(finite: Tensor) -> None:
 
 def translate(
     model: Transformer,
-    tokenizer: Tokenizer,
-    sentences: Sequence[Sequence[str]],
+    tokenizer: AnyTokenizer[Read, Written],
+    sentences: Sequence[Read],
     batch_size: int = 250,
     beam_size: int = 1,
     length_penalty: float = 0.6,
     max_length: int | None = None,
-) -> list[list[str]]:
+) -> list[Written]:
     """German words -> English words, sentence by sentence, in the order given.
 
     Greedy for beam_size 1, else beam search; max_length as in `decode`. With `Subwords` for the
@@ -346,7 +355,7 @@ def translate(
     encoded = [[*tokenizer.encode(words), EOS] for words in sentences]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # little padding
     device = next(model.parameters()).device
-    translations: list = [None] * len(encoded)
+    translations: dict[int, Written] = {}
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         source_ids = pad([encoded[i] for i in chosen]).to(device)
@@ -356,11 +365,11 @@ def translate(
             ids, _ = beam_search(model, source_ids, beam_size, length_penalty, max_length)
         for i, row in zip(chosen, ids.tolist(), strict=True):
             translations[i] = tokenizer.decode(row)
-    return translations
+    return [translations[i] for i in range(len(encoded))]
 
 
 def cross_attention_maps(
-    model: Transformer, tokenizer: Tokenizer, source: Sequence[str], target: Sequence[str]
+    model: Transformer, tokenizer: AnyTokenizer[Read, Any], source: Read, target: Read
 ) -> dict[str, Tensor]:
     """Where the decoder looks while it writes `target`, a map per decoder layer.
 
