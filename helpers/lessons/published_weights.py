@@ -25,10 +25,16 @@ class Vocabulary:
 
     Where the checkpoint starts sentences with its padding (Marian, T5), our BOS is a row of its
     own with the same numbers, because our masks hide padding.
+    Raises ValueError unless pad, eos and unk are three different ids in [0, vocab_size).
     """
 
     def __init__(self, vocab_size: int, pad: int, start: int, eos: int, unk: int):
         special = [pad, start, eos, unk]
+        if len({pad, eos, unk}) < 3 or not all(0 <= i < vocab_size for i in special):
+            raise ValueError(
+                f"pad, eos and unk must be three different ids, and all in [0, {vocab_size}), "
+                f"got pad={pad}, start={start}, eos={eos}, unk={unk}"
+            )
         others = [i for i in range(vocab_size) if i not in special]
         self.rows = torch.tensor([*special, *others])  # our id -> theirs
         self.ours = torch.empty(vocab_size, dtype=torch.long)  # their id -> ours
