@@ -18,8 +18,9 @@ import pytest
 
 from tests.support import serious
 from tools import book as tool
+from tools.address import repository
 from tools.book import alternative_texts, complaints, for_the_book, glossary_entries, page_text
-from tools.notebooks import ROOT, code_cells, paths, read, repository
+from tools.notebooks import ROOT, code_cells, paths, read
 
 PAGES = [f"notebooks/{path.stem}.html" for path in paths()]
 

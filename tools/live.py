@@ -13,8 +13,9 @@ from helpers.corpora.toy import vocabulary
 from helpers.corpora.toy_order import german_words, seen_in_training
 from helpers.pictures.live_page import live_page
 from helpers.tokenizer import Tokenizer
+from tools.address import pages
 from tools.live_sentences import sentences
-from tools.notebooks import ROOT, pages
+from tools.notebooks import ROOT
 
 TRANSLATOR = ROOT / "helpers" / "data" / "translator.safetensors"
 PATH = ROOT / "build" / "live.html"
