@@ -1,4 +1,4 @@
-# @title Set-up: run this cell first. It checks before it acts; torch and numpy stay as is.
+# @title Set-up: run this cell first (it never installs torch or numpy)
 import importlib.util
 import os
 import re
