@@ -2,8 +2,9 @@
 
 `make test-colab` runs this; it is no part of `make test`, for it installs torch again and runs the
 whole series. What is checked: the stand-alone edition runs when it is the only file in an empty
-folder; the badge edition runs in an empty folder when the repository's address is this clone, on the branch main; and
-neither installs a torch or numpy, nor, where the packages are there, anything else.
+folder; the badge edition runs in an empty folder when the repository's address is this clone (its
+branch main); and neither installs a torch or numpy, nor, where the packages are there, anything
+else.
 
 `COLAB_NOTEBOOKS="00 07" make test-colab` runs some of them.
 """

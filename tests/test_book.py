@@ -75,6 +75,16 @@ def test_a_copy_changes_links_and_folds_and_nothing_else():
         assert "colab-badge" not in "".join(cell.source for cell in after.cells)
 
 
+def test_the_set_up_and_imports_cells_are_folded(book):
+    for name in PAGES:
+        html = (book / name).read_text(encoding="utf8")
+        for title, code in (("The set-up cell", "VERSION"), ("The imports", "helpers.pictures")):
+            (fold,) = re.findall(
+                rf"<details[^>]*>\s*<summary[^>]*>.*?{title}.*?</details>", html, re.S
+            )
+            assert f">{code}<" in fold and not fold.startswith("<details open"), (name, title)
+
+
 def test_links_lead_to_pages_or_to_the_repository():
     badge = "[![Open in Colab](https://x.y/badge.svg)](https://colab.z/a.ipynb)"
     assert page_text(badge) == "[Open in Colab](https://colab.z/a.ipynb)"
