@@ -126,6 +126,7 @@ def test_a_new_repository_gets_its_address_everywhere(clone, remote, slug):
         assert slug in text or SERIES.encode() not in before[file], file
     readme = (folder / "README.md").read_text("utf8")
     assert f"]({site}/live.html)" in readme and "no address yet" not in readme
+    assert f"git clone {GITHUB}{slug}\ncd {name}\n" in readme
     assert f"colab.research.google.com/github/{slug}/blob/{address.branch()}/notebooks/00" in readme
     hub = (folder / "course" / "jupyterhub.md").read_text("utf8")
     assert f"mybinder.org/v2/gh/{slug}/{address.branch()}?" in hub

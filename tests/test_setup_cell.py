@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import venv
 from pathlib import Path
@@ -77,14 +78,15 @@ def in_kernel(
     python: Path, folder: Path, *sources: str, **extra: str
 ) -> list[nbformat.NotebookNode]:
     """Run cells in a kernel of this Python in this folder; the cells, whatever went wrong."""
-    kernels = folder.parent / "jupyter" / "kernels" / "ours"
-    kernels.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="set-up-cell-"))
+    kernels = scratch / "kernels" / "ours"
+    kernels.mkdir(parents=True)
     command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": "ours", "language": "python"}
     (kernels / "kernel.json").write_text(json.dumps(spec))
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    os.environ["JUPYTER_PATH"] = str(kernels.parents[1])
+    os.environ["JUPYTER_PATH"] = str(scratch)
     try:
         client = NotebookClient(
             notebook,
@@ -93,9 +95,10 @@ def in_kernel(
             allow_errors=True,
             resources={"metadata": {"path": str(folder)}},
         )
-        client.execute(env=environment(IPYTHONDIR=str(folder.parent / "ipython"), **extra))
+        client.execute(env=environment(IPYTHONDIR=str(scratch), **extra))
     finally:
         del os.environ["JUPYTER_PATH"]
+        shutil.rmtree(scratch, ignore_errors=True)
     return notebook.cells
 
 

@@ -123,7 +123,8 @@ def with_address(text: str, address: str, before: Iterable[str] = ()) -> str:
     )
     sites = [rf"https://[\w-]+\.github\.io/{NAME}", *(re.escape(pages(old)) for old in before)]
     text = re.sub(f"(?:{'|'.join(sites)}){end}", pages(address), text)
-    # The folder that a hub makes of the repository has its name.
+    # The folder that git or a hub makes of the repository has its name.
+    text = re.sub(r"(git clone https://github\.com/\S+\ncd )[\w.-]+", rf"\g<1>{name}", text)
     text = re.sub(r"(lab%2Ftree%2F)[\w.-]+(?=%2Fnotebooks%2F)", rf"\g<1>{name}", text)
     return text if owner == NOBODY else ONLY_WITHOUT.sub("", text)
 

@@ -56,7 +56,9 @@ class Reading:
             return [f"These are {len(self.words)} words, more than the model can read at once."]
         if self.english:
             return ["That looks like English. This model translates from German."]
-        said = [unknown_remark(word, suggestions) for _, word, suggestions in self.unknown]
+        said = [unknown_remark(word, suggestions) for _, word, suggestions in self.unknown[:3]]
+        if (more := len(self.unknown) - 3) > 0:
+            said.append(f"There {'are' if more > 1 else 'is'} {more} more that it does not know.")
         said += [f"“{word}” is an English word." for _, word in self.foreign]
         said += [f"“{typed}” was read as “{word}”." for _, typed, word in self.changes]
         if self.sentences > 1:

@@ -60,6 +60,15 @@ def test_sentences_of_the_corpus_are_read_as_they_are():
         ("Der Hnud schläft", ["The model does not know “Hnud”. Did you mean Hund, Hunde or Hut?"]),
         ("Der Astronaut schläft", ["The model does not know “Astronaut”."]),
         ("Der " + "x" * 99, ["The model does not know “" + "x" * 29 + "…”."]),
+        (
+            "Nimm Rot, Blau und Lila",
+            [
+                "The model does not know “Nimm”. Did you mean im?",
+                "The model does not know “Rot”. Did you mean rote?",
+                "The model does not know “Blau”. Did you mean Ball or Frau?",
+                "There are 2 more that it does not know.",
+            ],
+        ),
         ("Hund " * 64, ["These are 65 words, more than the model can read at once."]),
         ("Den Mann sieht der Hund.", []),
         (
