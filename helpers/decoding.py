@@ -5,7 +5,8 @@ hypotheses at once, `extend_hypotheses`. Both ask `model.decode`. With a cache o
 token is read, without one the whole prefix; the model's code is the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,17 @@ from helpers.batching import pad
 from helpers.cache import Cache
 from helpers.evaluation import evaluating
 from helpers.special_ids import BOS, EOS, PAD
-from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer
+
+Read = TypeVar("Read", contravariant=True)
+Written = TypeVar("Written", covariant=True)
+
+
+class AnyTokenizer(Protocol[Read, Written]):
+    """A `Tokenizer`, whose sentences are lists of words, or `Subwords`, whose are strings."""
+
+    def encode(self, text: Read, /) -> list[int]: ...
+    def decode(self, ids: Iterable[int], /) -> Written: ...
 
 
 def next_logits(
@@ -270,13 +280,13 @@ def length_limit(model: Transformer, source_ids: Tensor, max_length: int | None)
 
 def translate(
     model: Transformer,
-    tokenizer: Tokenizer,
-    sentences: Sequence[Sequence[str]],
+    tokenizer: AnyTokenizer[Read, Written],
+    sentences: Sequence[Read],
     batch_size: int = 250,
     beam_size: int = 1,
     length_penalty: float = 0.6,
     max_length: int | None = None,
-) -> list[list[str]]:
+) -> list[Written]:
     """German words -> English words, sentence by sentence, in the order given.
 
     Greedy for beam_size 1, else beam search; max_length as in `decode`. With `Subwords` for the
@@ -286,7 +296,7 @@ def translate(
     encoded = [[*tokenizer.encode(words), EOS] for words in sentences]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # little padding
     device = next(model.parameters()).device
-    translations: list = [None] * len(encoded)
+    translations: dict[int, Written] = {}
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         source_ids = pad([encoded[i] for i in chosen]).to(device)
@@ -296,11 +306,11 @@ def translate(
             ids, _ = beam_search(model, source_ids, beam_size, length_penalty, max_length)
         for i, row in zip(chosen, ids.tolist(), strict=True):
             translations[i] = tokenizer.decode(row)
-    return translations
+    return [translations[i] for i in range(len(encoded))]
 
 
 def cross_attention_maps(
-    model: Transformer, tokenizer: Tokenizer, source: Sequence[str], target: Sequence[str]
+    model: Transformer, tokenizer: AnyTokenizer[Read, Any], source: Read, target: Read
 ) -> dict[str, Tensor]:
     """Where the decoder looks while it writes `target`, a map per decoder layer.
 

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for files
@@ -75,7 +76,7 @@ def write_table(
     write_file(path, text.getvalue().encode("utf8"))
 
 
-def read_table(path, made_by: str) -> tuple[list[dict[str, str]], list[str]]:
+def read_table(path: Traversable, made_by: str) -> tuple[list[dict[str, str]], list[str]]:
     """(rows, comments) of such a file. Raises FileNotFoundError saying what makes it."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is not there; `{made_by}` writes it")

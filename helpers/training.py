@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,9 @@ from helpers.evaluation import evaluating
 from helpers.files import check_writable
 from helpers.special_ids import PAD
 from helpers.transformer import Transformer
+
+# (model, batch) -> the batch's loss; the model is of whatever kind is trained.
+Loss = Callable[[Any, Batch], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class TrainingConfig:
     precision: str = "float32"  # or "bfloat16": products in half the bits, where it is faster
     seed: int = 0  # of dropout
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("steps", "warmup_steps", "report_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -80,7 +84,7 @@ def make_optimizer(model: nn.Module) -> torch.optim.AdamW:
 def training_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loss: Callable[[nn.Module, Batch], Tensor],
+    loss: Loss,
     batch: Batch,
     precision: str = "float32",
 ) -> Tensor:
@@ -106,9 +110,7 @@ def clip_and_update(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
-def mean_loss(
-    model: nn.Module, loss: Callable[[nn.Module, Batch], Tensor], batches: Sequence[Batch]
-) -> float:
+def mean_loss(model: nn.Module, loss: Loss, batches: Sequence[Batch]) -> float:
     """The loss over several batches, weighted by their tokens, in evaluation mode.
 
     The model is left in the mode it was in, also after an error. Raises ValueError without a
@@ -129,7 +131,14 @@ class Worker:
 
     rank = 0  # which process this is; process 0 evaluates, writes and reports
 
-    def step(self, model, optimizer, loss, batch: Batch, precision: str) -> Tensor:
+    def step(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: Loss,
+        batch: Batch,
+        precision: str,
+    ) -> Tensor:
         """One training step on the whole batch; returns its loss."""
         return training_step(model, optimizer, loss, batch, precision)
 
@@ -141,17 +150,17 @@ class Worker:
         """The part of a whole tensor that this process holds, as it holds `like`."""
         return tensor
 
-    def whole_model(self, model: nn.Module) -> nn.Module:
-        """The model to evaluate, with all of its weights."""
+    def whole_model(self, model: nn.Module) -> nn.Module | None:
+        """The model to evaluate, with all of its weights; only process 0 needs to return one."""
         return model
 
 
 def train(
     model: nn.Module,
-    loss: Callable[[nn.Module, Batch], Tensor],
+    loss: Loss,
     batches: Callable[[int], Iterator[Batch]],
     config: TrainingConfig,
-    evaluate: Callable[[nn.Module, int], dict] | None = None,
+    evaluate: Callable[[Any, int], dict] | None = None,
     report: Callable[[list[dict]], None] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -245,7 +254,14 @@ def _how_to_resume(saved: int, checkpoint: str | Path | None) -> str:
     )
 
 
-def _save_state(model, optimizer, config, history, path, worker) -> None:
+def _save_state(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    history: list[dict],
+    path: str | Path,
+    worker: Worker,
+) -> None:
     # Every process takes part, because a tensor may be spread over all; the first one writes.
     tensors = {f"model.{name}": worker.gather(p) for name, p in model.named_parameters()}
     for index, moments in optimizer.state_dict()["state"].items():
@@ -258,7 +274,13 @@ def _save_state(model, optimizer, config, history, path, worker) -> None:
         write_tensors(path, tensors, metadata)
 
 
-def _load_state(model, optimizer, config, path, worker) -> list[dict]:
+def _load_state(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    path: str | Path,
+    worker: Worker,
+) -> list[dict]:
     tensors, metadata = read_tensors(path)
     if "training" not in metadata:
         raise ValueError(f"{str(path)!r} holds a model, not a training run; it cannot be resumed")

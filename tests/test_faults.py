@@ -5,14 +5,15 @@ test_training.py); damaged, interrupted and refused downloads (corpora/test_mult
 (test_notebooks.py).
 """
 
+import builtins
 import errno
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
+from symtable import symtable
 
 import jupyter_client
 import nbformat
@@ -432,43 +433,48 @@ def test_every_cell_may_run_twice(number):
                 raise
 
 
-class Enough(BaseException):
-    """A cell that runs this long has all that it needs from other cells."""
+def names_needed(source: str) -> set[str]:
+    """The names a cell reads and does not make: what another cell must have made before."""
+    read, tables = set(), [symtable(source, "cell", "exec")]
+    for table in tables:  # grows while we go through it: functions inside functions
+        tables += table.get_children()
+        read |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (symbol.is_global() or table is tables[0])
+        }
+    return read - made_by(source) - set(dir(builtins))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", sorted(PATHS.keys() - {"13"}))  # 13 starts other processes
-def test_a_cell_alone_works_or_says_what_to_run_first(number, monkeypatch):
-    """A result, or a NameError for a name of which we can tell in which cell it is made."""
-    # Where Python cannot raise (in a weak reference's callback), the next tick of the clock does.
-    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
-    running = False
-
-    def tick(*_):
-        if running:
-            raise Enough
-
+@pytest.mark.parametrize("number", sorted(PATHS))
+def test_a_cell_alone_has_its_names_or_says_which_cell_makes_them(number):
+    """After the set-up and the imports, any cell: it runs, or we can tell what to run first."""
     setup, imports, *others = cells_of(number)
+    given = made_by(setup.source) | made_by(imports.source) | {"__name__"}
     raw = json.loads(PATHS[number].read_text(encoding="utf8"))["cells"]
-    names = {"__name__": "__main__"}
-    exec(setup.source, names)
-    exec(imports.source, names)
-    before = signal.signal(signal.SIGALRM, tick)
-    try:
-        for cell in others:
-            signal.setitimer(signal.ITIMER_REAL, 0.5, 0.1)
-            try:
-                running = True
-                exec(compile(cell.source, cell.id, "exec"), dict(names))
-                running = False
-            except Enough:
-                running = False
-            except NameError as error:
-                running = False
-                assert cell_that_makes(error.name, raw, cell.id, cell.source), (cell.id, error)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    for cell in others:
+        for name in names_needed(cell.source) - given:
+            assert cell_that_makes(name, raw, cell.id, cell.source), (cell.id, name)
+
+
+@pytest.mark.parametrize(
+    "source, needed",
+    [
+        ("x = y + 1", {"y"}),
+        ("def f(a):\n    return a + b\n", {"b"}),
+        ("def f():\n    def g():\n        return c\n    return g\n", {"c"}),
+        ("[model(x) for x in rows]", {"model", "rows"}),
+        (
+            "class A:\n    size = width\n    def f(self):\n        return self.size * depth\n",
+            {"width", "depth"},
+        ),
+        ("import os\nprint(os.getcwd(), len('a'))", set()),
+        ("lambda x: x @ weight", {"weight"}),
+        ("total = 0\nfor i in range(3):\n    total += i", set()),
+    ],
+)
+def test_which_names_a_cell_needs(source, needed):
+    assert names_needed(source) == needed
 
 
 LIGHT = f"""

@@ -16,6 +16,7 @@ _ENGLISH = """
 """
 ENGLISH = frozenset(_ENGLISH.split())
 INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+UMLAUTS = str.maketrans(dict(zip("äöüß", ("ae", "oe", "ue", "ss"), strict=True)))
 LONGEST = 40  # letters; nobody meant a known word by a longer one
 
 
@@ -143,7 +144,7 @@ class SentenceReader:
             foreign=tuple(foreign),
             unusual=tuple(self.unusual(words)) if plain else (),
             empty=empty,
-            english=not empty and self.looks_english(words, unknown, foreign),
+            english=not empty and self.looks_english(words, dict(unknown).values(), len(foreign)),
             too_long=too_long,
             sentences=sentences,
         )
@@ -151,7 +152,7 @@ class SentenceReader:
     def split(self, text: str) -> list[str]:
         """Words and punctuation, one after the other: composed letters (NFC), none invisible."""
         plain = INVISIBLE.sub("", unicodedata.normalize("NFC", text))
-        words = []
+        words: list[str] = []
         for chunk in re.findall(r"[.,]|[^\s.,]+", plain):
             words += [chunk] if chunk in self.words else split_punctuation(chunk)
         return words
@@ -193,8 +194,9 @@ class SentenceReader:
             if word not in self.followers.get(before, ())
         ]
 
-    def looks_english(self, words, unknown, foreign) -> bool:
-        english = len(foreign) + sum(word.lower() in ENGLISH for _, word in unknown)
+    def looks_english(self, words: Sequence[str], unknown: Iterable[str], foreign: int) -> bool:
+        """Whether more words are English, among them so many foreign ones, than German."""
+        english = foreign + sum(word.lower() in ENGLISH for word in unknown)
         source = sum(word in self.source_words and any(map(is_letter, word)) for word in words)
         return english > source
 
@@ -213,7 +215,7 @@ def split_punctuation(chunk: str) -> list[str]:
 
 def folded(word: str) -> str:
     """ "Mädchen", "mädchen" and "MAEDCHEN" become "maedchen"."""
-    return word.lower().translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}))
+    return word.lower().translate(UMLAUTS)
 
 
 def bare(word: str) -> str:

@@ -93,7 +93,7 @@ def german_words() -> frozenset[str]:
 @cache
 def german_reader(max_length: int) -> SentenceReader:
     classes = seen_in_training()
-    followers = {}
+    followers: dict[str, frozenset[str]] = {}
     for row in classes:
         allowed = frozenset(word for i in row["then"] for word in classes[i]["words"])
         followers |= dict.fromkeys(row["words"], allowed)

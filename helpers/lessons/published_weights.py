@@ -110,7 +110,7 @@ def fetch_checkpoint(name: str) -> Path:
     return Path(settings).parent
 
 
-def need(settings: Mapping, present: Iterable[str], **wanted) -> None:
+def need(settings: Mapping, present: Iterable[str], **wanted: object) -> None:
     """Raise ValueError for settings that are absent, or not of the kind that we can build.
 
     A wanted setting may be absent: then it has the wanted value by default.

@@ -1,6 +1,7 @@
 """The weights of our two stacks into torch's nn.Transformer and back. Notebooks 05, 07, 08, 14."""
 
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +36,8 @@ def to_torch(model: Transformer) -> nn.Transformer:
         ).to(next(model.parameters()).dtype)
     if not c.norm_first:
         theirs.encoder.norm = theirs.decoder.norm = None
-    for side in ("encoder", "decoder"):
-        copy_stack(getattr(model, side), getattr(theirs, side), ours_to_theirs=True)
+    copy_stack(model.encoder, theirs.encoder, ours_to_theirs=True)
+    copy_stack(model.decoder, theirs.decoder, ours_to_theirs=True)
     return theirs
 
 
@@ -56,11 +57,11 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
         raise ValueError(f"layer_norm_eps must be 1e-5 in nn.Transformer, got {layer.norm1.eps}")
     sizes = (layer.self_attn.embed_dim, layer.self_attn.num_heads, layer.linear1.out_features)
     more = (layer.dropout1.p, layer.norm_first)
-    stacks = (
-        Encoder(len(theirs.encoder.layers), *sizes, *more),
-        Decoder(len(theirs.decoder.layers), *sizes, *more),
-    )
-    for ours, stack in zip(stacks, (theirs.encoder, theirs.decoder), strict=True):
+    encoder = Encoder(len(theirs.encoder.layers), *sizes, *more)
+    decoder = Decoder(len(theirs.decoder.layers), *sizes, *more)
+    pairs: list[tuple[Encoder | Decoder, nn.TransformerEncoder | nn.TransformerDecoder]]
+    pairs = [(encoder, theirs.encoder), (decoder, theirs.decoder)]
+    for ours, stack in pairs:
         ours.to(layer.linear1.weight.dtype)
         if stack.norm is not None and isinstance(ours.norm, nn.Identity):
             ours.norm = nn.LayerNorm(sizes[0], dtype=layer.linear1.weight.dtype)
@@ -68,10 +69,14 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
             ours.norm = nn.Identity()
         copy_stack(ours, stack, ours_to_theirs=False)
         ours.eval()
-    return stacks
+    return encoder, decoder
 
 
-def copy_stack(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None:
+def copy_stack(
+    ours: Encoder | Decoder,
+    theirs: nn.TransformerEncoder | nn.TransformerDecoder,
+    ours_to_theirs: bool,
+) -> None:
     """Copy all weights of an encoder or a decoder, in either direction."""
     for mine, other in zip(ours.layers, theirs.layers, strict=True):
         copy_layer(mine, other, ours_to_theirs)
@@ -79,7 +84,7 @@ def copy_stack(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None
         copy_weights(both(ours.norm, theirs.norm), ours_to_theirs)
 
 
-def copy_layer(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None:
+def copy_layer(ours: Any, theirs: Any, ours_to_theirs: bool) -> None:
     """Copy all weights of an encoder or decoder layer, in either direction."""
     crossing = hasattr(theirs, "multihead_attn")
     pairs = attention_pairs(ours.self_attention, theirs.self_attn)
@@ -102,7 +107,8 @@ def attention_pairs(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> 
     return pairs
 
 
-def both(ours: nn.Module, theirs: nn.Module) -> Pairs:
+def both(ours: Any, theirs: Any) -> Pairs:
+    """The weights and the biases of two linear maps or two norms."""
     return [(ours.weight, theirs.weight), (ours.bias, theirs.bias)]
 
 

@@ -3,6 +3,7 @@ memory and cross-attention in magenta. `minimap` opens every notebook.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -86,7 +87,7 @@ def transformer(norm_first: bool = False) -> Figure:
     figure, axes = new_canvas(height + 0.1, (0, 8.4), (-0.1, height))
     draw_panel(axes, (0.45, 1.5, 3.0, encoder_top - 1.5), ENCODER)
     draw_panel(axes, (4.55, 1.5, 3.4, decoder_top - 1.5), DECODER)
-    label = {"weight": "bold", "fontsize": 11.5}
+    label: dict[str, Any] = {"weight": "bold", "fontsize": 11.5}
     axes.text(0.5, encoder_top + 0.17, "ENCODER  × N", color=ENCODER, **label)
     axes.text(7.9, decoder_top + 0.17, "DECODER  × N", color=DECODER, ha="right", **label)
     left, right = 1.95, 6.25

@@ -1,6 +1,7 @@
 """The command `python -m helpers.trainer`: one run, from texts to scores."""
 
 import argparse
+import io
 import math
 import os
 import signal
@@ -146,7 +147,8 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows no "…" shows "?"
-        stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments = read_arguments(argv)
     again = f"To go on: {parser().prog} --out {arguments.out} --resume"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: torchrun and clusters

@@ -1,9 +1,11 @@
 """What a training run reports: progress, BLEU, the best model so far, the final score."""
 
+import argparse
 import json
 import math
 from collections.abc import Iterator, Sequence
 
+import torch
 from tqdm import tqdm
 
 from helpers.batching import Batch
@@ -28,7 +30,7 @@ class Reporter:
 
     def __init__(
         self,
-        arguments,
+        arguments: argparse.Namespace,
         subwords: Subwords,
         validation: Sequence[Pair],
         validation_batches: Sequence[Batch],
@@ -84,7 +86,13 @@ def with_progress(batches: Iterator[Batch], first: int, steps: int) -> Iterator[
             bar.update()
 
 
-def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], device) -> None:
+def finish(
+    arguments: argparse.Namespace,
+    subwords: Subwords,
+    texts: Texts,
+    history: list[dict],
+    device: torch.device,
+) -> None:
     """Choose on the validation set, score the test set once, draw the curves, say the result."""
     folder = arguments.out
     scored = not math.isnan(history[-1]["bleu"])
@@ -97,7 +105,7 @@ def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], dev
     for name, model in candidates.items():
         scores[name] = score(model.to(device), subwords, texts.validation, arguments.beam)[0]["lc"]
         print(f"validation, beam {arguments.beam}, {name}: BLEU {scores[name]:.2f}", flush=True)
-    chosen = max(scores, key=scores.get)
+    chosen = max(scores, key=scores.__getitem__)
     model = candidates[chosen]
     save_model(model, folder / "model.safetensors")
     beam, said = score(model, subwords, texts.test, arguments.beam)
@@ -137,7 +145,7 @@ def score(
         length_penalty=1.0,
     )
     said = [capitalised(text) for text in said]
-    scores = {}
+    scores: dict[str, float | str] = {}
     for name, lowercase in (("lc", True), ("cased", False)):
         scores[name], scores[f"{name} signature"] = bleu(said, [t for _, t in pairs], lowercase)
     return scores, said

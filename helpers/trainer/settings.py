@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from helpers import trainer
 
@@ -17,7 +18,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
-    def add(group, name: str, default, text: str, **more) -> None:
+    def add(
+        group: argparse._ArgumentGroup, name: str, default: Any, text: str, **more: Any
+    ) -> None:
         if default is False:
             group.add_argument(name, action="store_true", help=text)
         else:
