@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,11 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "warmup_steps", "report_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision must be 'float32' or 'bfloat16', got {self.precision!r}")
 
@@ -64,13 +68,19 @@ def translation_loss(model: Transformer, batch: Batch, label_smoothing: float = 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
     """Linear warm-up to the peak, then linear decay to zero at the last step (step 1 is first)."""
+    last = max(2, config.steps)  # a run of a single step shall not be one at rate zero
     rising = step / config.warmup_steps
-    falling = (config.steps - step) / max(1, config.steps - config.warmup_steps)
+    falling = (last - step) / max(1, last - config.warmup_steps)
     return config.learning_rate * max(0.0, min(rising, falling))
 
 
 def paper_learning_rate_at(step: int, d_model: int, warmup_steps: int = 4000) -> float:
-    """The paper's schedule: linear warm-up, then decay with 1 / √step. Section 5.3."""
+    """The paper's schedule: linear warm-up, then decay with 1 / √step. Section 5.3.
+
+    Raises ValueError for steps below 1: the first is step 1.
+    """
+    if step < 1:
+        raise ValueError(f"step must be at least 1, got {step}")
     return d_model**-0.5 * min(step**-0.5, step * warmup_steps**-1.5)
 
 
@@ -202,18 +212,16 @@ def train(
                 torch.manual_seed(_seed(config.seed, start, worker.rank))
                 began, losses, tokens = time.perf_counter(), [], 0
                 for step in range(start + 1, end + 1):
-                    batch = next(stream)
+                    batch = next(stream, None)
+                    if batch is None:
+                        raise ValueError(f"batches must go on to step {config.steps}, not {step}")
                     optimizer.param_groups[0]["lr"] = learning_rate_at(step, config)
                     losses.append(worker.step(model, optimizer, loss, batch, config.precision))
                     tokens += batch.num_tokens
                 train_loss = float(torch.stack(losses).mean())  # waits for the device
                 took = time.perf_counter() - began
                 seconds += took
-                if not math.isfinite(train_loss):
-                    raise FloatingPointError(
-                        f"the loss is not a number at step {end}: lower learning_rate "
-                        f"({config.learning_rate}) or lengthen warmup_steps"
-                    )
+                _check_finite(model, train_loss, end, config, worker)
                 row = {
                     "step": end,
                     "seconds": seconds,
@@ -238,6 +246,20 @@ def train(
     finally:
         model.eval()
     return history
+
+
+def _check_finite(
+    model: nn.Module, train_loss: float, step: int, config: TrainingConfig, worker: Worker
+) -> None:
+    """Raise before a checkpoint with NaN would replace a good one."""
+    finite = (worker.gather(p).isfinite().all() for p in model.parameters())
+    # A last step may spoil the weights after a loss that was still finite.
+    for what, fine in (("loss", math.isfinite(train_loss)), ("new weights", all(finite))):
+        if not fine:
+            raise FloatingPointError(
+                f"NaN or infinite {what} at step {step}: lower learning_rate "
+                f"({config.learning_rate}) or lengthen warmup_steps"
+            )
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

@@ -4,6 +4,7 @@ Each case is a real git repository with the project's own texts in it.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -263,6 +264,7 @@ def workflow() -> dict:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="the workflow runs in bash, on Linux")
 def test_the_workflow_commits_once_and_then_has_nothing_to_do(tmp_path):
     """Its own commands in a clone of this repository whose remote is a teacher's fork."""
     git(tmp_path, "clone", "-q", ROOT, "work")

@@ -1,4 +1,9 @@
-"""distributed.py in one process; several are started by trainer/test_command.py."""
+"""distributed.py in one process, dropout in two; trainer/test_command.py starts more."""
+
+import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -14,6 +19,7 @@ from helpers.distributed import (
 from helpers.training import Worker, make_optimizer, train, translation_loss
 from tests.support import (
     EXAMPLES,
+    ROOT,
     SHORT_RUN,
     all_equal,
     batches,
@@ -66,6 +72,47 @@ def test_training_with_either_worker_ends_in_the_same_weights(tmp_path):
     again = small_model(dropout=0.3)
     train(again, translation_loss, batches, SHORT_RUN, checkpoint=path, resume=True)
     assert all_equal(again.parameters(), other.parameters())
+
+
+WITH_DROPOUT = """
+import json, sys
+import torch
+from pathlib import Path
+from helpers.distributed import DataParallelWorker, cleanup_distributed, setup_distributed
+from helpers.dropout import Dropout
+from helpers.training import train, translation_loss
+from tests.support import SHORT_RUN, batches, small_model
+
+setup_distributed()
+model, drawn = small_model(dropout=0.5), []
+
+def loss(model, batch):
+    drawn.append((Dropout(0.5)(torch.ones(64)) != 0).int().tolist())  # who is kept in this step
+    return translation_loss(model, batch)
+
+worker = DataParallelWorker(model, loss, shard=sys.argv[2] == "sharded")
+train(model, loss, batches, SHORT_RUN, worker=worker)
+weights = [worker.gather(p).sum().item() for p in model.parameters()]
+Path(sys.argv[1], f"{worker.rank}.json").write_text(json.dumps([drawn, weights]))
+cleanup_distributed()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["whole", "sharded"])
+def test_each_process_has_a_dropout_of_its_own(tmp_path, kind):
+    """Or both would drop the same places of different sentences. The weights stay the same."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    (tmp_path / "run.py").write_text(WITH_DROPOUT)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    arguments = [*command, tmp_path / "run.py", tmp_path, kind]
+    done = subprocess.run(arguments, env=environment, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    (first, weights), (second, other_weights) = found
+    assert len(first) == len(second) == SHORT_RUN.steps and weights == other_weights
+    drawn = [*first, *second]
+    assert all(a != b for i, a in enumerate(drawn) for b in drawn[:i])  # no two steps alike either
 
 
 @pytest.mark.parametrize("kind", [Worker, DataParallelWorker])

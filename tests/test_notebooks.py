@@ -223,7 +223,11 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
     script.write_text(guard + "\n\n".join(cells), encoding="utf8")
     environment = {**os.environ, "PYTHONIOENCODING": "utf8"}
     result = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        encoding="utf8",
     )
     assert result.returncode == 0, result.stderr[-2000:]
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import islice
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 
 from helpers.attention import attention, fused_attention, use_attention
 from helpers.batching import collate
-from helpers.checkpoints import save_model
+from helpers.checkpoints import read_tensors, save_model
 from helpers.special_ids import PAD
 from helpers.training import (
     TrainingConfig,
@@ -26,6 +27,7 @@ from tests.support import (
     all_equal,
     batches,
     copies_of_parameters,
+    needs_signals,
     small_model,
 )
 
@@ -155,6 +157,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     assert [row["train_loss"] for row in again] == [row["train_loss"] for row in history]
 
 
+@needs_signals
 @pytest.mark.slow
 def test_kill_minus_nine_keeps_the_last_checkpoint(tmp_path):
     path = tmp_path / "run.safetensors"
@@ -212,10 +215,43 @@ def test_resuming_needs_a_path_and_a_run(tmp_path):
         train(small_model(), translation_loss, batches, SHORT_RUN, checkpoint=model, resume=True)
 
 
+def test_batches_that_end_too_early_are_told():
+    with pytest.raises(ValueError, match="batches must go on to step 12, not 6"):
+        train(small_model(), translation_loss, lambda start: islice(batches(start), 5), SHORT_RUN)
+
+
 def test_a_loss_that_explodes_is_told():
     config = TrainingConfig(steps=4, report_every=4)
-    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+    with pytest.raises(FloatingPointError, match="NaN or infinite loss at step 4: lower learning"):
         train(small_model(), lambda m, b: translation_loss(m, b) * float("nan"), batches, config)
+
+
+def test_weights_that_explode_in_the_last_step_replace_no_checkpoint(tmp_path):
+    """Its loss is finite still; what would be saved is not."""
+    path, calls = tmp_path / "run.safetensors", []
+
+    def finite_with_nan_gradient(model, batch):
+        calls.append(batch)
+        value = translation_loss(model, batch)
+        bad = (value.detach() - value).clamp(min=0).sqrt()  # 0, and its slope there is infinite
+        return value + bad if len(calls) == 8 else value
+
+    with pytest.raises(FloatingPointError, match="NaN or infinite new weights at step 8"):
+        train(small_model(), finite_with_nan_gradient, batches, SHORT_RUN, checkpoint=path)
+    tensors, metadata = read_tensors(path)
+    assert metadata["history"][-1]["step"] == 4
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+@pytest.mark.parametrize("warmup_steps", [1, 200])
+def test_a_run_of_one_step_learns_something(warmup_steps):
+    config = TrainingConfig(steps=1, learning_rate=1e-2, warmup_steps=warmup_steps)
+    model = small_model()
+    before = copies_of_parameters(model)
+    (row,) = train(model, translation_loss, batches, config)
+    assert row["learning_rate"] == pytest.approx(1e-2 / warmup_steps)
+    moved = [not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True)]
+    assert all(moved)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -235,14 +271,21 @@ def test_learning_rate_rises_to_its_peak_and_falls_to_zero():
     assert learning_rate_at(100, config) == 0.0
     peak = max(range(1, 9000), key=lambda step: paper_learning_rate_at(step, 512))
     assert peak == 4000
+    with pytest.raises(ValueError, match="step must be at least 1, got 0"):
+        paper_learning_rate_at(0, 512)
     assert paper_learning_rate_at(peak, 512) == pytest.approx((512 * 4000) ** -0.5)
 
 
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
         ({"steps": 5, "warmup_steps": 0}, "warmup_steps must be"),
+        ({"steps": 5.5}, "steps must be a whole number >= 1, got 5.5"),
+        ({"steps": 5, "report_every": float("nan")}, "report_every must be"),
+        ({"steps": 5, "learning_rate": 0.0}, "learning_rate must be above 0 and finite, got 0.0"),
+        ({"steps": 5, "learning_rate": float("nan")}, "learning_rate must be"),
+        ({"steps": 5, "learning_rate": float("inf")}, "learning_rate must be"),
         ({"steps": 5, "precision": "float16"}, "precision must be"),
     ],
 )

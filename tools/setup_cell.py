@@ -20,8 +20,8 @@ try:
 except (ImportError, OSError) as error:
     raise SetUpStopped(
         f"This kernel runs {sys.executable}, which cannot be used here ({error}): choose "
-        "the kernel of this project's .venv (JupyterLab: Kernel > Change Kernel; VS Code: "
-        "top right of the notebook), or install the project first, as its README says."
+        "the kernel of this project's environment, usually .venv (JupyterLab: Kernel > "
+        "Change Kernel; VS Code: top right), or make one first, as the README says."
     ) from None
 for folder in (Path.cwd(), *Path.cwd().parents):
     if (folder / "helpers" / "attention.py").exists():
@@ -30,8 +30,8 @@ for folder in (Path.cwd(), *Path.cwd().parents):
 found, why = importlib.util.find_spec("helpers"), "their repository has no address yet"
 if found is None and "/OWNER/" not in ADDRESS:  # on Colab, for example
     source = f"git+{ADDRESS}@{'main' if 'dev' in VERSION else 'v' + VERSION}"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-color", "--no-deps", source]
-    calm = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # an error, not a question
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", source]
+    calm = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "PIP_NO_COLOR": "1"}
     said = subprocess.run(pip, env=calm, capture_output=True, text=True).stderr
     reasons = r".*\[Errno.*|fatal: .*|pathspec .*|ERROR: (?!Exception:).*|[^\n]*\Z"
     why = re.search(reasons, said.strip())[0]
@@ -39,8 +39,8 @@ if found is None and "/OWNER/" not in ADDRESS:  # on Colab, for example
     found = importlib.util.find_spec("helpers")
 if found is None:
     raise SetUpStopped(
-        f"The helpers are not beside this notebook and cannot be fetched from {ADDRESS} "
-        f"({why}): download the whole repository and open the notebook there."
+        f"The helpers are not here and cannot be fetched from {ADDRESS} ({why}): run this "
+        "again with a network, or download the repository and open the notebook in it."
     )
 where = found.origin or [*found.submodule_search_locations][0]
 if not Path(where).with_name("attention.py").exists():

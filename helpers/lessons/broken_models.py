@@ -224,7 +224,7 @@ class Case:
 
 
 CASES = {
-    "future": Case("future", "shiyu-coder/Kronos #199", FutureInEvaluation),
+    "future": Case("future", "d2l-ai/d2l-en #2057", FutureInEvaluation),
     "target_mask": Case("target_mask", "keras-team/keras-io #1046", TargetMaskInCross),
     "inverted": Case("inverted", "lucidrains/x-transformers #160", InvertedMask),
     "residual": Case("residual", "georgepar/slp #26", ResidualFromEncoder),

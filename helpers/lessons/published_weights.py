@@ -25,9 +25,13 @@ class Vocabulary:
 
     Where the checkpoint starts sentences with its padding (Marian, T5), our BOS is a row of its
     own with the same numbers, because our masks hide padding.
+    Raises ValueError unless each of the four is one id of that vocabulary.
     """
 
     def __init__(self, vocab_size: int, pad: int, start: int, eos: int, unk: int):
+        for name, i in dict(pad=pad, start=start, eos=eos, unk=unk).items():
+            if not isinstance(i, int) or not 0 <= i < vocab_size:
+                raise ValueError(f"{name} must be one id in [0, {vocab_size}), got {i!r}")
         special = [pad, start, eos, unk]
         others = [i for i in range(vocab_size) if i not in special]
         self.rows = torch.tensor([*special, *others])  # our id -> theirs

@@ -270,7 +270,7 @@ def readers() -> Figure:
         ("Whisper", "text so far", "30 s of sound", "448 × 1,500"),
         ("Stable Diffusion 1", "places of a noisy picture", "words of the prompt", "4,096 × 77"),
         ("Perceiver", "latent vectors, learned", "pixels of a picture", "512 × 50,176"),
-        ("Flamingo", "text so far", "n pictures, 64 vectors each", "T × 64 n"),
+        ("Flamingo", "text so far", "n pictures, 64 vectors each", "T × 64 n, masked"),
     )
     step = 0.62
     figure, axes = new_canvas(0.75 + step * len(rows), (0, 8.4), (-0.1, 0.65 + step * len(rows)))

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,6 +68,7 @@ def model_of(arguments: argparse.Namespace, vocab_size: int, longest: int) -> Tr
 
 def run(arguments: argparse.Namespace, device: torch.device) -> None:
     """One process of a run, from texts to scores."""
+    began = time.perf_counter()
     say = print if is_main_process() else lambda *_, **__: None
     if is_main_process():
         make_folder(arguments.out)
@@ -97,9 +99,9 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
         return DataParallelWorker(m, loss, arguments.accumulate, arguments.shard)
 
     def examples_of(epoch: int) -> list[Example]:
-        if not arguments.bpe_dropout:
+        if not arguments.drop_merges:
             return plain
-        cut = subwords.drop_merges(arguments.bpe_dropout, seed=arguments.seed * 1_000_003 + epoch)
+        cut = subwords.drop_merges(arguments.drop_merges, seed=arguments.seed * 1_000_003 + epoch)
         room = min(2 * longest, arguments.tokens) - 2  # a sentence that no longer fits stays whole
         return [
             thin if max(map(len, thin)) <= room else whole
@@ -142,7 +144,7 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
     )
     if is_main_process():
         reporter.write(history)  # also where a kill came between a checkpoint and its report
-        finish(arguments, subwords, texts, history, device)
+        finish(arguments, subwords, texts, history, device, began)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

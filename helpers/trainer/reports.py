@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import time
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -92,8 +93,12 @@ def finish(
     texts: Texts,
     history: list[dict],
     device: torch.device,
+    began: float,
 ) -> None:
-    """Choose on the validation set, score the test set once, draw the curves, say the result."""
+    """Choose on the validation set, score the test set once, draw the curves, say the result.
+
+    `began` is what time.perf_counter() was when this process started its work.
+    """
     folder = arguments.out
     scored = not math.isnan(history[-1]["bleu"])
     name = "the best checkpoint" if scored else "the last checkpoint"
@@ -115,7 +120,8 @@ def finish(
         "test beam": beam,
         "test greedy": score(model, subwords, texts.test, 1)[0],
         "parameters": sum(p.numel() for p in model.parameters()),
-        "minutes": history[-1]["seconds"] / 60,
+        "minutes": history[-1]["seconds"] / 60,  # of training
+        "minutes in all": (time.perf_counter() - began) / 60,  # since the start or --resume
         "steps": history[-1]["step"],
     }
     write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
@@ -129,7 +135,11 @@ def finish(
             signature = result[name][f"{kind} signature"]
             print(f"{name}: BLEU {result[name][kind]:.2f}  {signature}")
     how = "chosen on the validation set" if scored else "kept, with no BLEU to choose by"
-    print(f"{how}: {chosen}; {result['minutes']:.1f} minutes of training")
+    since = " since it was resumed" if arguments.resume else ""
+    print(
+        f"{how}: {chosen}; {result['minutes']:.1f} minutes of training, "
+        f"{result['minutes in all']:.1f} in all{since}"
+    )
 
 
 def score(

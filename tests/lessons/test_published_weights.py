@@ -185,7 +185,9 @@ def test_settings_that_are_not_built_are_named(kind, setting, value, tmp_path):
     make, read = KINDS[kind]
     make().save_pretrained(tmp_path / "m")
     path = tmp_path / "m" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), setting: value}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text(encoding="utf8")), setting: value}), encoding="utf8"
+    )
     with pytest.raises(ValueError, match=setting):
         read(tmp_path / "m")
 
@@ -203,3 +205,22 @@ def test_files_that_are_not_there_or_damaged_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="could not be fetched"):
         read_checkpoint("Helsinki-NLP/opus-mt-de-en")
+
+
+@pytest.mark.parametrize("wrong", [[0, 2], None, -1, 10, 1.0, "0"])
+@pytest.mark.parametrize("name", ["pad", "start", "eos", "unk"])
+def test_a_special_token_is_one_id_of_the_vocabulary(name, wrong):
+    """A config.json may name several ends of a sentence; here a sentence has one."""
+    right = dict(pad=9, start=9, eos=0, unk=1)
+    with pytest.raises(ValueError, match=rf"{name} must be one id in \[0, 10\), got"):
+        Vocabulary(10, **{**right, name: wrong})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_with_two_ends_of_a_sentence_is_refused(kind, tmp_path):
+    make, read = KINDS[kind]
+    make().save_pretrained(tmp_path / "m")
+    settings = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(settings | {"eos_token_id": [0, 2]}))
+    with pytest.raises(ValueError, match=r"eos must be one id in \[0, 53\), got \[0, 2\]"):
+        read(tmp_path / "m")

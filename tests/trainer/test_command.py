@@ -5,6 +5,7 @@ Each test starts the real command on a small folder of text.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from helpers.corpora.toy import splits
 from helpers.decoding import translate
 from helpers.trainer import __main__ as command
 from helpers.trainer.runs import load_run
+from tests.support import needs_signals
 from tools.notebooks import ROOT
 
 pytestmark = pytest.mark.slow
@@ -108,6 +110,9 @@ def test_a_run_leaves_what_its_help_promises(alone):
     assert "case:lc" in result["test beam"]["lc signature"]
     assert result["test beam"]["lc signature"] in output and "tokens/s" in output
     assert f"BLEU {result['test beam']['lc']:.2f}" in output
+    trained, whole = result["minutes"], result["minutes in all"]
+    assert 0 < trained < whole  # evaluating and scoring are not training
+    assert f"{trained:.1f} minutes of training, {whole:.1f} in all" in output
 
 
 def test_without_sacrebleu_the_last_model_counts_and_the_run_says_so(texts, tmp_path):
@@ -174,6 +179,7 @@ def test_kill_minus_nine_loses_nothing(texts, tmp_path):
         assert torch.equal(p, q)
 
 
+@needs_signals
 @pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
 def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path, shard):
     options = ["--data", texts, *OPTIONS, "--steps", 240, "--reports", 40]
@@ -190,6 +196,7 @@ def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path,
     assert len(history(out)) == 40 and (out / "result.json").is_file()
 
 
+@needs_signals
 def test_ctrl_c_says_how_to_go_on(texts, tmp_path):
     out = tmp_path / "run"
     # A shell makes background jobs ignore Ctrl-C, and children inherit that; this one must not.
@@ -234,7 +241,15 @@ def test_what_is_wrong_is_named(alone, texts, tmp_path, capsys):
     )
 
 
+def test_a_run_of_another_version_is_not_resumed_with_other_settings(alone, tmp_path, capsys):
+    out = shutil.copytree(alone[0], tmp_path / "run")
+    settings = json.loads((out / "settings.json").read_text())
+    (out / "settings.json").write_text(json.dumps(settings | {"bpe_dropout": 0.1}))
+    said = " ".join(refused(capsys, "--out", out, "--resume").split())
+    assert "does not know (bpe_dropout); go on with the version that wrote it" in said
+
+
 def test_pieces_cut_smaller_that_no_longer_fit_stay_whole(texts, tmp_path):
-    """With BPE dropout sentences grow; none may outgrow a batch or the model's positions."""
-    options = [*OPTIONS, "--bpe-dropout", 0.9, "--tokens", 40]
+    """Without some merges sentences grow; none may outgrow a batch or the model's positions."""
+    options = [*OPTIONS, "--drop-merges", 0.9, "--tokens", 40]
     finished(start(tmp_path / "thin", "--data", texts, *options))
