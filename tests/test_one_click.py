@@ -7,7 +7,8 @@ import re
 import pytest
 import yaml
 
-from tools.notebooks import ROOT, repository
+from tools.address import repository
+from tools.notebooks import ROOT
 
 FIRST = "notebooks/00_start_here.ipynb"
 

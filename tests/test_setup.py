@@ -1,6 +1,5 @@
-"""Pins, environment and CI agree; imports keep their direction; set-up is polite."""
+"""Pins, environment and CI agree; imports keep their direction."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tools.environment import CPU_INDEX
-from tools.notebooks import ROOT, setup_source
+from tools.notebooks import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 
@@ -144,34 +143,6 @@ def test_who_may_import_whom_is_held(tmp_path, file, line, broken):
     found = contracts_broken(tmp_path)
     assert len(found) == len(broken)
     assert all(name.startswith(start) for name, start in zip(found, broken, strict=True))
-
-
-def run_setup(monkeypatch, tmp_path, missing: set[str]) -> list[list[str]]:
-    """The set-up cell in an empty folder where `missing` packages cannot be found."""
-    commands = []
-    real = importlib.util.find_spec
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name in missing else real(name)
-    )
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
-    exec(setup_source(), {"__name__": "__main__"})
-    return commands
-
-
-def test_setup_installs_nothing_where_nothing_is_missing(monkeypatch, tmp_path, capsys):
-    assert run_setup(monkeypatch, tmp_path, set()) == []
-    assert "torch" in capsys.readouterr().out
-
-
-def test_setup_installs_only_what_is_missing_and_never_torch(monkeypatch, tmp_path):
-    (command,) = run_setup(monkeypatch, tmp_path, {"sacrebleu"})
-    assert command[-1] == "sacrebleu" and "safetensors" not in command
-
-
-def test_setup_fetches_the_helpers_without_their_dependencies(monkeypatch, tmp_path):
-    (command,) = run_setup(monkeypatch, tmp_path, {"helpers"})
-    assert "--no-deps" in command and command[-1].startswith("git+https://")
 
 
 def test_every_data_file_of_the_helpers_is_packaged():

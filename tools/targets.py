@@ -66,7 +66,7 @@ def sync(here: Environment) -> None:
 
 
 def address(here: Environment) -> None:
-    """Write the repository's address (pyproject.toml) wherever it is needed"""
+    """Write the repository's address, that of git's remote, wherever it is needed"""
     here.run("tools.notebooks", "address")
 
 

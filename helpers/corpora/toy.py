@@ -219,17 +219,3 @@ def join_words(words: Iterable[str]) -> str:
     """Words to a sentence: "gestern hat … ." becomes "Gestern hat … ."."""
     text = re.sub(r" ([.,])", r"\1", " ".join(words))
     return text[:1].upper() + text[1:]
-
-
-def split_words(text: str) -> tuple[str, ...]:
-    """A sentence as somebody types it to words; the inverse of join_words.
-
-    The first word is written small unless the corpus knows it only with a capital; a missing
-    full stop is added. Raises ValueError for an empty text.
-    """
-    words = re.findall(r"[.,]|[^\s.,]+", text)
-    if not words:
-        raise ValueError("text must hold at least one word, got nothing")
-    if words[0] not in vocabulary() and words[0].lower() in vocabulary():
-        words[0] = words[0].lower()
-    return (*words, ".") if words[-1] != "." else tuple(words)

@@ -1,4 +1,4 @@
-"""The live page's model.js computes what torch computes, and text.js reads what split_words reads.
+"""The live page's model.js computes what torch computes, and text.js is in test_live_text.py.
 
 model.js runs in node; without node these tests are skipped. What torch computes is taken down
 here by hooks on the Python model's own modules, in one pass over the whole target without a cache,
