@@ -318,6 +318,44 @@ def test_attention_refuses_shapes_that_do_not_fit(query, key, value, message, fu
         function(torch.zeros(query), torch.zeros(key), torch.zeros(value))
 
 
+@pytest.mark.parametrize("wrong", [[[True]], "causal", 1])
+def test_a_mask_that_is_no_tensor_is_named_by_its_type(wrong):
+    query = torch.zeros(T, D)
+    kind = type(wrong).__name__
+    with pytest.raises(TypeError, match=f"mask must be a boolean tensor.*, got {kind}$"):
+        attention(query, query, query, wrong)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_while_recording_masks_hide_and_the_output_is_the_same(function):
+    model = tiny_model()
+    use_attention(model, function)
+    expected = model(SOURCE_IDS, TARGET_IDS)
+    with record_attention(model) as maps:
+        torch.testing.assert_close(model(SOURCE_IDS, TARGET_IDS), expected, **EXACT)
+    padded = SOURCE_IDS == 0
+    for name, weights in maps.items():
+        if "decoder.layers.0.self" in name:
+            assert (weights.triu(1) == 0).all() and (weights.tril() > 0).sum() == 2 * H * 10
+        if "cross" in name or "encoder" in name:
+            assert (weights.transpose(1, 3)[padded] == 0).all()
+            assert (weights.transpose(1, 3)[~padded] > 0).all()
+
+
+def test_use_attention_touches_nothing_but_attention():
+    model = tiny_model()
+    use_attention(model, attention)
+    others = [m for m in model.modules() if not isinstance(m, MultiHeadAttention)]
+    assert others and not any("attention" in vars(module) for module in others)
+
+
+def test_recording_a_layer_alone_calls_it_attention():
+    module = MultiHeadAttention(D_MODEL, H).double()
+    with record_attention(module) as maps:
+        module(random(B, T, D_MODEL), random(B, S, D_MODEL, seed=1))
+    assert list(maps) == ["attention"] and maps["attention"].shape == (B, H, T, S)
+
+
 def test_a_model_without_attention_cannot_be_recorded():
     with (
         pytest.raises(ValueError, match="model must contain MultiHeadAttention"),

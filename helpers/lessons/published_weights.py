@@ -25,7 +25,7 @@ class Vocabulary:
 
     Where the checkpoint starts sentences with its padding (Marian, T5), our BOS is a row of its
     own with the same numbers, because our masks hide padding.
-    Raises ValueError unless each of the four is one id of that vocabulary.
+    Raises ValueError unless each is one id of that vocabulary, and pad, eos and unk are three.
     """
 
     def __init__(self, vocab_size: int, pad: int, start: int, eos: int, unk: int):
@@ -33,6 +33,10 @@ class Vocabulary:
             if not isinstance(i, int) or not 0 <= i < vocab_size:
                 raise ValueError(f"{name} must be one id in [0, {vocab_size}), got {i!r}")
         special = [pad, start, eos, unk]
+        if len({pad, eos, unk}) < 3:
+            raise ValueError(
+                f"pad, eos and unk must be three different ids, got pad={pad}, eos={eos}, unk={unk}"
+            )
         others = [i for i in range(vocab_size) if i not in special]
         self.rows = torch.tensor([*special, *others])  # our id -> theirs
         self.ours = torch.empty(vocab_size, dtype=torch.long)  # their id -> ours

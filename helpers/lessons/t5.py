@@ -137,7 +137,7 @@ def from_t5(
     s.setdefault("num_decoder_layers", s.get("num_layers"))
     need(
         s,
-        (*SIZES, "vocab_size", *SPECIAL_IDS),
+        (*SIZES, "d_kv", "vocab_size", *SPECIAL_IDS),
         model_type="t5",
         feed_forward_proj="relu",
         tie_word_embeddings=True,

@@ -45,16 +45,12 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
     """Our two stacks with the weights of an nn.Transformer, in evaluation mode.
 
     A post-norm nn.Transformer ends each stack in one more norm; ours then has it too, and none
-    where theirs has none. Raises ValueError for another activation than ReLU, for layers without
-    biases, and for another ε in the norms than 1e-5.
+    where theirs has none. Raises ValueError naming the first layer of another kind than ours:
+    another activation than ReLU, no biases, another ε in the norms than 1e-5, or layers that are
+    not all alike.
     """
+    check_stacks(theirs)
     layer = theirs.encoder.layers[0]
-    if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
-        raise ValueError(f"activation must be ReLU, got {layer.activation}")
-    if layer.linear1.bias is None:
-        raise ValueError("bias must be True in nn.Transformer, got False")
-    if layer.norm1.eps != 1e-5:
-        raise ValueError(f"layer_norm_eps must be 1e-5 in nn.Transformer, got {layer.norm1.eps}")
     sizes = (layer.self_attn.embed_dim, layer.self_attn.num_heads, layer.linear1.out_features)
     more = (layer.dropout1.p, layer.norm_first)
     encoder = Encoder(len(theirs.encoder.layers), *sizes, *more)
@@ -70,6 +66,57 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
         copy_stack(ours, stack, ours_to_theirs=False)
         ours.eval()
     return encoder, decoder
+
+
+def check_stacks(theirs: nn.Transformer) -> None:
+    """Raise ValueError, naming the part, unless our two stacks can compute what these compute."""
+    if not (len(theirs.encoder.layers) and len(theirs.decoder.layers)):
+        raise ValueError("encoder and decoder must have at least one layer each")
+    first = kind_of(theirs.encoder.layers[0])
+    for side in ("encoder", "decoder"):
+        stack = getattr(theirs, side)
+        for i, layer in enumerate(stack.layers):
+            name = f"{side}.layers[{i}]"
+            if kind_of(layer) != first:
+                raise ValueError(
+                    f"{name} must be as the first layer, {first}, got {kind_of(layer)}"
+                )
+            for part, module in layer.named_modules():
+                check_part(f"{name}.{part}", module)
+        if stack.norm is not None:
+            check_part(f"{side}.norm", stack.norm)
+
+
+def kind_of(
+    layer: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer,
+) -> dict[str, object]:
+    """What our stacks have one setting for. Raises ValueError for another activation than ReLU."""
+    if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
+        raise ValueError(f"activation must be ReLU, got {layer.activation}")
+    attentions = [m for m in layer.modules() if isinstance(m, nn.MultiheadAttention)]
+    return {
+        "d_model": layer.self_attn.embed_dim,
+        "num_heads": sorted({m.num_heads for m in attentions}),
+        "d_ff": layer.linear1.out_features,
+        "norm_first": layer.norm_first,
+    }
+
+
+def check_part(name: str, module: nn.Module) -> None:
+    """Raise ValueError for a part of a layer that is of another kind than ours."""
+    biases = {nn.Linear: "bias", nn.MultiheadAttention: "in_proj_bias"}
+    for kind, bias in biases.items():
+        if isinstance(module, kind) and getattr(module, bias) is None:
+            raise ValueError(f"{name}: bias must be True in nn.Transformer, got False")
+    if isinstance(module, nn.MultiheadAttention):
+        alone = module.in_proj_weight is None  # W_K and W_V, because they have sizes of their own
+        if alone or module.bias_k is not None or module.add_zero_attn:
+            raise ValueError(f"{name} must have no kdim, vdim, bias_kv or zero_attn of its own")
+    if name.rpartition(".")[2].startswith("norm"):
+        if not isinstance(module, nn.LayerNorm) or module.bias is None:
+            raise ValueError(f"{name} must be a LayerNorm with weights and bias, got {module}")
+        if module.eps != 1e-5:
+            raise ValueError(f"{name}: layer_norm_eps must be 1e-5, got {module.eps}")
 
 
 def copy_stack(
