@@ -19,12 +19,12 @@ try:
     import torch
 except (ImportError, OSError) as error:
     raise SetUpStopped(
-        f"This kernel runs {sys.executable}, which cannot be used here ({error}): choose "
-        "the kernel of this project's environment, usually .venv (JupyterLab: Kernel > "
-        "Change Kernel; VS Code: top right), or make one first, as the README says."
+        f"This kernel runs {sys.executable}, which cannot be used here ({error}): "
+        "choose the kernel of this project's environment, usually .venv (JupyterLab: "
+        "Kernel > Change Kernel; VS Code: top right), or make one as the README says."
     ) from None
 for folder in (Path.cwd(), *Path.cwd().parents):
-    if (folder / "helpers" / "attention.py").exists():
+    if (folder / "helpers" / "notebook_setup.py").exists():
         sys.path.insert(0, str(folder))
         break
 found, why = importlib.util.find_spec("helpers"), "their repository has no address yet"
@@ -39,14 +39,14 @@ if found is None and "/OWNER/" not in ADDRESS:  # on Colab, for example
     found = importlib.util.find_spec("helpers")
 if found is None:
     raise SetUpStopped(
-        f"The helpers are not here and cannot be fetched from {ADDRESS} ({why}): run this "
-        "again with a network, or download the repository and open the notebook in it."
+        f"The helpers are not here and cannot be fetched from {ADDRESS} ({why}): run "
+        "this again with a network, or download the repository and work in it."
     )
 where = found.origin or [*found.submodule_search_locations][0]
-if not Path(where).with_name("attention.py").exists():
+if not Path(where).with_name("notebook_setup.py").exists():
     raise SetUpStopped(
-        f"`helpers` is another module here, {where}: rename it or move this notebook "
-        "elsewhere, then restart the kernel."
+        f"`helpers` is another module here, or an old version of ours ({where}): "
+        "rename, move or update it, then restart the kernel."
     )
 
 from helpers.notebook_setup import start
