@@ -41,7 +41,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_rubbish(tmp_path, monke
     monkeypatch.setattr(files.os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_text(tmp_path / "a", "new")
-    assert (tmp_path / "a").read_text() == "old"
+    assert (tmp_path / "a").read_text(encoding="utf8") == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 

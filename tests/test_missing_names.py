@@ -79,7 +79,7 @@ def test_a_name_error_without_a_name_is_left_as_it_is(monkeypatch, capsys):
 
 def test_the_notebooks_path_is_the_servers_or_none(tmp_path, monkeypatch):
     path = tmp_path / "a.ipynb"
-    path.write_text("{}")
+    path.write_text("{}", encoding="utf8")
     monkeypatch.setenv("JPY_SESSION_NAME", str(path))
     assert notebook_path({}) == path
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "gone.ipynb"))

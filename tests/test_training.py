@@ -27,6 +27,7 @@ from tests.support import (
     all_equal,
     batches,
     copies_of_parameters,
+    needs_signals,
     small_model,
 )
 
@@ -156,6 +157,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     assert [row["train_loss"] for row in again] == [row["train_loss"] for row in history]
 
 
+@needs_signals
 @pytest.mark.slow
 def test_kill_minus_nine_keeps_the_last_checkpoint(tmp_path):
     path = tmp_path / "run.safetensors"

@@ -55,13 +55,12 @@ class Python:
     path: str
     system: Path | None = None
 
-    def command(self, command: list, **variables: str) -> list[str]:
+    def command(self, command: list) -> list[str]:
         """The command that runs `command`, which may name the project's files, where it is."""
         if self.system is None:
             return [str(part) for part in command]
-        cache = output([*UV, "cache", "dir"])
-        lent = [ROOT, Path(cache), Path(UV[0]).parent]
-        return inside(self.system, command, ROOT, lent=lent, UV_CACHE_DIR=cache, **variables)
+        lent = [ROOT, Path(UV[0]).parent]
+        return inside(self.system, command, ROOT, lent=lent, **VARIABLES)
 
 
 def uv() -> list[str]:
@@ -71,6 +70,12 @@ def uv() -> list[str]:
 
 
 UV = uv()
+VARIABLES = {
+    "OMP_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # Here a Debian system sees it too, and files can be linked instead of copied.
+    "UV_CACHE_DIR": str(FOLDER / "cache"),
+}
 
 
 def interpreter(version: str) -> Python | None:
@@ -109,7 +114,12 @@ def requirements(end: str, python: Python, torch: str | None = None) -> str:
     command += ["--extra", "notebooks", "--extra", "dev", *sources(), "--no-emit-find-links"]
     command += ["--no-emit-index-url", "pyproject.toml", "-"]
     done = subprocess.run(
-        python.command(command), cwd=ROOT, input=wanted, stdout=subprocess.PIPE, text=True
+        python.command(command),
+        cwd=ROOT,
+        input=wanted,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | VARIABLES,
     )
     if done.returncode:
         raise SystemExit("uv found no versions that fit together; its message is above")
@@ -120,7 +130,7 @@ def tried(command: list, log: Path) -> str:
     """Run in the project's folder; "all 610" or "2 of 610 failed", read from pytest's last line."""
     with log.open("w", encoding="utf8") as file:
         code = subprocess.run(
-            command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=os.environ | QUIET
+            command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=os.environ | VARIABLES
         ).returncode
     counts = dict.fromkeys(("passed", "failed", "error"), 0)
     for number, word in re.findall(r"(\d+) (passed|failed|error)", log.read_text("utf8")[-400:]):
@@ -129,10 +139,6 @@ def tried(command: list, log: Path) -> str:
     if code == 0 and counts["passed"] and not bad:
         return f"all {counts['passed']}"
     return f"**{bad} of {sum(counts.values())} failed**" if bad else f"**stopped with {code}**"
-
-
-QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-QUIET |= {"OMP_NUM_THREADS": "1"}
 
 
 def try_one(
@@ -144,7 +150,8 @@ def try_one(
     own = folder / "bin" / "python"
 
     def run(*command) -> None:
-        subprocess.run(python.command([*UV, *command]), cwd=ROOT, check=True)
+        everything = os.environ | VARIABLES
+        subprocess.run(python.command([*UV, *command]), cwd=ROOT, check=True, env=everything)
 
     run("venv", "--quiet", "--clear", "--python", python.path, folder)
     (folder / "requirements.txt").write_text(requirements(end, python, torch), encoding="utf8")
@@ -156,7 +163,7 @@ def try_one(
 
     def counted(name: str, *arguments: str) -> str:
         command = [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-        return tried(python.command(command, **QUIET), FOLDER / f"{folder.name}-{name}.log")
+        return tried(python.command(command), FOLDER / f"{folder.name}-{name}.log")
 
     chosen = [] if all_tests else ["-m", "not slow"]
     tests = counted("tests", *chosen, *(LOOSE if ENDS[end] else []), "tests")

@@ -53,9 +53,9 @@ def test_untied_copies_are_refused(tmp_path):
 def test_a_setting_that_is_absent_is_named(tmp_path):
     marian().save_pretrained(tmp_path / "m")
     path = tmp_path / "m" / "config.json"
-    settings = json.loads(path.read_text())
+    settings = json.loads(path.read_text(encoding="utf8"))
     del settings["d_model"]
-    path.write_text(json.dumps(settings))
+    path.write_text(json.dumps(settings), encoding="utf8")
     with pytest.raises(ValueError, match="must say d_model"):
         from_marian(tmp_path / "m")
 

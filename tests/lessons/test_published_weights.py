@@ -185,7 +185,9 @@ def test_settings_that_are_not_built_are_named(kind, setting, value, tmp_path):
     make, read = KINDS[kind]
     make().save_pretrained(tmp_path / "m")
     path = tmp_path / "m" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), setting: value}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text(encoding="utf8")), setting: value}), encoding="utf8"
+    )
     with pytest.raises(ValueError, match=setting):
         read(tmp_path / "m")
 

@@ -20,6 +20,7 @@ from helpers.corpora.toy import splits
 from helpers.decoding import translate
 from helpers.trainer import __main__ as command
 from helpers.trainer.runs import load_run
+from tests.support import needs_signals
 from tools.notebooks import ROOT
 
 pytestmark = pytest.mark.slow
@@ -178,6 +179,7 @@ def test_kill_minus_nine_loses_nothing(texts, tmp_path):
         assert torch.equal(p, q)
 
 
+@needs_signals
 @pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
 def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path, shard):
     options = ["--data", texts, *OPTIONS, "--steps", 240, "--reports", 40]
@@ -194,6 +196,7 @@ def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path,
     assert len(history(out)) == 40 and (out / "result.json").is_file()
 
 
+@needs_signals
 def test_ctrl_c_says_how_to_go_on(texts, tmp_path):
     out = tmp_path / "run"
     # A shell makes background jobs ignore Ctrl-C, and children inherit that; this one must not.
