@@ -66,14 +66,14 @@ def decode(
         cache = Cache(model.config.num_decoder_layers) if cached else None
         ids = torch.full((len(source_ids), 1), BOS, device=source_ids.device)
         done = torch.zeros_like(ids[:, 0], dtype=torch.bool)  # (batch,)
-        finite = ~done
+        best = memory.new_zeros(len(source_ids))  # the largest logits, added up: NaN stays NaN
         while not done.all():
             logits = suppress_special(next_logits(model, ids, memory, source_mask, cache))
-            finite = finite & logits.amax(-1).isfinite()  # looked at when all is done
+            best = best + logits.amax(-1)
             chosen = choose(logits)  # (batch,)
             ids = torch.cat([ids, chosen.masked_fill(done, PAD)[:, None]], dim=1)
             done = done | (chosen == EOS) | (ids.size(1) > limits)
-    check_finite(finite)
+    check_finite(best)
     return ids[:, 1:].clone()  # a tensor like any other, no longer bound to inference mode
 
 
@@ -112,7 +112,7 @@ def sample(
         raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
 
     def draw(logits: Tensor) -> Tensor:
-        check_finite(logits.amax(-1).isfinite())
+        check_finite(logits.amax(-1))
         probabilities = nucleus((logits / temperature).softmax(-1), top_p)
         return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
 
@@ -162,11 +162,11 @@ def beam_search(
         ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
         divisor = lambda length: length_divisor(length, length_penalty, as_transformers)
         found = Finished(memory, divisor, limits)
-        finite = torch.ones_like(limits, dtype=torch.bool)
+        best = memory.new_zeros(len(source_ids))  # the largest logits, added up: NaN stays NaN
         for length in range(1, int(limits.max()) + 1):
             logits, ancestors = extend_hypotheses(model, ids, ancestors, memory, source_mask, cache)
             alive, parent, words = best_continuations(alive, logits, width)
-            finite = finite & ~alive.isnan().any(-1)  # looked at when all is done
+            best = best + logits.amax((1, 2))
             ids = torch.cat([gather_beams(ids, parent), words[:, :, None]], dim=-1)
             ended = (words == EOS) | (limits == length)[:, None]  # (batch, width)
             found.add(ids[:, :beam_size], alive.where(ended, -torch.inf)[:, :beam_size])
@@ -177,7 +177,7 @@ def beam_search(
             )
             if found.is_done(alive):
                 break
-    check_finite(finite)
+    check_finite(best)
     return found.ids.clone(), found.scores.clone()
 
 
@@ -324,8 +324,9 @@ def check_ids(name: str, ids: Tensor, model: Transformer) -> None:
         raise ValueError(f"{name} must lie in [0, {model.config.vocab_size}), got {low} to {high}")
 
 
-def check_finite(finite: Tensor) -> None:
-    """Raise FloatingPointError unless all of `finite` (batch,) is True: no NaN among the logits."""
+def check_finite(best: Tensor) -> None:
+    """Raise FloatingPointError if a sentence's largest logits, best (batch,), are no numbers."""
+    finite = best.isfinite()
     if not finite.all():
         wrong = (~finite).nonzero().flatten().tolist()
         raise FloatingPointError(
