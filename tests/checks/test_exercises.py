@@ -561,7 +561,92 @@ WRONG |= {
         (lambda x, p: x + p, "adds the position"),
         (lambda x, p: x * math.cos(p), "both numbers"),
     ],
+    "nb16.check_map_shape": [
+        ((6, 9, 1500), "one query more"),
+        ((6, 1500, 10), "rows are queries"),
+        ((6, 10, 3000), "steps of two"),
+        ((6, 10, 80), "mel bands"),
+        ((4, 10, 1500), "number of layers"),
+        ((6, 10, 237), "30 seconds, always"),
+        ((6, 10), "heads, queries, keys"),
+    ],
+    "nb16.check_moment": [
+        (lambda s: s * 50, "a whole number"),
+        (lambda s: int(s * 100), "half as many"),
+        (lambda s: int(s * 16_000), "samples"),
+        (lambda s: math.ceil(round(s * 50, 6)), "round down"),
+        (lambda s: int(s * 20), "0.02 s"),
+    ],
+    "nb16.check_compress": [
+        (lambda p: loudness(p, torch.log), "natural logarithm"),
+        (lambda p: (p.clamp(min=1e-10).log10() + 4) / 4, "raised to 8 below"),
+        (lambda p: loudness(p, torch.log10, lambda x: x.amax(1, keepdim=True)), "whole picture"),
+        (lambda p: loudness(p, torch.log10, lambda x: x.amax(0, keepdim=True)), "whole picture"),
+        (lambda p: 4 * loudness(p, torch.log10) - 4, "add 4 and divide by 4"),
+        (lambda p: loudness(p, torch.log10) - 1 + 4, "first add 4"),
+        (lambda p: (p.log10() + 4) / 4, "minus infinity"),
+        (lambda p: loudness(p, torch.log10) + 0.1, "clamp at 1e-10, log10"),
+    ],
+    "nb16.check_path": [
+        (lambda m: sum(map(max, m)), "back in time"),
+        (lambda m: sum(map(max, zip(*m, strict=True))), "back in the text"),
+        (lambda m: largest(m, ((1, 0), (0, 1))), "at once"),
+        (lambda m: largest(m, ((1, 1), (0, 1))), "the moment stays"),
+        (lambda m: largest(m, ((1, 1), (1, 0))), "the token stays"),
+        (lambda m: largest(m, ((1, 1), (1, 0), (0, 1))) - m[0][0], "first cell"),
+        (
+            lambda m: -largest([[-x for x in row] for row in m], ((1, 1), (1, 0), (0, 1))),
+            "smallest sum",
+        ),
+        (lambda m: 1000, "it should be"),
+        (lambda m: "much", "a number is needed"),
+    ],
+    "nb16.check_error_rate": [
+        (lambda said, meant: 1 - distance(said, meant) / len(meant), "share of words"),
+        (lambda said, meant: 5, "has the rate 0"),
+        (lambda said, meant: distance(said, meant), "divide it by"),
+        (
+            lambda said, meant: (
+                (
+                    sum(a != b for a, b in zip(said, meant, strict=False))
+                    + abs(len(said) - len(meant))
+                )
+                / len(meant)
+            ),
+            "one mistake, not three",
+        ),
+        (lambda said, meant: distance(said, meant) / max(len(said), 1), "not by those"),
+        (lambda said, meant: min(1.0, distance(said, meant) / len(meant)), "a rate of 2"),
+    ],
 }
+
+
+def loudness(power, logarithm, loudest=torch.max):
+    log = logarithm(power.clamp(min=1e-10))
+    return (log.maximum(loudest(log) - 8) + 4) / 4
+
+
+def largest(match, steps):
+    """The sum of the best path, walked backwards, with these steps alone."""
+
+    def best(t, m):
+        if (t, m) == (0, 0):
+            return match[0][0]
+        if t < 0 or m < 0:
+            return -math.inf
+        return match[t][m] + max(best(t - a, m - b) for a, b in steps)
+
+    return best(len(match) - 1, len(match[0]) - 1)
+
+
+def distance(said, meant):
+    if not said or not meant:
+        return len(said) + len(meant)
+    return min(
+        distance(said[1:], meant) + 1,
+        distance(said, meant[1:]) + 1,
+        distance(said[1:], meant[1:]) + (said[0] != meant[0]),
+    )
 
 
 def cut(word, merges, once=False):
@@ -658,6 +743,7 @@ for number in (
     "13",
     "14",
     "15",
+    "16",
 ):
     quiz = importlib.import_module(f"helpers.checks.nb{number}").check_quiz
     WRONG[f"nb{number}.check_quiz"] = [
@@ -780,6 +866,14 @@ def in_place(y, memory, source_mask, look_back, look_across, feed, norms):
         ("nb04.check_position", lambda t, d: sinusoidal_positions(t + 1, d)[t].tolist()),
         ("nb07.check_decoder_layer", in_place),
         ("nb10.check_greedy", lambda ask, n: tuple(map(float, writes(ask, n)))),
+        ("nb16.check_map_shape", [6, 10, 1500]),
+        ("nb16.check_moment", lambda seconds: torch.tensor(seconds * 50 + 1e-4).floor()),
+        ("nb16.check_compress", lambda power: loudness(power, torch.log10).tolist()),
+        ("nb16.check_path", lambda m: np.float64(largest(m, ((1, 1), (1, 0), (0, 1))))),
+        (
+            "nb16.check_error_rate",
+            lambda said, meant: torch.tensor(distance(said, meant) / len(meant)),
+        ),
     ],
 )
 def test_right_answers_of_another_kind_are_right(name, answer):

@@ -3,10 +3,18 @@
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import MarianConfig, MarianMTModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    MarianConfig,
+    MarianMTModel,
+    T5Config,
+    T5ForConditionalGeneration,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+)
 
 from helpers.lessons.marian import from_marian
 from helpers.lessons.t5 import from_t5
+from helpers.lessons.whisper_text import small_pieces
 
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -62,6 +70,54 @@ def t5(seed=0, **changes):
             if parameter.dim() == 1 or "relative" in name:
                 parameter.add_(torch.randn_like(parameter) * (1.0 if "relative" in name else 0.1))
     return model
+
+
+def whisper(seed=0, **changes):
+    """A small Whisper, and the tokenizer that it goes with."""
+    torch.manual_seed(seed)
+    pieces = small_pieces("the dog found the ball in the garden")
+    start, eos, first = (pieces.token_to_id(f"<|{n}|>") for n in WHISPER_SPECIAL)
+    settings = dict(
+        vocab_size=pieces.get_vocab_size() + 3,  # as with the published ones, more than pieces
+        d_model=24,
+        encoder_attention_heads=3,
+        decoder_attention_heads=3,
+        encoder_ffn_dim=40,
+        decoder_ffn_dim=40,
+        encoder_layers=2,
+        decoder_layers=3,
+        num_mel_bins=10,
+        max_source_positions=35,
+        max_target_positions=30,
+        pad_token_id=eos,
+        bos_token_id=start,
+        eos_token_id=eos,
+        decoder_start_token_id=start,
+        init_std=0.5,
+    )
+    model = WhisperForConditionalGeneration(WhisperConfig(**{**settings, **changes})).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    rules = model.generation_config
+    rules.suppress_tokens = [7, start, pieces.token_to_id("<|nospeech|>"), 4]
+    rules.begin_suppress_tokens = [11, eos]
+    rules.alignment_heads = [[0, 1], [2, 0]]
+    rules.no_timestamps_token_id = first
+    rules.is_multilingual = False
+    return model, pieces
+
+
+WHISPER_SPECIAL = ("startoftranscript", "endoftext", "notimestamps")
+
+
+def save_whisper(folder, **changes):
+    """(their model, the folder in which it is saved as the published ones are)."""
+    model, pieces = whisper(**changes)
+    model.save_pretrained(folder)
+    pieces.save(str(folder / "tokenizer.json"))
+    return model, folder
 
 
 def sources(theirs, seed=0):

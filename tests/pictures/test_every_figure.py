@@ -10,12 +10,19 @@ from matplotlib.figure import Figure
 
 from helpers import pictures
 from helpers.layers import sinusoidal_positions
-from helpers.pictures import architecture, mechanism
+from helpers.pictures import architecture, mechanism, sound
 from helpers.pictures.style import STYLE
 from tests.support import HISTORY
 
 WORDS = ["gestern", "hat", "der", "kleine", "Hund", "den", "Ball", "gefunden", "."]
 ENGLISH = ["the", "little", "dog", "found", "the", "ball", "yesterday", "."]
+SPOKEN = [
+    ("the", 0.0, 0.1),
+    ("dog", 0.1, 0.9),
+    ("is", 0.9, 1.0),
+    ("$", 1.0, 2.0),
+    ("asleep", 2.0, 4.0),
+]
 RNG = np.random.default_rng(0)
 
 
@@ -58,6 +65,14 @@ FIGURES = {
     "bars": lambda: pictures.bars({"a": 1.0, "a long name": 0.2}, "share", highlight="a"),
     "processes": lambda: architecture.processes(),
     "readers": lambda: architecture.readers(),
+    "spectrogram": lambda: sound.spectrogram(RNG.random((80, 400)), 4.0, SPOKEN),
+    "attention_to_sound": lambda: sound.attention_to_sound(
+        RNG.random((80, 400)), shares(5, 200), ["the", "dog", "is", "$", "<eos>"], 4.0, SPOKEN
+    ),
+    "heads_over_sound": lambda: sound.heads_over_sound(
+        {f"{i // 6}.{i % 6} · 0.00 s": shares(5, 200) for i in range(24)}, 4.0, {"0.1 · 0.00 s"}
+    ),
+    "words_kept": lambda: sound.words_kept(RNG.random((8, 5)) < 0.7, SPOKEN, 4.0, 0.5),
     "pictures": lambda: pictures.image_grid(
         RNG.random((5, 3, 8, 8)), ["a large red circle left of a small blue square"] * 5
     ),
