@@ -243,3 +243,10 @@ def test_weights_without_a_configuration_are_told_by_their_fields(tmp_path):
     write_tensors(tmp_path / "t", {"a": torch.zeros(2)}, {})
     with pytest.raises(ValueError, match="d_ff is None there and 24 here"):
         load_weights(small_model(), tmp_path / "t")
+
+
+def test_tensors_are_brought_to_the_processor_to_be_written(tmp_path, monkeypatch):
+    brought, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda t: brought.append(t.numel()) or cpu(t))
+    write_tensors(tmp_path / "t", {"a": torch.zeros(3), "b": torch.zeros(5)}, {})
+    assert brought == [3, 5]

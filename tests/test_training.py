@@ -51,6 +51,11 @@ def test_loss_scores_real_tokens_only():
         torch.testing.assert_close(translation_loss(model, batch, smoothing), expected)
 
 
+def test_the_loss_of_a_model_in_half_precision_is_worked_out_in_float32():
+    model = small_model().bfloat16()
+    assert translation_loss(model, collate(EXAMPLES[:3])).dtype == torch.float32
+
+
 def test_training_learns_and_reports():
     model = small_model()
     validation = [collate(EXAMPLES[:20])]
@@ -95,11 +100,12 @@ def test_the_mean_loss_counts_by_tokens_in_evaluation_mode(training):
     some = [collate(EXAMPLES[:3]), collate([([4], [*range(5, 20)])])]
     whole = mean_loss(model, translation_loss, some)
     assert model.training is training and whole == mean_loss(model, translation_loss, some)
-    tokens = [batch.num_tokens for batch in some]
-    each = [mean_loss(model, translation_loss, [batch]) for batch in some]
-    assert tokens == [9, 16] and each[0] != pytest.approx(each[1])
-    weighted = sum(n * value for n, value in zip(tokens, each, strict=True)) / sum(tokens)
-    assert whole == pytest.approx(weighted)
+    assert type(whole) is float
+    model.eval()
+    with torch.no_grad():
+        each = [translation_loss(model, batch).item() for batch in some]
+    assert [batch.num_tokens for batch in some] == [9, 16] and each[0] != pytest.approx(each[1])
+    assert whole == pytest.approx((9 * each[0] + 16 * each[1]) / 25)
     with pytest.raises(ValueError, match="batches must hold at least one batch"):
         mean_loss(model, translation_loss, [])
 
@@ -248,6 +254,7 @@ def test_learning_rate_is_zero_at_the_last_step_and_never_less():
     for steps, warmup in ((100, 10), (10, 10), (10, 9)):
         config = TrainingConfig(steps=steps, learning_rate=2.0, warmup_steps=warmup)
         assert learning_rate_at(steps, config) == learning_rate_at(steps + 3, config) == 0.0
+    assert learning_rate_at(9, config) == 2.0  # the step before, the peak
 
 
 def test_a_warmup_longer_than_the_run_never_reaches_its_peak():
@@ -318,7 +325,7 @@ def test_a_step_returns_its_loss_and_forgets_the_gradients_before_it():
     assert model.w.tolist() == [1.0, -3.0, 0.5]  # nobody has set a learning rate
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", [None, "float32", "bfloat16"])
 def test_products_are_in_the_precision_asked_for_and_the_rest_in_float32(precision):
     model, seen = small_model(), {}
     linear = model.encoder.layers[0].feed_forward.w_1
@@ -330,9 +337,30 @@ def test_products_are_in_the_precision_asked_for_and_the_rest_in_float32(precisi
         return value
 
     optimizer = make_optimizer(model)
-    training_step(model, optimizer, loss, collate(EXAMPLES[:3]), precision)
-    assert seen == {"product": getattr(torch, precision), "loss": torch.float32}
+    asked = () if precision is None else (precision,)
+    training_step(model, optimizer, loss, collate(EXAMPLES[:3]), *asked)
+    assert seen == {"product": getattr(torch, precision or "float32"), "loss": torch.float32}
     assert all(p.dtype == p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_trains_in_the_precision_of_its_configuration(precision):
+    model, seen = small_model(), set()
+    linear = model.decoder.layers[0].feed_forward.w_1
+    linear.register_forward_hook(lambda m, x, y: seen.add(y.dtype))
+    config = TrainingConfig(steps=1, report_every=1, precision=precision)
+    train(model, translation_loss, batches, config)
+    assert seen == {getattr(torch, precision)}
+
+
+def test_half_the_bits_means_bfloat16_on_every_device(monkeypatch):
+    """Elsewhere than on a CPU torch would take float16 if nobody said so."""
+    asked = []
+    monkeypatch.setattr(torch, "autocast", lambda *args, **named: asked.append((args, named)))
+    training.autocast(nn.Linear(2, 2), "bfloat16")
+    training.autocast(nn.Linear(2, 2, device="meta"), "bfloat16")
+    training.autocast(nn.Linear(2, 2), "float32")
+    assert asked == [((device,), {"dtype": torch.bfloat16}) for device in ("cpu", "meta")]
 
 
 # ---- The loop ----------------------------------------------------------------------------------

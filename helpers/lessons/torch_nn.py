@@ -57,11 +57,8 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
         Decoder(len(theirs.decoder.layers), *sizes, *more),
     )
     for ours, stack in zip(stacks, (theirs.encoder, theirs.decoder), strict=True):
+        ours.norm = nn.Identity() if stack.norm is None else nn.LayerNorm(sizes[0])
         ours.to(layer.linear1.weight.dtype)
-        if stack.norm is not None and isinstance(ours.norm, nn.Identity):
-            ours.norm = nn.LayerNorm(sizes[0], dtype=layer.linear1.weight.dtype)
-        if stack.norm is None:
-            ours.norm = nn.Identity()
         copy_stack(ours, stack, ours_to_theirs=False)
         ours.eval()
     return stacks
