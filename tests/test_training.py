@@ -469,6 +469,18 @@ def test_only_the_first_process_writes_evaluates_and_reports(tmp_path):
     assert [row["step"] for row in history] == [4, 8, 12] and not path.exists()
 
 
+def test_what_is_evaluated_is_the_whole_model_wherever_its_parts_are():
+    class Spread(Worker):
+        def whole_model(self, model):
+            return whole
+
+    whole, asked = small_model(), []
+    config = TrainingConfig(steps=2, report_every=1)
+    evaluate = lambda model, step: asked.append(model is whole) or {"own": step}
+    history = train(small_model(), translation_loss, batches, config, evaluate, worker=Spread())
+    assert asked == [True, True] and [row["own"] for row in history] == [1, 2]
+
+
 def test_a_model_that_is_no_transformer_is_resumed_too(tmp_path):
     config = TrainingConfig(steps=4, learning_rate=0.1, warmup_steps=2, report_every=2)
     whole, broken, resumed = (Quadratic() for _ in range(3))

@@ -81,8 +81,13 @@ NO_TENSORS = {"self", "torch", "F", "nn", "dist", "math", "json", "copy", "os", 
 def leave_out_argument(node: cst.Call) -> Iterator[cst.Call]:
     """f(a, b) -> f(a) and f(b). (None in its place, as in mutmut, crashes nearly always.)"""
     for new in mutators.operator_arg_removal(node):
-        if len(new.args) < len(node.args):
+        if len(new.args) < len(node.args) and guards(new) == guards(node):
             yield new
+
+
+def guards(node: cst.Call) -> int:
+    """zip(…, strict=True) is an assertion: in code that is right it never fires."""
+    return sum(arg.keyword is not None and arg.keyword.value == "strict" for arg in node.args)
 
 
 def drop_term(node: cst.BinaryOperation) -> Iterator[cst.BaseExpression]:
@@ -162,6 +167,8 @@ class Finder(cst.CSTVisitor):
         if self.function is None:
             return True
         if isinstance(node, cst.Call) and getattr(node.func, "value", "") in UNTOUCHED:
+            return False
+        if isinstance(node, cst.Arg) and node.keyword and node.keyword.value == "strict":
             return False
         heads = cst.SimpleStatementLine | cst.BaseExpression | cst.Param | cst.WithItem
         if self.context is None and isinstance(node, heads):

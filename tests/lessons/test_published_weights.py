@@ -284,6 +284,8 @@ def test_the_sizes_come_from_the_settings(kind, saved):
     ours, ids = KINDS[kind][1](saved[kind])
     c = ours.config
     assert (c.vocab_size, len(ids)) == (54, 54)  # <bos> is a row of its own
+    special = {"marian": [52, 52, 0, 1], "t5": [0, 0, 1, 2]}[kind]
+    assert ids.rows[[PAD, BOS, EOS, UNK]].tolist() == special  # the usual unknown pieces
     assert (c.d_model, c.num_heads, c.d_ff) == (16, 4, 24)
     assert (c.num_encoder_layers, c.num_decoder_layers) == (2, 3)
     assert c.dropout == 0.1 and c.norm_first == (kind == "t5") and c.tied_embeddings
