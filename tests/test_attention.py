@@ -362,3 +362,13 @@ def test_a_model_without_attention_cannot_be_recorded():
         record_attention(nn.Linear(2, 2)),
     ):
         pass
+
+
+def test_a_layer_that_keeps_no_weights_cannot_be_recorded_and_is_named():
+    model = nn.ModuleDict({"a": MultiHeadAttention(D_MODEL, H).double()})
+    without = lambda *given: (attention(*given)[0], None)  # as a kernel of somebody's own
+    use_attention(model, without)
+    x = random(B, T, D_MODEL)
+    with pytest.raises(ValueError, match="'a' keeps no weights"), record_attention(model):
+        model["a"](x, x)
+    assert model["a"].attention is without

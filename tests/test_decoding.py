@@ -11,6 +11,7 @@ from helpers.batching import pad
 from helpers.corpora.toy import splits
 from helpers.decoding import (
     beam_search,
+    best_continuations,
     check_beam,
     cross_attention_maps,
     decode,
@@ -20,6 +21,7 @@ from helpers.decoding import (
     log_probability,
     nucleus,
     sample,
+    suppress_special,
     translate,
 )
 from helpers.lessons import leaky_models
@@ -72,11 +74,76 @@ def test_length_limit_is_kept_and_checked():
             greedy(model, pad(SENTENCES), max_length=wrong)
 
 
+LONG = [[5 + i % 17 for i in range(40)] + [EOS], [6, 7, EOS], [8, EOS], [9, 10, 11, EOS]]
+
+
+def roomy(seed=0, ends=False):
+    """A model with room for more than 50 tokens, which ends sentences never, or now and then."""
+    torch.manual_seed(seed)
+    model = Transformer(TransformerConfig(23, 16, 4, 24, 1, 2, 0.0, max_length=80)).double().eval()
+    with torch.no_grad():
+        model.output.weight[EOS] = 0.0 if ends else -1e3 * model.output.weight[5]
+        if not ends:
+            model.output = torch.nn.Linear(16, 23).double()
+            model.output.bias[EOS] = -1e3
+    return model
+
+
+SEARCHES = {
+    "greedy": greedy,
+    "uncached": lambda model, ids: greedy(model, ids, cached=False),
+    "sample": lambda model, ids: sample(model, ids, torch.Generator().manual_seed(0)),
+    "beam of 1": lambda model, ids: beam_search(model, ids, 1)[0],
+    "beam of 3": lambda model, ids: beam_search(model, ids, 3)[0],
+    "as transformers": lambda model, ids: beam_search(model, ids, 3, as_transformers=True)[0],
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_every_sentence_has_a_limit_of_its_own(search):
+    """50 tokens more than its source, whoever shares the batch, and never more than positions."""
+    ids = search(roomy(), pad(LONG))
+    assert (ids != PAD).sum(-1).tolist() == [80, 53, 52, 54]
+    assert ids.size(1) == 80 and EOS not in ids
+    for row, source in zip(ids.tolist(), LONG, strict=True):
+        assert len(search(roomy(), torch.tensor([source]))[0]) == 80 - row.count(PAD)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("seed", seeds(4))
+def test_a_long_neighbour_changes_no_winner(seed, beam_size):
+    model = roomy(seed, ends=True)
+    together, scores = beam_search(model, pad(LONG), beam_size, length_penalty=1.0)
+    for row, score, source in zip(together.tolist(), scores, LONG, strict=True):
+        alone, own_score = beam_search(model, torch.tensor([source]), beam_size, 1.0)
+        assert [i for i in row if i != PAD] == alone[0].tolist()
+        torch.testing.assert_close(score, own_score[0], rtol=0, atol=1e-9)
+
+
+def test_translate_gives_each_sentence_its_own_limit_too():
+    model, tokenizer = roomy(), Tokenizer(WORDS)
+    translated = translate(model, tokenizer, [["w5"] * 20, ["w6"]])
+    assert list(map(len, translated)) == [71, 52]
+    assert list(map(len, translate(model, tokenizer, [["w5"] * 20, ["w6"]], max_length=9))) == [
+        9,
+        9,
+    ]
+
+
+@pytest.mark.parametrize("max_length", [0, 33, 5.5, float("nan"), "7"])
+def test_a_length_that_is_none_is_named(max_length):
+    for search in (greedy, lambda *a: beam_search(a[0], a[1], max_length=a[2])):
+        with pytest.raises(ValueError, match=r"max_length must lie in \[1, 32\]"):
+            search(tiny_model(), pad(SENTENCES), max_length)
+
+
 def test_translations_come_back_in_the_order_given():
     model, tokenizer = model_that_ends(1), Tokenizer(WORDS)
     sentences = [["w5", "w6", "w7", "w8"], ["w9"], ["w10", "w11", "w12"]]
     together = translate(model, tokenizer, sentences, batch_size=2)
     assert together == [translate(model, tokenizer, [words])[0] for words in sentences]
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        translate(model, tokenizer, sentences, batch_size=0)
     with pytest.raises(UnknownWords, match="'Wolf'"):
         translate(model, tokenizer, [["Wolf"]])
 
@@ -163,6 +230,80 @@ def test_a_beam_of_one_is_greedy(seed):
     assert torch.equal(found, greedy(model, pad(SENTENCES), 20))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_beam_of_one_is_greedy_where_words_are_equally_probable(dtype):
+    """In bfloat16 many logits are equal, and many more log-probabilities."""
+    model = model_that_ends(1).to(dtype)
+    source_ids = torch.randint(4, 23, (200, 6), generator=torch.Generator().manual_seed(0))
+    found, _ = beam_search(model, source_ids, beam_size=1, max_length=8)
+    assert torch.equal(found, greedy(model, source_ids, 8))
+
+
+@pytest.mark.parametrize("vocab_size", [9, 60, 700])  # torch's topk has a way of its own for each
+def test_of_equal_words_a_beam_of_one_takes_the_first_as_greedy_does(vocab_size):
+    for seed in range(30):
+        numbers = torch.Generator().manual_seed(seed)
+        logits = torch.randint(5, (7, 1, vocab_size), generator=numbers).float()
+        _, parent, words = best_continuations(torch.zeros(7, 1), logits.clone(), 1)
+        assert torch.equal(words[:, 0], suppress_special(logits[:, 0]).argmax(-1))
+        assert not parent.any()
+
+
+@pytest.mark.parametrize("where", ["a weight", "one word's row", "a word that is read", "infinity"])
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_a_model_with_nan_translates_nothing_and_says_so(search, where):
+    model = roomy()
+    with torch.no_grad():
+        if where == "a weight":
+            model.decoder.layers[1].feed_forward.w_1.weight[3, 4] = torch.nan
+        elif where == "one word's row":
+            model.output.weight[7] = torch.nan
+        elif where == "infinity":
+            model.output.bias[7] = torch.inf
+        else:  # nothing is wrong until that word has been written
+            first = search(model, pad(LONG))[1, 0]
+            model.target_embedding.token.weight = torch.nn.Parameter(
+                model.target_embedding.token.weight.clone()
+            )
+            model.target_embedding.token.weight[first] = torch.nan
+    with pytest.raises(FloatingPointError, match="logits are NaN or infinite for . of 4 sentences"):
+        search(model.train(), pad(LONG))
+    assert model.training
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_one_sentence_with_nan_is_enough_and_is_named(search):
+    model = roomy()
+    with torch.no_grad():  # the id 8 stands in the third sentence, and in the long one
+        table = model.source_embedding.token
+        table.weight = torch.nn.Parameter(table.weight.clone())
+        table.weight[8] = torch.nan
+    with pytest.raises(FloatingPointError, match=r"for 1 of 2 .*first is number 1\)"):
+        search(model, pad(LONG[1:3]))
+
+
+@pytest.mark.parametrize("wrong", [-1, 23, 1 << 40])
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_ids_that_no_word_has_are_found_before_the_device_sees_them(search, wrong, monkeypatch):
+    """On a GPU the embedding could not raise: the process would end."""
+    model = roomy()
+    monkeypatch.setattr(model, "encode", None)  # is not reached
+    with pytest.raises(ValueError, match=r"source_ids must lie in \[0, 23\), got .* to "):
+        search(model, torch.tensor([[5, wrong, EOS]]))
+
+
+def test_ids_are_checked_wherever_a_model_is_asked():
+    model, words = tiny_model(), Tokenizer([*WORDS, "new"])  # one more than the model has
+    with pytest.raises(ValueError, match=r"source_ids must lie in \[0, 23\), got 2 to 23"):
+        translate(model, words, [["new"]])
+    for name, sides in (("source", (["new"], ["w5"])), ("target", (["w5"], ["new"]))):
+        with pytest.raises(ValueError, match=rf"{name} must lie in \[0, 23\)"):
+            cross_attention_maps(model, words, *sides)
+    for name, sides in (("source_ids", ([[23]], [[5]])), ("ids", ([[5]], [[-1]]))):
+        with pytest.raises(ValueError, match=rf"^{name} must lie in \[0, 23\)"):
+            log_probability(model, *map(torch.tensor, sides))
+
+
 def test_the_beams_score_is_the_sentences_own_probability():
     model = model_that_ends(3).double()
     source_ids = pad(SENTENCES)
@@ -193,7 +334,11 @@ def test_beams_of_words_in_translate():
     [
         (dict(beam_size=0), "beam_size"),
         (dict(beam_size=24), "beam_size"),
+        (dict(beam_size=2.0), "beam_size"),
         (dict(length_penalty=-1.0), "length_penalty"),
+        (dict(length_penalty=float("nan")), "length_penalty"),
+        (dict(length_penalty=float("inf")), "length_penalty"),
+        (dict(length_penalty=1e300), "length_penalty"),
         (dict(max_length=33), "max_length"),
     ],
 )
@@ -376,9 +521,38 @@ def test_sampling_cold_is_greedy_and_a_seed_repeats_it():
     )
     hot = [sample(model, source_ids, seeded(), 3.0, 1.0, 9) for _ in range(2)]
     assert torch.equal(*hot) and not torch.equal(hot[0], greedy(model, source_ids, 9))
-    for wrong in (dict(temperature=0.0), dict(top_p=0.0), dict(top_p=1.1)):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            sample(model, source_ids, seeded(), **wrong)
+
+
+BEYOND = [0.0, -1.0, 1e-40, 1e40, float("inf"), float("nan")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*(("temperature", t) for t in BEYOND), *(("top_p", p) for p in (0.0, 1.1, float("nan")))],
+)
+def test_sampling_names_a_temperature_or_top_p_that_is_none(name, value):
+    with pytest.raises(ValueError, match=name):
+        sample(tiny_model(), pad(SENTENCES), torch.Generator(), **{name: value})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_coldest_sampling_is_greedy_and_the_hottest_takes_any_word(dtype):
+    model, source_ids = model_that_ends(1).to(dtype), pad(SENTENCES)
+    cold = sample(model, source_ids, torch.Generator().manual_seed(1), 1e-6, max_length=9)
+    assert torch.equal(cold, greedy(model, source_ids, 9))
+    many = pad(SENTENCES[:1]).expand(4000, -1)
+    hot = sample(model, many, torch.Generator().manual_seed(1), 1e6, max_length=1)
+    counts = hot.flatten().bincount(minlength=23)
+    assert counts[[PAD, BOS]].sum() == 0 and counts[2:].min() > 120  # 4000 / 21 = 190
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_nucleus_of_one_keeps_every_word(dtype):
+    """Also those so improbable that the sum of the others rounds to 1."""
+    for vocab_size in (9, 3_000, 50_000):
+        logits = 6 * torch.randn(4, vocab_size, generator=torch.Generator().manual_seed(0))
+        probabilities = logits.softmax(-1).to(dtype)
+        assert torch.equal(nucleus(probabilities, 1.0), probabilities)
 
 
 def test_what_decoding_returns_may_be_trained_on():

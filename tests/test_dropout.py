@@ -39,6 +39,23 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     assert not torch.equal(Dropout(rate)(x), y)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.5])
+def test_in_every_precision_the_mean_stays(rate, dtype):
+    """What is kept must not grow by a rounded factor: in bfloat16 that would be 0.3 % off."""
+    numbers = torch.Generator().manual_seed(0)
+    x = torch.rand(2_000, 1_000, generator=numbers).to(dtype).requires_grad_()
+    torch.manual_seed(0)
+    y = Dropout(rate)(x)
+    y.sum().backward()
+    kept = y != 0
+    assert y.dtype == x.grad.dtype == dtype
+    growth = y[kept].double().sum() / x.detach()[kept].double().sum()
+    assert growth.item() == pytest.approx(1 / (1 - Dropout(rate).rate), rel=1e-4)
+    assert (x.grad[~kept] == 0).all() or (x.detach()[~kept] == 0).any()
+    assert y.double().mean().item() == pytest.approx(x.double().mean().item(), rel=2e-3)
+
+
 def test_dropout_treats_neighbours_independently():
     torch.manual_seed(0)
     dropped = (Dropout(0.5)(torch.ones(1_000, 1_000)) == 0).float()

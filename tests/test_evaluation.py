@@ -40,6 +40,7 @@ def test_evaluation_mode_ends_with_its_block(training, fails):
         (lambda: bleu(["a"], ["a", "b"]), "got 1 and 2"),
         (lambda: alignment_error_rate([], []), "must not both be empty"),
         (lambda: strongest_links(torch.zeros(1, 2, 3)), "weights must be"),
+        (lambda: strongest_links(torch.tensor([[0.5, torch.nan]])), "got NaN"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -214,7 +214,11 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
     script.write_text(guard + "\n\n".join(cells), encoding="utf8")
     environment = {**os.environ, "PYTHONIOENCODING": "utf8"}
     result = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        encoding="utf8",
     )
     assert result.returncode == 0, result.stderr[-2000:]
 
@@ -243,6 +247,10 @@ def test_addresses_agree():
         assert tools.repository().removeprefix("https://github.com/") in text
     other = "https://github.com/somebody/understanding-transformers"
     assert tools.with_address(other) == tools.repository()
+    for site in ("mybinder.org/v2/gh/", "codespaces.new/", "colab.research.google.com/github/"):
+        link = other.replace("github.com/", site) + "/main"
+        wanted = tools.repository().replace("github.com/", site) + "/main"
+        assert tools.with_address(link) == wanted
     published = "https://somebody.github.io/understanding-transformers/live.html#at=watch"
     assert tools.with_address(published) == f"{tools.pages()}/live.html#at=watch"
 

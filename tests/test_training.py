@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import nn
 from helpers import training
 from helpers.attention import attention, fused_attention, use_attention
 from helpers.batching import collate
-from helpers.checkpoints import save_model
+from helpers.checkpoints import read_tensors, save_model
 from helpers.special_ids import PAD
 from helpers.training import (
     TrainingConfig,
@@ -34,6 +35,7 @@ from tests.support import (
     all_equal,
     batches,
     copies_of_parameters,
+    needs_signals,
     small_model,
 )
 
@@ -169,6 +171,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     assert [row["train_loss"] for row in again] == [row["train_loss"] for row in history]
 
 
+@needs_signals
 @pytest.mark.slow
 def test_kill_minus_nine_keeps_the_last_checkpoint(tmp_path):
     path = tmp_path / "run.safetensors"
@@ -226,11 +229,47 @@ def test_resuming_needs_a_path_and_a_run(tmp_path):
         train(small_model(), translation_loss, batches, SHORT_RUN, checkpoint=model, resume=True)
 
 
+def test_batches_that_end_too_early_are_told():
+    with pytest.raises(ValueError, match="batches must go on to step 12, not 6"):
+        train(small_model(), translation_loss, lambda start: islice(batches(start), 5), SHORT_RUN)
+
+
 def test_a_loss_that_explodes_is_told():
     config = TrainingConfig(steps=4, report_every=4)
     for wrong in (math.nan, math.inf):
-        with pytest.raises(FloatingPointError, match=r"step 4: lower learning_rate \(0.003\)"):
+        with pytest.raises(
+            FloatingPointError,
+            match=r"NaN or infinite loss at step 4: lower learning_rate \(0.003\) or lengthen",
+        ):
             train(small_model(), lambda m, b, w=wrong: translation_loss(m, b) * w, batches, config)
+
+
+def test_weights_that_explode_in_the_last_step_replace_no_checkpoint(tmp_path):
+    """Its loss is finite still; what would be saved is not."""
+    path, calls = tmp_path / "run.safetensors", []
+
+    def finite_with_nan_gradient(model, batch):
+        calls.append(batch)
+        value = translation_loss(model, batch)
+        bad = (value.detach() - value).clamp(min=0).sqrt()  # 0, and its slope there is infinite
+        return value + bad if len(calls) == 8 else value
+
+    with pytest.raises(FloatingPointError, match="NaN or infinite new weights at step 8"):
+        train(small_model(), finite_with_nan_gradient, batches, SHORT_RUN, checkpoint=path)
+    tensors, metadata = read_tensors(path)
+    assert metadata["history"][-1]["step"] == 4
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+@pytest.mark.parametrize("warmup_steps", [1, 200])
+def test_a_run_of_one_step_learns_something(warmup_steps):
+    config = TrainingConfig(steps=1, learning_rate=1e-2, warmup_steps=warmup_steps)
+    model = small_model()
+    before = copies_of_parameters(model)
+    (row,) = train(model, translation_loss, batches, config)
+    assert row["learning_rate"] == pytest.approx(1e-2 / warmup_steps)
+    moved = [not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True)]
+    assert all(moved)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -272,6 +311,8 @@ def test_the_papers_learning_rate_rises_for_4000_steps_and_falls_with_the_root(s
     assert paper_learning_rate_at(step, 512) == pytest.approx(rate, rel=1e-6)
     assert paper_learning_rate_at(step, 128) == pytest.approx(2 * rate, rel=1e-6)
     assert paper_learning_rate_at(step, 512, warmup_steps=step) >= rate
+    with pytest.raises(ValueError, match="step must be at least 1, got 0"):
+        paper_learning_rate_at(0, 512)
 
 
 # ---- The step: clipping, then AdamW ------------------------------------------------------------
@@ -523,9 +564,15 @@ def test_a_disk_that_fills_up_is_told_with_the_way_to_go_on(tmp_path):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"steps": 0}, "steps must be at least 1, got 0"),
-        ({"steps": 5, "warmup_steps": 0}, "warmup_steps must be at least 1, got 0"),
-        ({"steps": 5, "report_every": -2}, "report_every must be at least 1, got -2"),
+        ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
+        ({"steps": True}, "steps must be a whole number >= 1, got True"),
+        ({"steps": 5, "warmup_steps": 0}, "warmup_steps must be a whole number >= 1, got 0"),
+        ({"steps": 5.5}, "steps must be a whole number >= 1, got 5.5"),
+        ({"steps": 5, "report_every": float("nan")}, "report_every must be"),
+        ({"steps": 5, "report_every": -2}, "report_every must be a whole number >= 1, got -2"),
+        ({"steps": 5, "learning_rate": 0.0}, "learning_rate must be above 0 and finite, got 0.0"),
+        ({"steps": 5, "learning_rate": float("nan")}, "learning_rate must be"),
+        ({"steps": 5, "learning_rate": float("inf")}, "learning_rate must be"),
         ({"steps": 5, "precision": "float16"}, "precision must be"),
     ],
 )

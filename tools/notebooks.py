@@ -22,11 +22,12 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-ADDRESS = re.compile(r"https://github\.com/[\w.-]+/understanding-transformers")
-PAGES = re.compile(r"https://[\w-]+\.github\.io/understanding-transformers")
-COLAB = re.compile(
-    r"https://colab\.research\.google\.com/github/[\w.-]+/understanding-transformers"
+# GitHub itself, and the sites whose links name a repository there.
+ADDRESS = re.compile(
+    r"(https://(?:github\.com|colab\.research\.google\.com/github|mybinder\.org/v2/gh"
+    r"|codespaces\.new)/)[\w.-]+/understanding-transformers"
 )
+PAGES = re.compile(r"https://[\w-]+\.github\.io/understanding-transformers")
 
 
 def paths(name: str = "") -> list[Path]:
@@ -111,13 +112,10 @@ def pages() -> str:
 
 
 def with_address(text: str) -> str:
-    """The text with every address of this repository made current: plain, Colab's, its pages'."""
-    address = repository()
-    text = PAGES.sub(pages(), text)
-    text = COLAB.sub(
-        address.replace("https://github.com", "https://colab.research.google.com/github"), text
-    )
-    return ADDRESS.sub(address, text)
+    """The text with every address of this repository made current: on GitHub, on the sites that
+    open it from there, and its pages."""
+    where = repository().removeprefix("https://github.com/")
+    return ADDRESS.sub(lambda found: found[1] + where, PAGES.sub(pages(), text))
 
 
 def address_files() -> list[Path]:

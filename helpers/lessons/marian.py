@@ -68,7 +68,8 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
             f"activation_function must be one of {', '.join(ACTIVATIONS)}, "
             f"got {s['activation_function']!r}"
         )
-    ids = Vocabulary(s["vocab_size"], *(s[name] for name in SPECIAL_IDS), unk)
+    pad, start, eos = (s[name] for name in SPECIAL_IDS)
+    ids = Vocabulary(s["vocab_size"], pad, start, eos, unk)
     config = TransformerConfig(len(ids), **{ours: s[theirs] for theirs, ours in MARIAN.items()})
     model = Transformer(config)
     for module in model.modules():

@@ -1,6 +1,7 @@
 """The weights of our two stacks into torch's nn.Transformer and back. Notebooks 05, 07, 08, 14."""
 
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +36,8 @@ def to_torch(model: Transformer) -> nn.Transformer:
         ).to(next(model.parameters()).dtype)
     if not c.norm_first:
         theirs.encoder.norm = theirs.decoder.norm = None
-    for side in ("encoder", "decoder"):
-        copy_stack(getattr(model, side), getattr(theirs, side), ours_to_theirs=True)
+    copy_stack(model.encoder, theirs.encoder, ours_to_theirs=True)
+    copy_stack(model.decoder, theirs.decoder, ours_to_theirs=True)
     return theirs
 
 
@@ -52,16 +53,16 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
     layer = theirs.encoder.layers[0]
     sizes = (layer.self_attn.embed_dim, layer.self_attn.num_heads, layer.linear1.out_features)
     more = (layer.dropout1.p, layer.norm_first)
-    stacks = (
-        Encoder(len(theirs.encoder.layers), *sizes, *more),
-        Decoder(len(theirs.decoder.layers), *sizes, *more),
-    )
-    for ours, stack in zip(stacks, (theirs.encoder, theirs.decoder), strict=True):
+    encoder = Encoder(len(theirs.encoder.layers), *sizes, *more)
+    decoder = Decoder(len(theirs.decoder.layers), *sizes, *more)
+    pairs: list[tuple[Encoder | Decoder, nn.TransformerEncoder | nn.TransformerDecoder]]
+    pairs = [(encoder, theirs.encoder), (decoder, theirs.decoder)]
+    for ours, stack in pairs:
         ours.norm = nn.Identity() if stack.norm is None else nn.LayerNorm(sizes[0])
         ours.to(layer.linear1.weight.dtype)
         copy_stack(ours, stack, ours_to_theirs=False)
         ours.eval()
-    return stacks
+    return encoder, decoder
 
 
 def check_stacks(theirs: nn.Transformer) -> None:
@@ -113,7 +114,11 @@ def check_part(name: str, module: nn.Module) -> None:
             raise ValueError(f"{name}: layer_norm_eps must be 1e-5, got {module.eps}")
 
 
-def copy_stack(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None:
+def copy_stack(
+    ours: Encoder | Decoder,
+    theirs: nn.TransformerEncoder | nn.TransformerDecoder,
+    ours_to_theirs: bool,
+) -> None:
     """Copy all weights of an encoder or a decoder, in either direction."""
     for mine, other in zip(ours.layers, theirs.layers, strict=True):
         copy_layer(mine, other, ours_to_theirs)
@@ -121,7 +126,7 @@ def copy_stack(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None
         copy_weights(both(ours.norm, theirs.norm), ours_to_theirs)
 
 
-def copy_layer(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None:
+def copy_layer(ours: Any, theirs: Any, ours_to_theirs: bool) -> None:
     """Copy all weights of an encoder or decoder layer, in either direction."""
     crossing = hasattr(theirs, "multihead_attn")
     pairs = attention_pairs(ours.self_attention, theirs.self_attn)
@@ -144,7 +149,8 @@ def attention_pairs(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> 
     return pairs
 
 
-def both(ours: nn.Module, theirs: nn.Module) -> Pairs:
+def both(ours: Any, theirs: Any) -> Pairs:
+    """The weights and the biases of two linear maps or two norms."""
     return [(ours.weight, theirs.weight), (ours.bias, theirs.bias)]
 
 

@@ -129,7 +129,7 @@ def packed(name: str, tensor: Tensor, half: bool) -> dict:
     numbers = tensor.detach().to("cpu", torch.float64)
     if not numbers.isfinite().all():
         raise ValueError(f"model must have finite weights, {name} has NaN or infinity")
-    fields = {"kind": "float32", "shape": list(tensor.shape)}
+    fields: dict[str, object] = {"kind": "float32", "shape": list(tensor.shape)}
     if half:
         # A tensor of zeros has no largest number, and any scale will do.
         scale = numbers.abs().max().item() / 32767 or 1.0

@@ -133,11 +133,11 @@ def test_arguments_that_cannot_be_shown_are_errors_that_name_them(tmp_path):
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     model, path = random_model(), tmp_path / "page.html"
-    path.write_text("old")
+    path.write_text("old", encoding="utf8")
     monkeypatch.setattr(module, "page", lambda data: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         live_page(model, words_for(model), path)
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf8") == "old"
 
 
 @pytest.mark.slow
