@@ -200,7 +200,8 @@ class Finder(cst.CSTVisitor):
 
     def text(self, node: cst.CSTNode) -> str:
         lines = self.module.code_for_node(node).splitlines()
-        return " ".join(" ".join(line.partition("  #")[0] for line in lines).split())
+        code = (line.partition("  #")[0] for line in lines if not line.strip().startswith("#"))
+        return " ".join(" ".join(code).split())
 
 
 UNTOUCHED = {"len", "isinstance", "super"}
@@ -326,9 +327,12 @@ class Session:
         in_silence()
         try:
             put_into(live, tree, mutant)
-            names = {name for line in mutant.lines for name in self.readers.get(line, ())} - {""}
-            names = names or set(items)  # a line that is read in other processes
-            tests = [items[name] for name in sorted(names, key=self.seconds.get)]
+            readers = {name for line in mutant.lines for name in self.readers.get(line, ())} - {""}
+            elsewhere = {name for name in items if items[name].get_closest_marker("slow")}
+            names = (
+                readers | elsewhere if readers else items.keys()
+            )  # all for an argument's default
+            tests = [items[name] for name in sorted(names, key=self.seconds.__getitem__)]
             for test, following in in_turn(tests):
                 seconds = self.seconds[test.nodeid]
                 signal.setitimer(signal.ITIMER_PROF, 5 + 10 * seconds)  # of the processor

@@ -84,7 +84,7 @@ def check_stacks(theirs: nn.Transformer) -> None:
             check_part(f"{side}.norm", stack.norm)
 
 
-def kind_of(layer: nn.Module) -> dict:
+def kind_of(layer: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer) -> dict:
     """What our stacks have one setting for. Raises ValueError for another activation than ReLU."""
     if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
         raise ValueError(f"activation must be ReLU, got {layer.activation}")
