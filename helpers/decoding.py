@@ -263,7 +263,7 @@ class Finished:
 
 def check_beam(model: Transformer, beam_size: int, width: int) -> None:
     """Raise ValueError unless beam_size is at least 1 and width at most vocab_size."""
-    limit = model.config.vocab_size * beam_size // max(width, 1)
+    limit = model.config.vocab_size * max(beam_size, 1) // max(width, 1)
     if not isinstance(beam_size, Integral) or not 1 <= beam_size <= limit:
         raise ValueError(f"beam_size must lie in [1, {limit}], got {beam_size!r}")
 

@@ -261,7 +261,15 @@ def test_recording_may_be_nested_and_each_block_puts_back_what_it_found(function
     assert all(layer.attention is function for layer in layers)
 
 
-@pytest.mark.parametrize("d_model, num_heads", [(16, 3), (16, 0), (0, 1), (10, 4)])
+def test_one_head_is_enough_and_so_is_one_dimension_for_each():
+    for d_model, num_heads in ((6, 1), (1, 1), (3, 3)):
+        x = torch.randn(1, 2, d_model)
+        assert MultiHeadAttention(d_model, num_heads)(x, x).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    "d_model, num_heads", [(16, 3), (16, 0), (0, 1), (10, 4), (-6, 3), (6, -3)]
+)
 def test_heads_that_do_not_divide_are_refused(d_model, num_heads):
     with pytest.raises(ValueError, match=f"d_model={d_model}, num_heads={num_heads}"):
         MultiHeadAttention(d_model, num_heads)
@@ -310,7 +318,9 @@ def test_states_of_wrong_shape_are_refused(x, context, message):
     [
         ((T, 4), (S, 5), (S, 4), "query and key"),
         ((T, 4), (S, 4), (S + 1, 4), "key and value"),
-        ((4,), (S, 4), (S, 4), "query and key"),
+        ((4,), (S, 4), (S, 4), "query and key need the shapes"),
+        ((T, 4), (4,), (S, 4), "query and key need the shapes"),
+        ((T, 4), (S, 4), (4,), "query and key need the shapes"),
     ],
 )
 def test_attention_refuses_shapes_that_do_not_fit(query, key, value, message, function):

@@ -17,7 +17,7 @@ def test_a_batch_shifts_input_and_labels_by_one():
     assert batch.source_ids.tolist() == [[4, 5, EOS], [4, EOS, PAD]]
     assert batch.target_input.tolist() == [[BOS, 6, 7, 8], [BOS, 9, EOS, PAD]]
     assert batch.target_labels.tolist() == [[6, 7, 8, EOS], [9, EOS, PAD, PAD]]
-    assert batch.num_tokens == 6
+    assert batch.num_tokens == 6 and type(batch.num_tokens) is int
 
 
 @settings(max_examples=30, deadline=None)
@@ -58,6 +58,7 @@ def test_batches_start_anywhere_and_differ_by_epoch():
         (lambda: one_epoch([], 50, 0), "at least one sentence pair"),
         (lambda: one_epoch(EXAMPLES, 5, 0), "max_tokens=5 is less than one sentence's 12"),
         (lambda: one_epoch(EXAMPLES, 11, 0), "max_tokens=11 is less than one sentence's 12"),
+        (lambda: one_epoch([([4] * 9, [4]), ([4], [4])], 9, 0), "less than one sentence's 10"),
         (lambda: collate(EXAMPLES[:3]).split(0), r"parts must lie in \[1, 3\].*got 0"),
         (lambda: collate(EXAMPLES[:3]).split(4), r"parts must lie in \[1, 3\].*got 4"),
     ],

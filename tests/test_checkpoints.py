@@ -77,17 +77,24 @@ def test_tensors_of_another_model_are_named(tmp_path):
     tensors["stranger"] = removed
     metadata = {"model": checkpoints.asdict(model.config)}
     write_tensors(tmp_path / "m", tensors, metadata)
-    with pytest.raises(ValueError, match="missing .*unknown .*stranger"):
-        load_model(tmp_path / "m")
+    path = str(tmp_path / "m")
+    for read in (load_model, lambda path: load_weights(small_model(), path)):
+        with pytest.raises(ValueError, match=f"^{path!r} does not.*missing .*unknown .*stranger"):
+            read(path)
+        with pytest.raises(ValueError, match=f"^{path!r} does not"):
+            read(tmp_path / "m")
 
 
 @pytest.mark.parametrize("read", ["load_model", "average"])
 def test_settings_of_a_newer_version_are_named(tmp_path, read):
     model = small_model()
-    values = {**checkpoints.asdict(model.config), "num_experts": 8, "router": "top-2"}
+    more = dict.fromkeys(("router", "num_experts", "top_k", "bias", "window", "sinks"), 1)
+    values = {**checkpoints.asdict(model.config), **more}
     write_tensors(tmp_path / "newer", dict(model.named_parameters()), {"model": values})
     path = tmp_path / "newer"
-    with pytest.raises(ValueError, match=r"newer'.*does not know: num_experts, router\. A newer"):
+    with pytest.raises(
+        ValueError, match="newer'.*know: bias, num_experts, router, sinks, top_k, window. A newer"
+    ):
         load_model(path) if read == "load_model" else average([path])
 
 
@@ -164,7 +171,11 @@ def test_a_file_changed_within_is_told_by_its_checksum(tmp_path, change):
     else:
         texts["facts"] = '{"x": 2}'
     save_file({"a": tensor}, tmp_path / "t", metadata=texts)
-    with pytest.raises(ValueError, match=r"t' is damaged .*do not match their checksum.*another"):
+    with pytest.raises(
+        ValueError,
+        match=r"t' is damaged or not a safetensors file .*do not match their checksum\); "
+        "put another copy there or make it again$",
+    ):
         read_tensors(tmp_path / "t")
 
 
@@ -243,3 +254,10 @@ def test_weights_without_a_configuration_are_told_by_their_fields(tmp_path):
     write_tensors(tmp_path / "t", {"a": torch.zeros(2)}, {})
     with pytest.raises(ValueError, match="d_ff is None there and 24 here"):
         load_weights(small_model(), tmp_path / "t")
+
+
+def test_tensors_are_brought_to_the_processor_to_be_written(tmp_path, monkeypatch):
+    brought, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda t: brought.append(t.numel()) or cpu(t))
+    write_tensors(tmp_path / "t", {"a": torch.zeros(3), "b": torch.zeros(5)}, {})
+    assert brought == [3, 5]

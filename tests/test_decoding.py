@@ -1,5 +1,7 @@
 """decoding.py: every search equals its definition, alone and in a batch, and asks the model."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,9 +12,12 @@ from helpers.corpora.toy import splits
 from helpers.decoding import (
     beam_search,
     best_continuations,
+    check_beam,
     cross_attention_maps,
+    decode,
     greedy,
     length_divisor,
+    length_limit,
     log_probability,
     nucleus,
     sample,
@@ -554,3 +559,220 @@ def test_what_decoding_returns_may_be_trained_on():
     model = tiny_model()
     ids = greedy(model, pad(SENTENCES), 4)
     model(pad(SENTENCES), ids).sum().backward()  # tensors of inference mode would refuse
+
+
+def test_by_default_a_sentence_may_have_50_tokens_more_than_its_source():
+    """Section 6.1; but never more than the model has positions."""
+    model = tiny_model()  # 32 positions
+    roomy = Transformer(TransformerConfig(23, 8, 2, 8, 1, 1, max_length=60))
+    for length, wanted in ((1, 51), (9, 59), (10, 60), (11, 60)):
+        assert length_limit(roomy, torch.ones(2, length), None) == wanted
+    assert length_limit(model, torch.ones(2, 5), None) == 32
+    assert [length_limit(model, torch.ones(2, 5), n) for n in (1, 32)] == [1, 32]
+
+
+def never_ends(model):
+    with torch.no_grad():
+        model.output.weight[EOS] = 0
+        model.output.weight[7] *= 5
+    return model.eval()
+
+
+@pytest.mark.parametrize("limit", [1, 3, 32, None])
+def test_a_sentence_that_does_not_end_is_cut_at_its_limit(limit):
+    model = never_ends(tiny_model())
+    rows = greedy(model, pad(SENTENCES), limit)
+    assert EOS not in rows and rows.shape == (3, limit or 32)
+    ids, scores = beam_search(model, pad(SENTENCES), 2, max_length=limit)
+    assert ids.size(1) == (limit or 32) and scores.isfinite().all()
+
+
+def test_decoding_stops_as_soon_as_every_sentence_has_ended():
+    model, asked = tiny_model().eval(), []
+
+    def ends_after(logits):
+        """Sentence i says i + 1 tokens, the last of them EOS."""
+        asked.append(logits.clone())
+        return torch.tensor([EOS if len(asked) > i else 5 for i in range(3)])
+
+    ids = decode(model, pad(SENTENCES), ends_after)
+    assert ids.tolist() == [[EOS, PAD, PAD], [5, EOS, PAD], [5, 5, EOS]] and len(asked) == 3
+    for logits in asked:  # nobody may choose padding, or a second beginning
+        assert (logits[:, [PAD, BOS]] == -torch.inf).all() and logits[:, EOS:].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "length, penalty, plain, wanted",
+    [
+        (1, 0.6, False, 1.0),
+        (7, 1.0, False, 2.0),
+        (19, 0.5, False, 2.0),
+        (9, 0.5, True, 3.0),
+        (9, 0.0, False, 1.0),
+        (9, 0.0, True, 1.0),
+    ],
+)
+def test_the_length_penalty_is_that_of_its_paper(length, penalty, plain, wanted):
+    """Wu et al. 2016, equation 14, worked out by hand; `plain` is the power of the length."""
+    assert length_divisor(length, penalty, plain) == pytest.approx(wanted)
+    if not plain:
+        assert length_divisor(length, penalty) == pytest.approx(wanted)
+
+
+def test_a_negative_length_penalty_is_refused():
+    with pytest.raises(ValueError, match="length_penalty must not be negative, got -0.1"):
+        length_divisor(5, -0.1)
+
+
+@pytest.mark.parametrize(
+    "beam_size, width, limit",
+    [(0, 0, 23), (-1, -2, 23), (24, 24, 23), (12, 24, 11), (23, 23, None), (11, 22, None)],
+)
+def test_a_beam_is_no_wider_than_the_vocabulary(beam_size, width, limit):
+    model = tiny_model()
+    if limit is None:
+        check_beam(model, beam_size, width)
+    else:
+        with pytest.raises(ValueError, match=rf"must lie in \[1, {limit}\], got {beam_size}$"):
+            check_beam(model, beam_size, width)
+
+
+def test_the_beams_defaults_are_four_and_six_tenths():
+    model, source_ids = model_that_ends(3), pad(SENTENCES)
+    ids, scores = beam_search(model, source_ids)
+    same, wanted = beam_search(model, source_ids, 4, 0.6, 32, False)
+    assert torch.equal(ids, same) and torch.equal(scores, wanted)
+    tokenizer, sentences = Tokenizer(WORDS), [["w5", "w6", "w7"], ["w9"]]
+    for size in (1, 3):
+        wanted = translate(model, tokenizer, sentences, 250, size, 0.6, 32)
+        assert translate(model, tokenizer, sentences, beam_size=size) == wanted
+
+
+class Scripted(Transformer):
+    """Says what a table of probabilities tells it: {the ids so far: {next id: probability}}."""
+
+    table: dict
+
+    def decode(self, target_ids, memory, source_mask, cache=None):
+        rows = [tuple(row) for row in target_ids[:, 1:].tolist()]
+        self.read = [self.table.get(row, {EOS: 1.0}) for row in rows]
+        states = memory.new_zeros(*target_ids.shape, self.config.d_model)
+        states[:, -1, 0] = torch.arange(len(rows)).to(states)
+        return states
+
+
+def scripted(table):
+    model = Scripted(TransformerConfig(12, 2, 1, 2, 1, 1, max_length=8)).eval()
+    model.table, model.steps = table, 0
+
+    class Output(torch.nn.Module):
+        def forward(self, hidden):
+            model.steps += 1
+            numbers = hidden[..., 0].long().flatten().tolist()
+            logits = torch.full((len(numbers), 12), -50.0)
+            for row, number in enumerate(numbers):
+                for word, p in model.read[number].items():
+                    logits[row, word] = math.log(p)
+            return logits.view(*hidden.shape[:-1], 12)
+
+    model.output = Output()
+    return model
+
+
+SOURCE = torch.tensor([[5, EOS]])
+
+
+def test_the_search_goes_on_while_a_living_beginning_could_still_win():
+    """A short sentence has ended with 0.4; a longer one, still alive with 0.6, ends better."""
+    table = {(): {EOS: 0.4, 6: 0.6}, (6,): {7: 1.0}, (6, 7): {EOS: 0.9, 8: 0.1}}
+    model = scripted(table)
+    ids, scores = beam_search(model, SOURCE, beam_size=2, length_penalty=0.0)
+    assert ids.tolist() == [[6, 7, EOS]]
+    assert scores.tolist() == pytest.approx([math.log(0.6 * 0.9)])
+
+
+def test_and_stops_once_none_can():
+    """0.6 has ended and 0.4 lives: without a length penalty it can never be worth more."""
+    table = {(): {EOS: 0.6, 6: 0.4}} | {(6,) * n: {6: 0.9, 7: 0.1} for n in range(1, 8)}
+    model = scripted(table)
+    ids, _ = beam_search(model, SOURCE, beam_size=2, length_penalty=0.0)
+    assert ids.tolist() == [[EOS]] and model.steps == 1
+
+
+def test_a_length_penalty_lets_the_longer_one_catch_up():
+    """The same table: at 8 tokens 0.4 · 0.9⁷ counts for more than 0.6 at one."""
+    table = {(): {EOS: 0.6, 6: 0.4}} | {(6,) * n: {6: 0.99, 7: 0.01} for n in range(1, 8)}
+    ids, scores = beam_search(scripted(table), SOURCE, beam_size=2, length_penalty=2.0)
+    assert ids.tolist() == [[6] * 8]
+    wanted = (math.log(0.4) + 7 * math.log(0.99)) / (13 / 6) ** 2
+    assert scores.tolist() == pytest.approx([wanted], rel=1e-4)
+
+
+def test_the_probability_of_a_sentence_is_the_product_of_its_words():
+    """Its end counts, padding does not; greedy takes the best word, a beam the best sentence."""
+    table = {(): {6: 0.6, 7: 0.4}, (6,): {8: 0.5, 9: 0.5}, (7,): {EOS: 1.0}}
+    model = scripted(table)
+    assert greedy(model, SOURCE).tolist() == [[6, 8, EOS]]
+    ids, scores = beam_search(model, SOURCE, beam_size=2, length_penalty=0.0)
+    assert ids.tolist() == [[7, EOS]] and scores.tolist() == pytest.approx([math.log(0.4)])
+
+
+def test_log_probability_counts_the_end_and_no_padding():
+    model = tiny_model().eval()
+    source_ids, ids = pad(SENTENCES[:1]), torch.tensor([[5, 6, EOS]])
+    steps = model(source_ids, torch.tensor([[BOS, 5, 6]])).log_softmax(-1)[0]
+    wanted = sum(steps[t, word] for t, word in enumerate(ids[0].tolist()))
+    torch.testing.assert_close(log_probability(model, source_ids, ids), wanted[None].detach())
+    padded = torch.tensor([[5, 6, EOS, PAD, PAD]])
+    torch.testing.assert_close(log_probability(model, source_ids, padded), wanted[None].detach())
+    model.train()
+    log_probability(model, source_ids, ids)
+    assert model.training
+
+
+def test_sampling_follows_the_probabilities_the_temperature_and_the_nucleus():
+    """2000 draws of one word: the shares, at temperature 2 those of the roots, and a cut tail."""
+    table = {(): {6: 0.64, 7: 0.32, 8: 0.04}}
+    sources, generator = SOURCE.expand(2000, -1), torch.Generator().manual_seed(0)
+
+    def shares(*options):
+        words = sample(scripted(table), sources, generator, *options, max_length=1)[:, 0]
+        return [(words == word).float().mean().item() for word in (6, 7, 8)]
+
+    assert shares() == pytest.approx([0.64, 0.32, 0.04], abs=0.03)
+    roots = [0.8, 0.32**0.5, 0.2]
+    assert shares(2.0) == pytest.approx([r / sum(roots) for r in roots], abs=0.035)
+    assert shares(1.0, 0.7) == pytest.approx([2 / 3, 1 / 3, 0], abs=0.035)
+    assert shares(1.0, 0.6) == [1, 0, 0]
+    for wrong in (dict(temperature=-1.0), dict(temperature=math.nan), dict(top_p=-0.1)):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            sample(scripted(table), SOURCE, generator, **wrong)
+
+
+def test_translations_are_read_in_batches_of_like_length():
+    model, read = model_that_ends(1), []
+    model.encoder.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].shape[:2]))
+    sentences = [["w5"] * n for n in (4, 1, 3, 2, 5)]
+    said = translate(model, Tokenizer(WORDS), sentences, batch_size=2, max_length=4)
+    assert [tuple(shape) for shape in read] == [(2, 3), (2, 5), (1, 6)]
+    assert len(said) == 5 and all(len(words) <= 4 for words in said)
+
+
+def test_maps_are_those_of_the_pair_in_evaluation_mode():
+    """The last row writes EOS and the last column is the source's; dropout rests."""
+    model, tokenizer = tiny_model(dropout=0.5).train(), Tokenizer(WORDS)
+    maps = cross_attention_maps(model, tokenizer, ["w5", "w6"], ["w8"])
+    assert model.training
+    source_ids = torch.tensor([[*tokenizer.encode(["w5", "w6"]), EOS]])
+    target_ids = torch.tensor([[BOS, *tokenizer.encode(["w8"])]])
+    model.eval()
+    layer, seen = model.decoder.layers[0].cross_attention, []
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    model(source_ids, target_ids)
+    ((y, memory, mask),) = [inputs[:3] for inputs in seen]
+    query = layer.w_q(y).unflatten(-1, (4, 4)).transpose(1, 2)
+    key = layer.w_k(memory).unflatten(-1, (4, 4)).transpose(1, 2)
+    wanted = (query @ key.transpose(-1, -2) / 2).softmax(-1)[0]
+    found = maps["decoder.layers.0.cross_attention"]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-10)
+    found.sum().requires_grad_()  # a tensor like any other, no longer bound to inference mode

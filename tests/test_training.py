@@ -53,6 +53,11 @@ def test_loss_scores_real_tokens_only():
         torch.testing.assert_close(translation_loss(model, batch, smoothing), expected)
 
 
+def test_the_loss_of_a_model_in_half_precision_is_worked_out_in_float32():
+    model = small_model().bfloat16()
+    assert translation_loss(model, collate(EXAMPLES[:3])).dtype == torch.float32
+
+
 def test_training_learns_and_reports():
     model = small_model()
     validation = [collate(EXAMPLES[:20])]
@@ -97,11 +102,12 @@ def test_the_mean_loss_counts_by_tokens_in_evaluation_mode(training):
     some = [collate(EXAMPLES[:3]), collate([([4], [*range(5, 20)])])]
     whole = mean_loss(model, translation_loss, some)
     assert model.training is training and whole == mean_loss(model, translation_loss, some)
-    tokens = [batch.num_tokens for batch in some]
-    each = [mean_loss(model, translation_loss, [batch]) for batch in some]
-    assert tokens == [9, 16] and each[0] != pytest.approx(each[1])
-    weighted = sum(n * value for n, value in zip(tokens, each, strict=True)) / sum(tokens)
-    assert whole == pytest.approx(weighted)
+    assert type(whole) is float
+    model.eval()
+    with torch.no_grad():
+        each = [translation_loss(model, batch).item() for batch in some]
+    assert [batch.num_tokens for batch in some] == [9, 16] and each[0] != pytest.approx(each[1])
+    assert whole == pytest.approx((9 * each[0] + 16 * each[1]) / 25)
     with pytest.raises(ValueError, match="batches must hold at least one batch"):
         mean_loss(model, translation_loss, [])
 
@@ -193,7 +199,8 @@ def test_interrupted_before_the_first_checkpoint_says_start_over(tmp_path):
         raise KeyboardInterrupt
         yield
 
-    with pytest.raises(KeyboardInterrupt, match="before a checkpoint was saved"):
+    message = "^training interrupted before a checkpoint was saved; call train again to start over$"
+    with pytest.raises(KeyboardInterrupt, match=message):
         train(small_model(), translation_loss, no_batches, SHORT_RUN, checkpoint=tmp_path / "x")
 
 
@@ -231,7 +238,10 @@ def test_batches_that_end_too_early_are_told():
 def test_a_loss_that_explodes_is_told():
     config = TrainingConfig(steps=4, report_every=4)
     for wrong in (math.nan, math.inf):
-        with pytest.raises(FloatingPointError, match=r"step 4: lower learning_rate \(0.003\)"):
+        with pytest.raises(
+            FloatingPointError,
+            match=r"NaN or infinite loss at step 4: lower learning_rate \(0.003\) or lengthen",
+        ):
             train(small_model(), lambda m, b, w=wrong: translation_loss(m, b) * w, batches, config)
 
 
@@ -284,6 +294,7 @@ def test_learning_rate_is_zero_at_the_last_step_and_never_less():
     for steps, warmup in ((100, 10), (10, 10), (10, 9)):
         config = TrainingConfig(steps=steps, learning_rate=2.0, warmup_steps=warmup)
         assert learning_rate_at(steps, config) == learning_rate_at(steps + 3, config) == 0.0
+    assert learning_rate_at(9, config) == 2.0  # the step before, the peak
 
 
 def test_a_warmup_longer_than_the_run_never_reaches_its_peak():
@@ -301,9 +312,6 @@ def test_the_papers_learning_rate_rises_for_4000_steps_and_falls_with_the_root(s
     assert paper_learning_rate_at(step, 512) == pytest.approx(rate, rel=1e-6)
     assert paper_learning_rate_at(step, 128) == pytest.approx(2 * rate, rel=1e-6)
     assert paper_learning_rate_at(step, 512, warmup_steps=step) >= rate
-
-
-def test_the_papers_steps_begin_with_one():
     with pytest.raises(ValueError, match="step must be at least 1, got 0"):
         paper_learning_rate_at(0, 512)
 
@@ -359,7 +367,7 @@ def test_a_step_returns_its_loss_and_forgets_the_gradients_before_it():
     assert model.w.tolist() == [1.0, -3.0, 0.5]  # nobody has set a learning rate
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", [None, "float32", "bfloat16"])
 def test_products_are_in_the_precision_asked_for_and_the_rest_in_float32(precision):
     model, seen = small_model(), {}
     linear = model.encoder.layers[0].feed_forward.w_1
@@ -371,9 +379,30 @@ def test_products_are_in_the_precision_asked_for_and_the_rest_in_float32(precisi
         return value
 
     optimizer = make_optimizer(model)
-    training_step(model, optimizer, loss, collate(EXAMPLES[:3]), precision)
-    assert seen == {"product": getattr(torch, precision), "loss": torch.float32}
+    asked = () if precision is None else (precision,)
+    training_step(model, optimizer, loss, collate(EXAMPLES[:3]), *asked)
+    assert seen == {"product": getattr(torch, precision or "float32"), "loss": torch.float32}
     assert all(p.dtype == p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_trains_in_the_precision_of_its_configuration(precision):
+    model, seen = small_model(), set()
+    linear = model.decoder.layers[0].feed_forward.w_1
+    linear.register_forward_hook(lambda m, x, y: seen.add(y.dtype))
+    config = TrainingConfig(steps=1, report_every=1, precision=precision)
+    train(model, translation_loss, batches, config)
+    assert seen == {getattr(torch, precision)}
+
+
+def test_half_the_bits_means_bfloat16_on_every_device(monkeypatch):
+    """Elsewhere than on a CPU torch would take float16 if nobody said so."""
+    asked = []
+    monkeypatch.setattr(torch, "autocast", lambda *args, **named: asked.append((args, named)))
+    training.autocast(nn.Linear(2, 2), "bfloat16")
+    training.autocast(nn.Linear(2, 2, device="meta"), "bfloat16")
+    training.autocast(nn.Linear(2, 2), "float32")
+    assert asked == [((device,), {"dtype": torch.bfloat16}) for device in ("cpu", "meta")]
 
 
 # ---- The loop ----------------------------------------------------------------------------------
@@ -482,6 +511,18 @@ def test_only_the_first_process_writes_evaluates_and_reports(tmp_path):
     assert [row["step"] for row in history] == [4, 8, 12] and not path.exists()
 
 
+def test_what_is_evaluated_is_the_whole_model_wherever_its_parts_are():
+    class Spread(Worker):
+        def whole_model(self, model):
+            return whole
+
+    whole, asked = small_model(), []
+    config = TrainingConfig(steps=2, report_every=1)
+    evaluate = lambda model, step: asked.append(model is whole) or {"own": step}
+    history = train(small_model(), translation_loss, batches, config, evaluate, worker=Spread())
+    assert asked == [True, True] and [row["own"] for row in history] == [1, 2]
+
+
 def test_a_model_that_is_no_transformer_is_resumed_too(tmp_path):
     config = TrainingConfig(steps=4, learning_rate=0.1, warmup_steps=2, report_every=2)
     whole, broken, resumed = (Quadratic() for _ in range(3))
@@ -517,7 +558,10 @@ def test_a_disk_that_fills_up_is_told_with_the_way_to_go_on(tmp_path):
         report = interrupted_after(2, OSError("disk full"))
         train(model, translation_loss, batches, SHORT_RUN, report=report, checkpoint=path)
     (note,) = caught.value.__notes__
-    assert f"step 8 is saved in {str(path)!r}" in note and "resume=True" in note
+    assert note == (
+        f"training interrupted; step 8 is saved in {str(path)!r}. "
+        "Call train again with the same arguments and resume=True to go on from there"
+    )
     assert not model.training  # also when it ends like this
 
 
@@ -525,10 +569,11 @@ def test_a_disk_that_fills_up_is_told_with_the_way_to_go_on(tmp_path):
     "fields, message",
     [
         ({"steps": 0}, "steps must be a whole number >= 1, got 0"),
+        ({"steps": True}, "steps must be a whole number >= 1, got True"),
         ({"steps": 5, "warmup_steps": 0}, "warmup_steps must be a whole number >= 1, got 0"),
-        ({"steps": 5, "report_every": -2}, "report_every must be a whole number >= 1, got -2"),
         ({"steps": 5.5}, "steps must be a whole number >= 1, got 5.5"),
         ({"steps": 5, "report_every": float("nan")}, "report_every must be"),
+        ({"steps": 5, "report_every": -2}, "report_every must be a whole number >= 1, got -2"),
         ({"steps": 5, "learning_rate": 0.0}, "learning_rate must be above 0 and finite, got 0.0"),
         ({"steps": 5, "learning_rate": float("nan")}, "learning_rate must be"),
         ({"steps": 5, "learning_rate": float("inf")}, "learning_rate must be"),

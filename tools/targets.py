@@ -170,6 +170,12 @@ def matrix(here: Environment) -> None:
     here.run("tools.matrix")
 
 
+def mutants(here: Environment) -> None:
+    """Break the core one line at a time: which changes does no test notice?"""
+    here.run("pip", "install", "--quiet", "mutmut==3.8.1")  # tools/mutants.py knows its insides
+    here.run("tools.mutants", "--processes", "2", **ONE_THREAD)
+
+
 def audit(here: Environment) -> None:
     """Look for known vulnerabilities in what is pinned (needs a network)"""
     here.run("pip", "install", "--quiet", "pip-audit")

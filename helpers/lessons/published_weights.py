@@ -25,7 +25,8 @@ class Vocabulary:
 
     Where the checkpoint starts sentences with its padding (Marian, T5), our BOS is a row of its
     own with the same numbers, because our masks hide padding.
-    Raises ValueError unless each is one id of that vocabulary, and pad, eos and unk are three.
+    Raises ValueError unless each of the four is one id of that vocabulary, and pad, eos and unk
+    are three different ones.
     """
 
     def __init__(self, vocab_size: int, pad: int, start: int, eos: int, unk: int):
@@ -35,7 +36,7 @@ class Vocabulary:
         special = [pad, start, eos, unk]
         if len({pad, eos, unk}) < 3:
             raise ValueError(
-                f"pad, eos and unk must be three different ids, got pad={pad}, eos={eos}, unk={unk}"
+                f"pad, eos and unk must be three different ids, got {pad}, {eos} and {unk}"
             )
         others = [i for i in range(vocab_size) if i not in special]
         self.rows = torch.tensor([*special, *others])  # our id -> theirs

@@ -58,11 +58,8 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
     pairs: list[tuple[Encoder | Decoder, nn.TransformerEncoder | nn.TransformerDecoder]]
     pairs = [(encoder, theirs.encoder), (decoder, theirs.decoder)]
     for ours, stack in pairs:
+        ours.norm = nn.Identity() if stack.norm is None else nn.LayerNorm(sizes[0])
         ours.to(layer.linear1.weight.dtype)
-        if stack.norm is not None and isinstance(ours.norm, nn.Identity):
-            ours.norm = nn.LayerNorm(sizes[0], dtype=layer.linear1.weight.dtype)
-        if stack.norm is None:
-            ours.norm = nn.Identity()
         copy_stack(ours, stack, ours_to_theirs=False)
         ours.eval()
     return encoder, decoder
@@ -87,9 +84,7 @@ def check_stacks(theirs: nn.Transformer) -> None:
             check_part(f"{side}.norm", stack.norm)
 
 
-def kind_of(
-    layer: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer,
-) -> dict[str, object]:
+def kind_of(layer: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer) -> dict:
     """What our stacks have one setting for. Raises ValueError for another activation than ReLU."""
     if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
         raise ValueError(f"activation must be ReLU, got {layer.activation}")

@@ -1,5 +1,7 @@
 """lessons/torch_nn.py: torch's stacks in ours and ours in torch's."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,12 +17,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_torchs_stacks_go_there_and_back(norm_first):
     model = tiny_model(norm_first=norm_first).eval()
-    encoder, decoder = from_torch(to_torch(model))
-    for mine, again in ((model.encoder, encoder), (model.decoder, decoder)):
-        for (name, p), (other, q) in zip(
-            mine.named_parameters(), again.named_parameters(), strict=True
-        ):
-            assert name == other and torch.equal(p, q)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    theirs = to_torch(model)
+    x, y = torch.randn(2, 2, 4, 16).double().unbind()
+    torch.testing.assert_close(theirs(x, y), model.decoder(y, model.encoder(x)), rtol=0, atol=1e-10)
+    encoder, decoder = from_torch(theirs)
+    again = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+    there = {n: p for n, p in before.items() if n.startswith(("encoder", "decoder"))}
+    assert there.keys() == dict(again.named_parameters()).keys()
+    for name, parameter in again.named_parameters():
+        assert torch.equal(parameter, there[name])
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
@@ -57,6 +64,14 @@ def test_torchs_other_kinds_are_refused():
             from_torch(nn.Transformer(8, 2, *layers, 8, batch_first=True))
 
 
+def test_torchs_note_on_its_fast_path_is_kept_from_the_reader():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        to_torch(tiny_model(norm_first=True))
+        with pytest.raises(UserWarning, match="enable_nested_tensor"):
+            nn.Transformer(8, 2, 1, 1, 8, batch_first=True, norm_first=True)
+
+
 @pytest.mark.parametrize("activation", [F.relu, torch.relu, nn.ReLU()])
 def test_every_spelling_of_relu_is_taken(activation):
     from_torch(nn.Transformer(8, 2, 1, 1, 8, activation=activation, batch_first=True))
@@ -89,7 +104,11 @@ def kinds_of_layer():
 
     return {
         "gelu": (other(activation="gelu"), "activation must be ReLU"),
-        "norm_first": (other(norm_first=True), "must be as the first layer"),
+        "norm_first": (
+            other(norm_first=True),
+            "must be as the first layer, {'d_model': 8, 'num_heads': \\[2\\], 'd_ff': 8, "
+            "'norm_first': False}, got {.*'norm_first': True}",
+        ),
         "heads": (other(nhead=4), "must be as the first layer"),
         "d_ff": (other(dim_feedforward=16), "must be as the first layer"),
         "eps": (other(layer_norm_eps=1e-6), "layer_norm_eps must be 1e-5"),

@@ -14,6 +14,8 @@ import time
 import psutil
 import pytest
 import torch
+import torch._dynamo as dynamo
+from torch import nn
 
 from helpers.checkpoints import load_model
 from helpers.corpora.toy import splits
@@ -143,6 +145,28 @@ def test_the_runs_model_translates_text(alone):
 def test_accumulating_changes_nothing_but_rounding(alone, texts, tmp_path, parts):
     finished(start(tmp_path / "two", "--data", texts, *OPTIONS, "--accumulate", parts))
     same_run(alone[0], tmp_path / "two", 1e-4)
+
+
+@pytest.mark.filterwarnings("default")  # compiling brings warnings of torch to itself
+def test_compiling_changes_nothing_but_rounding(alone, texts, tmp_path, monkeypatch):
+    """Every layer, for any length. The backend runs each graph as it is: no C++ compiler needed;
+    that a compiled model computes the same is tests/test_compile.py's promise."""
+    compiled, really = [], nn.Module.compile
+
+    def compile_eagerly(self, **options):
+        compiled.append((type(self).__name__, options))
+        really(self, **options, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_eagerly)
+    out = tmp_path / "compiled"
+    try:
+        command.main(["--out", str(out), "--data", str(texts), *OPTIONS, "--compile"])
+    finally:
+        dynamo.reset()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    layers = ["EncoderLayer", "DecoderLayer", "DecoderLayer"]
+    assert compiled == [(layer, {"dynamic": True}) for layer in layers]
+    same_run(alone[0], out, 1e-4)
 
 
 @pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
