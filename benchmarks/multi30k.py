@@ -43,7 +43,7 @@ TRICKS = {  # what is taken away or added, and the options that do it; the last 
     "post-norm instead of pre-norm": "--norm post",
     "three embeddings instead of one": "--untied",
     "no label smoothing": "--smoothing 0",
-    "BPE dropout of 0.05": "--bpe-dropout 0.05",
+    "1 in 20 merges dropped": "--drop-merges 0.05",
 }
 
 
@@ -78,6 +78,7 @@ def rows_of(kind: str, name: str, result: dict) -> list[tuple]:
     """(kind, name, measure, at, value) of one run."""
     rows = [
         (kind, name, "minutes", "", result["minutes"]),
+        (kind, name, "minutes in all", "", result["minutes in all"]),
         (kind, name, "steps", "", result["steps"]),
         (kind, name, "parameters", "", result["parameters"]),
     ]

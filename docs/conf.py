@@ -14,8 +14,9 @@ from sphinx.addnodes import pending_xref
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tools.address import branch, repository  # noqa: E402
 from tools.book import alternative_texts, glossary_entries  # noqa: E402
-from tools.notebooks import read, repository  # noqa: E402
+from tools.notebooks import read  # noqa: E402
 
 project = "Understanding Transformers"
 author = "The Understanding Transformers authors"
@@ -39,7 +40,7 @@ html_domain_indices = False
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system has it
 html_theme_options = {
     "repository_url": repository(),
-    "repository_branch": "main",
+    "repository_branch": branch(),
     "path_to_docs": "",  # a page's name is the notebook's path in the repository
     "use_repository_button": True,
     "use_download_button": True,

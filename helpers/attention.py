@@ -118,7 +118,7 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     the ones used. Inside the block each layer attends with a function that also notes its weights
     (and computes the formula where the fused kernel would not show them); when the block ends,
     the model is as it was.
-    Raises ValueError if the model has no MultiHeadAttention.
+    Raises ValueError if the model has no MultiHeadAttention, or one keeps no weights.
     """
     layers = {n: m for n, m in model.named_modules() if isinstance(m, MultiHeadAttention)}
     if not layers:
@@ -127,8 +127,12 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     maps: dict[str, Tensor] = {}
 
     def recorded(name: str, attend: AttentionFunction) -> AttentionFunction:
-        def attend_and_record(query, key, value, mask=None):
+        def attend_and_record(
+            query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+        ) -> tuple[Tensor, Tensor | None]:
             output, weights = attend(query, key, value, mask)
+            if weights is None:
+                raise ValueError(f"the attention of {name!r} keeps no weights")
             maps[name or "attention"] = weights.detach()
             return output, weights
 

@@ -27,7 +27,7 @@ class SelfAttentionCache:
     copies what is there already.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.block: Tensor | None = None  # (2, room, batch, heads, d_k): keys, then values
         self.length = 0  # how much of the room is used
 
@@ -51,7 +51,7 @@ class CrossAttentionCache:
     Later calls are assumed to pass the same memory; this is not checked.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kept: KeysValues | None = None
 
     def update(self, keys_values: Callable[[Tensor], KeysValues], context: Tensor) -> KeysValues:

@@ -5,7 +5,9 @@ hypotheses at once, `extend_hypotheses`. Both ask `model.decode`. With a cache o
 token is read, without one the whole prefix; the model's code is the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +18,17 @@ from helpers.batching import pad
 from helpers.cache import Cache
 from helpers.evaluation import evaluating
 from helpers.special_ids import BOS, EOS, PAD
-from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer
+
+Read = TypeVar("Read", contravariant=True)
+Written = TypeVar("Written", covariant=True)
+
+
+class AnyTokenizer(Protocol[Read, Written]):
+    """A `Tokenizer`, whose sentences are lists of words, or `Subwords`, whose are strings."""
+
+    def encode(self, text: Read, /) -> list[int]: ...
+    def decode(self, ids: Iterable[int], /) -> Written: ...
 
 
 def next_logits(
@@ -44,22 +55,25 @@ def decode(
     """Token after token for a whole batch; choose(logits (batch, vocab_size)) -> ids (batch,).
 
     source_ids (batch, source) -> ids (batch, length), without BOS; each row ends in EOS, then
-    PAD, or is cut at max_length tokens: by default 50 more than the source has (section 6.1 of
-    Vaswani et al. 2017), but never more than the model has positions. The model is asked in
-    evaluation mode and left in the mode it was in.
-    Raises ValueError if max_length exceeds the model's positions.
+    PAD, or is cut at its own limit, see `length_limits`. The model is asked in evaluation mode
+    and left in the mode it was in.
+    Raises ValueError as length_limits and check_ids do, FloatingPointError as check_finite does.
     """
-    max_length = length_limit(model, source_ids, max_length)
+    check_ids("source_ids", source_ids, model)
+    limits = length_limits(model, source_ids, max_length)  # (batch,)
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)  # once per sentence
         cache = Cache(model.config.num_decoder_layers) if cached else None
         ids = torch.full((len(source_ids), 1), BOS, device=source_ids.device)
         done = torch.zeros_like(ids[:, 0], dtype=torch.bool)  # (batch,)
-        while not done.all() and ids.size(1) <= max_length:
+        best = memory.new_zeros(len(source_ids))  # the largest logits, added up: NaN stays NaN
+        while not done.all():
             logits = suppress_special(next_logits(model, ids, memory, source_mask, cache))
+            best = best + logits.amax(-1)
             chosen = choose(logits)  # (batch,)
             ids = torch.cat([ids, chosen.masked_fill(done, PAD)[:, None]], dim=1)
-            done = done | (chosen == EOS)
+            done = done | (chosen == EOS) | (ids.size(1) > limits)
+    check_finite(best)
     return ids[:, 1:].clone()  # a tensor like any other, no longer bound to inference mode
 
 
@@ -88,14 +102,17 @@ def sample(
 
     The logits are divided by the temperature; of the words only the most probable ones that
     together reach probability top_p are drawn from (nucleus sampling, Holtzman et al. 2020).
-    Raises ValueError unless temperature > 0 and 0 < top_p <= 1.
+    Raises ValueError unless 1e-6 <= temperature <= 1e6 and 0 < top_p <= 1, or as `decode` does.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be above 0, got {temperature}; greedy() is its limit")
+    if not 1e-6 <= temperature <= 1e6:  # beyond, the quotient is infinite or nothing is left of it
+        raise ValueError(
+            f"temperature must lie in [1e-6, 1e6], got {temperature}; near 0 it is greedy()"
+        )
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
 
     def draw(logits: Tensor) -> Tensor:
+        check_finite(logits.amax(-1))
         probabilities = nucleus((logits / temperature).softmax(-1), top_p)
         return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
 
@@ -105,8 +122,11 @@ def sample(
 def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     """Zero all but the smallest set of words that reaches probability top_p; rescale the rest.
 
-    (batch, vocab_size) -> the same shape, rows summing to 1. The most probable word always stays.
+    (batch, vocab_size) -> the same shape, rows summing to 1. The most probable word always stays,
+    and with top_p = 1 every word does.
     """
+    if top_p == 1:  # in the sum below, rounding could reach 1 too early
+        return probabilities
     ordered, words = probabilities.sort(dim=-1, descending=True)
     before = ordered.cumsum(-1) - ordered  # the probability of all more probable words
     kept = torch.zeros_like(ordered).scatter(-1, words, ordered.masked_fill(before >= top_p, 0.0))
@@ -125,33 +145,39 @@ def beam_search(
 
     source_ids (batch, source) -> ids (batch, length) as in `decode`, and scores (batch,): the
     log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends,
-    or is cut at max_length, frees its slot; no search stops while one that lives could still win.
+    or is cut at its sentence's limit (as in `decode`), frees its slot; no search stops while one
+    that lives could still win.
     (as_transformers follows that library in two details, see notebook 14.)
-    Raises ValueError naming beam_size, length_penalty or max_length.
+    Raises ValueError naming beam_size, length_penalty or max_length, and else as `decode` does.
     """
     width = 2 * beam_size if as_transformers else beam_size  # so that a freed slot is filled
     check_beam(model, beam_size, width)
-    max_length = length_limit(model, source_ids, max_length)
+    check_ids("source_ids", source_ids, model)
+    limits = length_limits(model, source_ids, max_length)  # (batch,)
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)
         cache = Cache(model.config.num_decoder_layers)
         ids = torch.full((len(source_ids), 1, 1), BOS, device=source_ids.device)  # one a sentence
         alive = memory.new_zeros(ids.shape[:2])  # its log-probability
         ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
-        found = Finished(memory, lambda n: length_divisor(n, length_penalty, as_transformers))
-        for length in range(1, max_length + 1):
-            gains, ancestors = extend_hypotheses(model, ids, ancestors, memory, source_mask, cache)
-            alive, parent, words = best_continuations(alive, gains, width)
+        divisor = lambda length: length_divisor(length, length_penalty, as_transformers)
+        found = Finished(memory, divisor, limits)
+        best = memory.new_zeros(len(source_ids))  # the largest logits, added up: NaN stays NaN
+        for length in range(1, int(limits.max()) + 1):
+            logits, ancestors = extend_hypotheses(model, ids, ancestors, memory, source_mask, cache)
+            alive, parent, words = best_continuations(alive, logits, width)
+            best = best + logits.amax((1, 2))
             ids = torch.cat([gather_beams(ids, parent), words[:, :, None]], dim=-1)
-            ended = (words == EOS) | (length == max_length)  # (batch, width)
+            ended = (words == EOS) | (limits == length)[:, None]  # (batch, width)
             found.add(ids[:, :beam_size], alive.where(ended, -torch.inf)[:, :beam_size])
             alive, kept = alive.masked_fill(ended, -torch.inf).topk(beam_size)
             ids, ancestors = (
                 gather_beams(ids, kept),
                 gather_beams(ancestors, parent.gather(1, kept)),
             )
-            if found.is_done(alive, max_length):
+            if found.is_done(alive):
                 break
+    check_finite(best)
     return found.ids.clone(), found.scores.clone()
 
 
@@ -163,7 +189,7 @@ def extend_hypotheses(
     source_mask: Tensor,
     cache: Cache,
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities (batch, beam, vocab_size) after each hypothesis; ancestors, one wider.
+    """Logits (batch, beam, vocab_size) after each hypothesis; ancestors, one wider.
 
     The newest tokens of ids (batch, beam, length) stand side by side, at one position. Of all
     that is cached each may look at itself and at its ancestors (batch, beam, cached). A model
@@ -178,19 +204,23 @@ def extend_hypotheses(
     else:
         memory, source_mask = (x.repeat_interleave(beam, 0) for x in (memory, source_mask))
         hidden = model.decode(ids.flatten(0, 1), memory, source_mask)[:, -1].view(batch, beam, -1)
-    return suppress_special(model.output(hidden).log_softmax(-1)), ancestors
+    return model.output(hidden), ancestors
 
 
 def best_continuations(
-    alive: Tensor, gains: Tensor, beam_size: int
+    alive: Tensor, logits: Tensor, beam_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The beam_size best of all continuations: (log-probability, parent, word), (batch, beam_size).
 
-    alive (batch, beam) holds each hypothesis' log-probability, gains (batch, beam, vocab_size)
-    what each word would add. `parent` says which hypothesis a new one continues.
+    alive (batch, beam) holds each hypothesis' log-probability; logits (batch, beam, vocab_size)
+    score the words after it. `parent` says which hypothesis a new one continues.
     """
-    gains, words = gains.topk(beam_size)  # (batch, beam, beam_size): no more can be needed
-    totals = (alive[:, :, None] + gains).flatten(1)
+    gains = logits.log_softmax(-1)  # what each word would add
+    scores = suppress_special(logits)
+    # (batch, beam, beam_size), for no more can be needed; of equal ones greedy's choice, the first
+    one = beam_size == 1
+    words = scores.argmax(-1, keepdim=True) if one else scores.topk(beam_size).indices
+    totals = (alive[:, :, None] + gains.gather(-1, words)).flatten(1)
     alive, index = totals.topk(beam_size)
     return alive, index // beam_size, words.flatten(1).gather(1, index)
 
@@ -201,12 +231,16 @@ def gather_beams(x: Tensor, parent: Tensor) -> Tensor:
 
 
 class Finished:
-    """The best hypothesis that has ended, for each sentence: ids (batch, length) and scores."""
+    """The best hypothesis that has ended, for each sentence: ids (batch, length) and scores.
 
-    def __init__(self, memory: Tensor, divisor: Callable[[int], float]):
+    divisor(length) is `length_divisor`; limits (batch,) says how long each may become.
+    """
+
+    def __init__(self, memory: Tensor, divisor: Callable[[int], float], limits: Tensor):
         self.ids = torch.empty(len(memory), 0, dtype=torch.long, device=memory.device)
         self.scores = memory.new_full((len(memory),), -torch.inf)
         self.divisor = divisor
+        self.largest = memory.new_tensor([divisor(limit) for limit in limits.tolist()])  # (batch,)
 
     def add(self, ids: Tensor, totals: Tensor) -> None:
         """ids (batch, beam, 1 + length) with BOS; totals (batch, beam), -inf for the living."""
@@ -219,19 +253,19 @@ class Finished:
             self.ids = torch.where(new[:, None], best, kept)
             self.scores = torch.where(new, score, self.scores)
 
-    def is_done(self, alive: Tensor, max_length: int) -> bool:
+    def is_done(self, alive: Tensor) -> bool:
         """Whether no living hypothesis, alive (batch, beam), can still win.
 
-        More tokens can only lower a log-probability, and no divisor is larger than max_length's.
+        More tokens can only lower a log-probability, and no divisor exceeds that at the limit.
         """
-        return bool((alive.amax(dim=-1) / self.divisor(max_length) <= self.scores).all())
+        return not (alive.amax(dim=-1) / self.largest > self.scores).any()
 
 
 def check_beam(model: Transformer, beam_size: int, width: int) -> None:
     """Raise ValueError unless beam_size is at least 1 and width at most vocab_size."""
-    limit = model.config.vocab_size * beam_size // max(width, 1)
-    if not 1 <= beam_size <= limit:
-        raise ValueError(f"beam_size must lie in [1, {limit}], got {beam_size}")
+    limit = model.config.vocab_size * max(beam_size, 1) // max(width, 1)
+    if not isinstance(beam_size, Integral) or not 1 <= beam_size <= limit:
+        raise ValueError(f"beam_size must lie in [1, {limit}], got {beam_size!r}")
 
 
 def length_divisor(length: int, length_penalty: float, plain: bool = False) -> float:
@@ -239,10 +273,10 @@ def length_divisor(length: int, length_penalty: float, plain: bool = False) -> f
 
     `plain`: length ** length_penalty, as in the library transformers. A penalty of 0 divides by
     1: the plain log-probability, which prefers the short. Source: Wu et al. 2016, equation 14.
-    Raises ValueError for a negative length_penalty.
+    Raises ValueError unless 0 <= length_penalty <= 10; usual ones are between 0 and 1.
     """
-    if length_penalty < 0:
-        raise ValueError(f"length_penalty must not be negative, got {length_penalty}")
+    if not 0 <= length_penalty <= 10:
+        raise ValueError(f"length_penalty must lie in [0, 10], got {length_penalty}")
     return (length if plain else (5 + length) / 6) ** length_penalty
 
 
@@ -250,7 +284,10 @@ def log_probability(model: Transformer, source_ids: Tensor, ids: Tensor) -> Tens
     """log P(ids | source) of each row, (batch,): ids (batch, length) without BOS, PAD not counted.
 
     Computed without a cache, in one pass: an independent check of every search.
+    Raises ValueError for ids outside the vocabulary.
     """
+    check_ids("source_ids", source_ids, model)
+    check_ids("ids", ids, model)
     with evaluating(model):
         read = torch.cat([ids.new_full((ids.size(0), 1), BOS), ids[:, :-1]], dim=1)
         log_probabilities = model(source_ids, read).log_softmax(-1)
@@ -258,35 +295,68 @@ def log_probability(model: Transformer, source_ids: Tensor, ids: Tensor) -> Tens
     return said.masked_fill(ids == PAD, 0.0).sum(-1)
 
 
-def length_limit(model: Transformer, source_ids: Tensor, max_length: int | None) -> int:
-    """max_length, checked; by default 50 tokens more than the source, or what the model has."""
+def length_limits(model: Transformer, source_ids: Tensor, max_length: int | None = None) -> Tensor:
+    """How many tokens each sentence's translation may have, EOS included: (batch,).
+
+    max_length for all; by default 50 more than the source has, padding not counted (section 6.1
+    of Vaswani et al. 2017), but never more than the model has positions. (A source that is no
+    sentence, such as a picture, counts what its second dimension holds.)
+    Raises ValueError unless max_length is a whole number from 1 to the model's positions.
+    """
     limit = model.config.max_length
-    if max_length is None:
-        return min(limit, source_ids.size(1) + 50)
-    if not 1 <= max_length <= limit:
-        raise ValueError(f"max_length must lie in [1, {limit}], got {max_length}")
-    return max_length
+    if max_length is not None:
+        if not isinstance(max_length, Integral) or not 1 <= max_length <= limit:
+            raise ValueError(f"max_length must lie in [1, {limit}], got {max_length!r}")
+        return torch.full((len(source_ids),), max_length, device=source_ids.device)
+    real = source_ids != PAD if source_ids.dim() == 2 else torch.ones(source_ids.shape[:2])
+    return (real.sum(-1).long() + 50).clamp(max=limit).to(source_ids.device)
+
+
+def check_ids(name: str, ids: Tensor, model: Transformer) -> None:
+    """Raise ValueError for ids outside the vocabulary, which on a GPU would end the process.
+
+    Asked once for a batch that is translated. A source that is no ids, as a picture, is let pass.
+    """
+    if ids.is_floating_point() or not ids.numel():
+        return
+    low, high = (int(i) for i in ids.aminmax())
+    if low < 0 or high >= model.config.vocab_size:
+        raise ValueError(f"{name} must lie in [0, {model.config.vocab_size}), got {low} to {high}")
+
+
+def check_finite(best: Tensor) -> None:
+    """Raise FloatingPointError if a sentence's largest logits, best (batch,), are no numbers."""
+    finite = best.isfinite()
+    if not finite.all():
+        wrong = (~finite).nonzero().flatten().tolist()
+        raise FloatingPointError(
+            f"the model's logits are NaN or infinite for {len(wrong)} of {len(finite)} sentences "
+            f"(the first is number {wrong[0]}), so no word is the most probable one; look for NaN "
+            "in the model's weights"
+        )
 
 
 def translate(
     model: Transformer,
-    tokenizer: Tokenizer,
-    sentences: Sequence[Sequence[str]],
+    tokenizer: AnyTokenizer[Read, Written],
+    sentences: Sequence[Read],
     batch_size: int = 250,
     beam_size: int = 1,
     length_penalty: float = 0.6,
     max_length: int | None = None,
-) -> list[list[str]]:
+) -> list[Written]:
     """German words -> English words, sentence by sentence, in the order given.
 
     Greedy for beam_size 1, else beam search; max_length as in `decode`. With `Subwords` for the
     tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
     tokenizer does not have.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     encoded = [[*tokenizer.encode(words), EOS] for words in sentences]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # little padding
     device = next(model.parameters()).device
-    translations: list = [None] * len(encoded)
+    translations: dict[int, Written] = {}
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         source_ids = pad([encoded[i] for i in chosen]).to(device)
@@ -296,11 +366,11 @@ def translate(
             ids, _ = beam_search(model, source_ids, beam_size, length_penalty, max_length)
         for i, row in zip(chosen, ids.tolist(), strict=True):
             translations[i] = tokenizer.decode(row)
-    return translations
+    return [translations[i] for i in range(len(encoded))]
 
 
 def cross_attention_maps(
-    model: Transformer, tokenizer: Tokenizer, source: Sequence[str], target: Sequence[str]
+    model: Transformer, tokenizer: AnyTokenizer[Read, Any], source: Read, target: Read
 ) -> dict[str, Tensor]:
     """Where the decoder looks while it writes `target`, a map per decoder layer.
 
@@ -311,6 +381,8 @@ def cross_attention_maps(
     device = next(model.parameters()).device
     source_ids = torch.tensor([[*tokenizer.encode(source), EOS]], device=device)
     target_ids = torch.tensor([[BOS, *tokenizer.encode(target)]], device=device)
+    check_ids("source", source_ids, model)
+    check_ids("target", target_ids, model)
     with evaluating(model), record_attention(model) as maps:
         model(source_ids, target_ids)
     return {name: m[0].cpu().clone() for name, m in maps.items() if "cross_attention" in name}

@@ -7,27 +7,29 @@ What is ours is how a batch is cut, so that cutting it changes nothing but who d
 
 import copy
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from helpers.batching import Batch
-from helpers.training import Worker, autocast, clip_and_update
+from helpers.training import Loss, Worker, autocast, clip_and_update
 from helpers.transformer import Transformer
+
+Value = TypeVar("Value")
 
 
 class Objective(nn.Module):
     """The loss as a module, because torch's wrappers watch a module's forward."""
 
-    def __init__(self, model: nn.Module, loss: Callable[[nn.Module, Batch], Tensor]):
+    def __init__(self, model: nn.Module, loss: Loss):
         super().__init__()
         self.model, self.loss = model, loss
 
@@ -47,7 +49,7 @@ class DataParallelWorker(Worker):
     def __init__(
         self,
         model: Transformer,
-        loss: Callable[[nn.Module, Batch], Tensor],
+        loss: Loss,
         accumulate: int = 1,
         shard: bool = False,
     ):
@@ -59,7 +61,7 @@ class DataParallelWorker(Worker):
         self.size = dist.get_world_size() if dist.is_initialized() else 1
         self.accumulate, self.sharded = accumulate, shard
         self.whole_copy = copy.deepcopy(model) if shard and self.rank == 0 else None
-        self.objective = Objective(model, loss)
+        self.objective: nn.Module = Objective(model, loss)
         if shard:
             mesh = init_device_mesh(next(model.parameters()).device.type, (self.size,))
             for layer in (*model.encoder.layers, *model.decoder.layers):
@@ -68,7 +70,14 @@ class DataParallelWorker(Worker):
         elif self.size > 1:
             self.objective = DistributedDataParallel(self.objective)
 
-    def step(self, model, optimizer, loss, batch: Batch, precision: str) -> Tensor:
+    def step(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: Loss | None,  # not asked: the objective has it
+        batch: Batch,
+        precision: str,
+    ) -> Tensor:
         """One training step on this process's parts of the batch; returns the batch's loss."""
         parts = self.parts(batch)
         total = torch.zeros((), device=next(model.parameters()).device)
@@ -95,23 +104,23 @@ class DataParallelWorker(Worker):
         parts += [(cut[0], 0.0)] * (wanted - len(cut))  # all processes must take every step
         return parts[self.rank :: self.size]
 
-    def gradient_sync(self, last: bool):
+    def gradient_sync(self, last: bool) -> AbstractContextManager:
         """Gradients travel after the last part only; before, they add up where they are."""
-        if self.sharded:
+        if isinstance(self.objective, FSDPModule):
             self.objective.set_requires_gradient_sync(last)
-        if self.sharded or self.size == 1 or last:
-            return nullcontext()
-        return self.objective.no_sync()
+        if isinstance(self.objective, DistributedDataParallel) and not last:
+            return self.objective.no_sync()
+        return nullcontext()
 
     def gather(self, tensor: Tensor) -> Tensor:
-        return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor.detach()
+        return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach()
 
     def shard(self, tensor: Tensor, like: Tensor) -> Tensor:
         if isinstance(like, DTensor):
             return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
         return tensor
 
-    def whole_model(self, model: nn.Module) -> nn.Module:
+    def whole_model(self, model: nn.Module) -> nn.Module | None:
         if not self.sharded:
             return model
         weights = {name: self.gather(p) for name, p in model.named_parameters()}
@@ -146,7 +155,7 @@ def is_main_process() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def broadcast_from_main(value):
+def broadcast_from_main(value: Value) -> Value:
     """What process 0 has, in every process."""
     if not dist.is_initialized():
         return value

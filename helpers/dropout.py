@@ -37,7 +37,10 @@ class Dropout(nn.Dropout):
         eight_bytes = torch.empty(x.numel() // 8 + 1, dtype=torch.int64, device=x.device)
         eight_bytes.random_(-(2**63), None)
         keep = eight_bytes.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
-        return x * keep.to(x.dtype).mul_(256 / (256 - dropped))
+        keep, growth = keep.to(x.dtype), 256 / (256 - dropped)
+        if x.dtype.itemsize < 4:  # bfloat16 would round the factor, and so shift every product
+            return x * keep * growth
+        return x * keep.mul_(growth)
 
     def extra_repr(self) -> str:
         return f"p={self.p}, rate={self.rate:g}"

@@ -50,6 +50,8 @@ def strongest_links(weights: Tensor) -> set[Link]:
     """For each target row of a (target, source) map, the source column with the most weight."""
     if weights.dim() != 2:
         raise ValueError(f"weights must be (target, source), got {tuple(weights.shape)}")
+    if weights.isnan().any():
+        raise ValueError("weights must be numbers, got NaN in them")
     return set(enumerate(weights.argmax(dim=-1).tolist()))
 
 

@@ -2,10 +2,14 @@
 
 import csv
 import errno
+import glob
 import io
 import os
+import secrets
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for files
@@ -14,15 +18,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for
 def write_file(path: str | Path, data: bytes) -> None:
     """Write a file whole or not at all: what stood there stays until all of it is on disk.
 
+    Several processes may write the same file at once: each writes a part of its own beside it,
+    and whoever finishes last is what remains.
     Raises FileNotFoundError if the folder does not exist, OSError (disk full, read-only, …)
     naming the file and what to do.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
-    temporary = path.with_name(path.name + ".part")  # always the same: a kill leaves at most one
+    remove_leftovers(path)
+    temporary = own_part(path)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -33,6 +40,19 @@ def write_file(path: str | Path, data: bytes) -> None:
     except BaseException:  # Ctrl-C
         remove(temporary)
         raise
+
+
+def own_part(path: Path) -> Path:
+    """The name under which this writer writes, and no other: path's, eight hex digits, .part."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what writers of `path` left when they were killed: parts untouched for 5 minutes."""
+    for part in path.parent.glob(glob.escape(path.name) + ".*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > 300:
+                part.unlink()
 
 
 def remove(path: Path) -> None:
@@ -55,7 +75,7 @@ def check_writable(path: str | Path) -> None:
         raise IsADirectoryError(errno.EISDIR, f"{str(path)!r} is a folder; name a file in it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist; create it first")
-    trial = path.with_name(path.name + ".part")
+    trial = own_part(path)
     try:
         trial.touch()
     except OSError as error:
@@ -75,7 +95,7 @@ def write_table(
     write_file(path, text.getvalue().encode("utf8"))
 
 
-def read_table(path, made_by: str) -> tuple[list[dict[str, str]], list[str]]:
+def read_table(path: Traversable, made_by: str) -> tuple[list[dict[str, str]], list[str]]:
     """(rows, comments) of such a file. Raises FileNotFoundError saying what makes it."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is not there; `{made_by}` writes it")

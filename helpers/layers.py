@@ -79,6 +79,8 @@ class Embedding(nn.Module):
     sentences longer than max_length. Source: sections 3.4 and 3.5.
     """
 
+    positions: Tensor  # (max_length, d_model): a buffer, because it is not learned
+
     def __init__(self, vocab_size: int, d_model: int, max_length: int, dropout: float = 0.0):
         super().__init__()
         self.token = nn.Embedding(vocab_size, d_model)

@@ -8,8 +8,10 @@ import os
 import re
 from pathlib import Path
 from symtable import symtable
+from traceback import walk_tb
 
 from IPython import get_ipython
+from IPython.core.interactiveshell import ExecutionResult
 
 ABOVE = "choose Run > Run All Above Selected Cell (on Colab: Runtime > Run before)"
 
@@ -20,30 +22,28 @@ def explain_missing_names() -> None:
         shell.events.register("post_run_cell", say_which_cell)  # which takes a function only once
 
 
-def say_which_cell(result) -> None:
+def say_which_cell(result: ExecutionResult) -> None:
     """Print below the traceback of a cell whose error is a missing name what to run first.
 
     Nothing is said of a name that no cell makes (a typo), or that a library's code looked for.
     """
-    error, names = result.error_in_exec, get_ipython().user_ns
-    if type(error) is not NameError or not raised_with(error, names):
+    error, cell, names = result.error_in_exec, result.info, get_ipython().user_ns
+    if type(error) is not NameError or not error.name or not raised_with(error, names):
         return
     path = notebook_path(names)
     if path is None:
         print(f"If a cell further up makes `{error.name}`, run it first, or {ABOVE}.")
         return
     cells = json.loads(path.read_text(encoding="utf8"))["cells"]
-    cell = cell_that_makes(error.name, cells, result.info.cell_id, result.info.raw_cell)
-    if cell is not None:
-        print(f"`{error.name}` is made in the cell {cell}. Run that cell first, or {ABOVE}.")
+    where = cell_that_makes(error.name, cells, cell.cell_id, cell.raw_cell) if cell else None
+    if where is not None:
+        print(f"`{error.name}` is made in the cell {where}. Run that cell first, or {ABOVE}.")
 
 
 def raised_with(error: BaseException, names: dict) -> bool:
     """Whether the line that raised it sees these names as its globals."""
-    traceback = error.__traceback__
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return traceback.tb_frame.f_globals is names
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals is names
 
 
 def notebook_path(names: dict) -> Path | None:
@@ -52,7 +52,9 @@ def notebook_path(names: dict) -> Path | None:
     return Path(name) if name.endswith(".ipynb") and Path(name).is_file() else None
 
 
-def cell_that_makes(name: str, cells: list[dict], cell_id: str | None, source: str) -> str | None:
+def cell_that_makes(
+    name: str, cells: list[dict], cell_id: str | None, source: str | None
+) -> str | None:
     """In words, the last cell above this one (else the first anywhere) that makes `name`."""
     above, anywhere, heading, passed = None, None, "", False
     for cell in cells:
@@ -63,8 +65,9 @@ def cell_that_makes(name: str, cells: list[dict], cell_id: str | None, source: s
         elif cell_id is not None and cell.get("id") == cell_id or text == source:
             passed = True
         elif name in made_by(text):
-            line = re.search(rf"(?m)^(?!\s*#).*\b{name}\b.*", text).group().strip()[:60]
-            words = f"with the line `{line}`, under '{heading}'"
+            lines = [line.strip() for line in text.splitlines() if not re.match(r"\s*#", line)]
+            line = next(line for line in lines if re.search(rf"\b{name}\b", line))
+            words = f"with the line `{line[:60]}`, under '{heading}'"
             above, anywhere = (above if passed else words), (anywhere or words)
     return above if passed and above else anywhere
 

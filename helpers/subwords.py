@@ -1,8 +1,7 @@
 """Text to pieces of words and back: byte-pair encoding, through the `tokenizers` library.
 
 Used in notebook 13. Ids 0 to 3 are the special tokens, as in `tokenizer.Tokenizer`; here a
-sentence is a string, not a list of words. Source: Sennrich et al. 2016; leaving merges out after
-Provilkov et al. 2020.
+sentence is a string, not a list of words. Source: Sennrich et al. 2016.
 """
 
 import json
@@ -62,8 +61,9 @@ class Subwords:
         """The same pieces and ids, but each merge is left out with probability `dropout`.
 
         Words then fall into other, smaller pieces, which keeps a model from learning pieces by
-        heart. Provilkov et al. leave a merge out anew at each word; here one table holds for
-        all, because the library's own dropout cannot be repeated from a seed.
+        heart. This is not BPE dropout (Provilkov et al. 2020), which draws anew at each word:
+        here one table holds for all words, so that a merge that builds on a dropped one is gone
+        as well. (The library's own BPE dropout cannot be repeated from a seed.)
         Raises ValueError unless 0 <= dropout < 1.
         """
         if not 0 <= dropout < 1:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,9 @@ from helpers.evaluation import evaluating
 from helpers.files import check_writable
 from helpers.special_ids import PAD
 from helpers.transformer import Transformer
+
+# (model, batch) -> the batch's loss; the model is of whatever kind is trained.
+Loss = Callable[[Any, Batch], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,13 @@ class TrainingConfig:
     precision: str = "float32"  # or "bfloat16": products in half the bits, where it is faster
     seed: int = 0  # of dropout
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("steps", "warmup_steps", "report_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision must be 'float32' or 'bfloat16', got {self.precision!r}")
 
@@ -60,13 +68,19 @@ def translation_loss(model: Transformer, batch: Batch, label_smoothing: float = 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
     """Linear warm-up to the peak, then linear decay to zero at the last step (step 1 is first)."""
+    last = max(2, config.steps)  # a run of a single step shall not be one at rate zero
     rising = step / config.warmup_steps
-    falling = (config.steps - step) / max(1, config.steps - config.warmup_steps)
+    falling = (last - step) / max(1, last - config.warmup_steps)
     return config.learning_rate * max(0.0, min(rising, falling))
 
 
 def paper_learning_rate_at(step: int, d_model: int, warmup_steps: int = 4000) -> float:
-    """The paper's schedule: linear warm-up, then decay with 1 / √step. Section 5.3."""
+    """The paper's schedule: linear warm-up, then decay with 1 / √step. Section 5.3.
+
+    Raises ValueError for steps below 1: the first is step 1.
+    """
+    if step < 1:
+        raise ValueError(f"step must be at least 1, got {step}")
     return d_model**-0.5 * min(step**-0.5, step * warmup_steps**-1.5)
 
 
@@ -80,7 +94,7 @@ def make_optimizer(model: nn.Module) -> torch.optim.AdamW:
 def training_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loss: Callable[[nn.Module, Batch], Tensor],
+    loss: Loss,
     batch: Batch,
     precision: str = "float32",
 ) -> Tensor:
@@ -106,9 +120,7 @@ def clip_and_update(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
-def mean_loss(
-    model: nn.Module, loss: Callable[[nn.Module, Batch], Tensor], batches: Sequence[Batch]
-) -> float:
+def mean_loss(model: nn.Module, loss: Loss, batches: Sequence[Batch]) -> float:
     """The loss over several batches, weighted by their tokens, in evaluation mode.
 
     The model is left in the mode it was in, also after an error. Raises ValueError without a
@@ -129,7 +141,14 @@ class Worker:
 
     rank = 0  # which process this is; process 0 evaluates, writes and reports
 
-    def step(self, model, optimizer, loss, batch: Batch, precision: str) -> Tensor:
+    def step(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: Loss,
+        batch: Batch,
+        precision: str,
+    ) -> Tensor:
         """One training step on the whole batch; returns its loss."""
         return training_step(model, optimizer, loss, batch, precision)
 
@@ -141,17 +160,17 @@ class Worker:
         """The part of a whole tensor that this process holds, as it holds `like`."""
         return tensor
 
-    def whole_model(self, model: nn.Module) -> nn.Module:
-        """The model to evaluate, with all of its weights."""
+    def whole_model(self, model: nn.Module) -> nn.Module | None:
+        """The model to evaluate, with all of its weights; only process 0 needs to return one."""
         return model
 
 
 def train(
     model: nn.Module,
-    loss: Callable[[nn.Module, Batch], Tensor],
+    loss: Loss,
     batches: Callable[[int], Iterator[Batch]],
     config: TrainingConfig,
-    evaluate: Callable[[nn.Module, int], dict] | None = None,
+    evaluate: Callable[[Any, int], dict] | None = None,
     report: Callable[[list[dict]], None] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -193,18 +212,16 @@ def train(
                 torch.manual_seed(_seed(config.seed, start, worker.rank))
                 began, losses, tokens = time.perf_counter(), [], 0
                 for step in range(start + 1, end + 1):
-                    batch = next(stream)
+                    batch = next(stream, None)
+                    if batch is None:
+                        raise ValueError(f"batches must go on to step {config.steps}, not {step}")
                     optimizer.param_groups[0]["lr"] = learning_rate_at(step, config)
                     losses.append(worker.step(model, optimizer, loss, batch, config.precision))
                     tokens += batch.num_tokens
                 train_loss = float(torch.stack(losses).mean())  # waits for the device
                 took = time.perf_counter() - began
                 seconds += took
-                if not math.isfinite(train_loss):
-                    raise FloatingPointError(
-                        f"the loss is not a number at step {end}: lower learning_rate "
-                        f"({config.learning_rate}) or lengthen warmup_steps"
-                    )
+                _check_finite(model, train_loss, end, config, worker)
                 row = {
                     "step": end,
                     "seconds": seconds,
@@ -231,6 +248,20 @@ def train(
     return history
 
 
+def _check_finite(
+    model: nn.Module, train_loss: float, step: int, config: TrainingConfig, worker: Worker
+) -> None:
+    """Raise before a checkpoint with NaN would replace a good one."""
+    finite = (worker.gather(p).isfinite().all() for p in model.parameters())
+    # A last step may spoil the weights after a loss that was still finite.
+    for what, fine in (("loss", math.isfinite(train_loss)), ("new weights", all(finite))):
+        if not fine:
+            raise FloatingPointError(
+                f"NaN or infinite {what} at step {step}: lower learning_rate "
+                f"({config.learning_rate}) or lengthen warmup_steps"
+            )
+
+
 def _seed(seed: int, step: int, rank: int) -> int:
     """A seed of its own for every (seed, step, process)."""
     return (1_000_003 * (1_000_003 * seed + step) + rank) % 2**63
@@ -245,7 +276,14 @@ def _how_to_resume(saved: int, checkpoint: str | Path | None) -> str:
     )
 
 
-def _save_state(model, optimizer, config, history, path, worker) -> None:
+def _save_state(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    history: list[dict],
+    path: str | Path,
+    worker: Worker,
+) -> None:
     # Every process takes part, because a tensor may be spread over all; the first one writes.
     tensors = {f"model.{name}": worker.gather(p) for name, p in model.named_parameters()}
     for index, moments in optimizer.state_dict()["state"].items():
@@ -258,7 +296,13 @@ def _save_state(model, optimizer, config, history, path, worker) -> None:
         write_tensors(path, tensors, metadata)
 
 
-def _load_state(model, optimizer, config, path, worker) -> list[dict]:
+def _load_state(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    path: str | Path,
+    worker: Worker,
+) -> list[dict]:
     tensors, metadata = read_tensors(path)
     if "training" not in metadata:
         raise ValueError(f"{str(path)!r} holds a model, not a training run; it cannot be resumed")

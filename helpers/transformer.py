@@ -36,7 +36,7 @@ class TransformerConfig:
     tied_embeddings: bool = True  # source, target and output share one matrix (section 3.4)
     max_length: int = 512  # positions per sentence
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kinds = get_type_hints(type(self))
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)

@@ -2,8 +2,9 @@
 
 `make test-colab` runs this; it is no part of `make test`, for it installs torch again and runs the
 whole series. What is checked: the stand-alone edition runs when it is the only file in an empty
-folder; the badge edition runs in an empty folder when the repository's address is this clone; and
-neither installs a torch or numpy, nor, where the packages are there, anything else.
+folder; the badge edition runs in an empty folder when the repository's address is this clone (its
+branch main); and neither installs a torch or numpy, nor, where the packages are there, anything
+else.
 
 `COLAB_NOTEBOOKS="00 07" make test-colab` runs some of them.
 """
@@ -12,13 +13,13 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 from nbclient import NotebookClient
 
 from tools import colab, notebooks
+from tools.address import repository
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 SHIPPED = ("torch", "numpy", "matplotlib", "tqdm", "ipykernel", "safetensors", "tokenizers")
@@ -90,8 +91,10 @@ def test_alone_in_an_empty_folder(path, python, tmp_path):
 def test_from_the_badge_with_this_clone_as_the_repository(path, python, tmp_path):
     folder = tmp_path / "empty"
     folder.mkdir()
-    project = tomllib.loads((notebooks.ROOT / "pyproject.toml").read_text(encoding="utf8"))
-    address = project["project"]["urls"]["Repository"]
+    address = "https://github.com/somebody/understanding-transformers"
+    notebook = notebooks.read(path)
+    setup = next(c for c in notebook.cells if "setup" in notebooks.tags(c))
+    setup.source = setup.source.replace(repository(), address)
     git = {
         "GIT_CONFIG_COUNT": "2",
         "GIT_CONFIG_KEY_0": f"url.{notebooks.ROOT.as_uri()}.insteadOf",
@@ -100,7 +103,7 @@ def test_from_the_badge_with_this_clone_as_the_repository(path, python, tmp_path
         "GIT_CONFIG_VALUE_1": "*",
     }
     before = installed(python)
-    execute(notebooks.read(path), python, folder, git)
+    execute(notebook, python, folder, git)
     after = installed(python)
     assert after.pop("understanding-transformers")
     after.pop("sacrebleu", None)  # the one package that Colab lacks, and what it needs

@@ -7,11 +7,16 @@ import pytest
 SLOW_FIXTURES = {"browser", "book", "speakers"}  # a browser, a built book, models that are taught
 
 
+# These take minutes. They begin first, so that one process does not wait for the other at the end.
+LONGEST = ("13_real_language", "test_problem_sets", "test_command", "15_cross_attention_everywhere")
+
+
 def pytest_collection_modifyitems(items):
     """Whatever uses such a fixture is slow, without being marked one by one."""
     for item in items:
-        if SLOW_FIXTURES & set(item.fixturenames):
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):  # a notebook's cell has none
             item.add_marker("slow")
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else 9)
 
 
 @pytest.fixture(scope="module")

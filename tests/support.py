@@ -1,6 +1,7 @@
 """What several test files need: sizes, tolerances, small models, and copies of them in torch.nn."""
 
 import functools
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ SOURCE_IDS = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])  # the second is p
 TARGET_IDS = torch.tensor([[1, 11, 12, 13], [1, 14, 15, 16]])
 SENTENCES = [[5, 6, 7, 8, EOS], [9, EOS], [10, 11, 12, EOS]]  # as ids, to be padded
 WORDS = [f"w{i}" for i in range(4, 23)]  # a vocabulary for tiny_model
+
+
+needs_signals = pytest.mark.skipif(
+    os.name == "nt", reason="Windows cannot kill or interrupt a process by a signal"
+)
+
+
+def cache_in(folder: Path, monkeypatch) -> None:
+    """From now on `multi30k.cache_folder` is below this folder, on every system."""
+    for name in ("XDG_CACHE_HOME", "WIN_PD_OVERRIDE_LOCAL_APPDATA"):  # what platformdirs reads
+        monkeypatch.setenv(name, str(folder))
 
 
 def seeds(count: int) -> list:

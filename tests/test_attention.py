@@ -261,7 +261,15 @@ def test_recording_may_be_nested_and_each_block_puts_back_what_it_found(function
     assert all(layer.attention is function for layer in layers)
 
 
-@pytest.mark.parametrize("d_model, num_heads", [(16, 3), (16, 0), (0, 1), (10, 4)])
+def test_one_head_is_enough_and_so_is_one_dimension_for_each():
+    for d_model, num_heads in ((6, 1), (1, 1), (3, 3)):
+        x = torch.randn(1, 2, d_model)
+        assert MultiHeadAttention(d_model, num_heads)(x, x).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    "d_model, num_heads", [(16, 3), (16, 0), (0, 1), (10, 4), (-6, 3), (6, -3)]
+)
 def test_heads_that_do_not_divide_are_refused(d_model, num_heads):
     with pytest.raises(ValueError, match=f"d_model={d_model}, num_heads={num_heads}"):
         MultiHeadAttention(d_model, num_heads)
@@ -310,12 +318,52 @@ def test_states_of_wrong_shape_are_refused(x, context, message):
     [
         ((T, 4), (S, 5), (S, 4), "query and key"),
         ((T, 4), (S, 4), (S + 1, 4), "key and value"),
-        ((4,), (S, 4), (S, 4), "query and key"),
+        ((4,), (S, 4), (S, 4), "query and key need the shapes"),
+        ((T, 4), (4,), (S, 4), "query and key need the shapes"),
+        ((T, 4), (S, 4), (4,), "query and key need the shapes"),
     ],
 )
 def test_attention_refuses_shapes_that_do_not_fit(query, key, value, message, function):
     with pytest.raises(ValueError, match=message):
         function(torch.zeros(query), torch.zeros(key), torch.zeros(value))
+
+
+@pytest.mark.parametrize("wrong", [[[True]], "causal", 1])
+def test_a_mask_that_is_no_tensor_is_named_by_its_type(wrong):
+    query = torch.zeros(T, D)
+    kind = type(wrong).__name__
+    with pytest.raises(TypeError, match=f"mask must be a boolean tensor.*, got {kind}$"):
+        attention(query, query, query, wrong)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_while_recording_masks_hide_and_the_output_is_the_same(function):
+    model = tiny_model()
+    use_attention(model, function)
+    expected = model(SOURCE_IDS, TARGET_IDS)
+    with record_attention(model) as maps:
+        torch.testing.assert_close(model(SOURCE_IDS, TARGET_IDS), expected, **EXACT)
+    padded = SOURCE_IDS == 0
+    for name, weights in maps.items():
+        if "decoder.layers.0.self" in name:
+            assert (weights.triu(1) == 0).all() and (weights.tril() > 0).sum() == 2 * H * 10
+        if "cross" in name or "encoder" in name:
+            assert (weights.transpose(1, 3)[padded] == 0).all()
+            assert (weights.transpose(1, 3)[~padded] > 0).all()
+
+
+def test_use_attention_touches_nothing_but_attention():
+    model = tiny_model()
+    use_attention(model, attention)
+    others = [m for m in model.modules() if not isinstance(m, MultiHeadAttention)]
+    assert others and not any("attention" in vars(module) for module in others)
+
+
+def test_recording_a_layer_alone_calls_it_attention():
+    module = MultiHeadAttention(D_MODEL, H).double()
+    with record_attention(module) as maps:
+        module(random(B, T, D_MODEL), random(B, S, D_MODEL, seed=1))
+    assert list(maps) == ["attention"] and maps["attention"].shape == (B, H, T, S)
 
 
 def test_a_model_without_attention_cannot_be_recorded():
@@ -324,3 +372,13 @@ def test_a_model_without_attention_cannot_be_recorded():
         record_attention(nn.Linear(2, 2)),
     ):
         pass
+
+
+def test_a_layer_that_keeps_no_weights_cannot_be_recorded_and_is_named():
+    model = nn.ModuleDict({"a": MultiHeadAttention(D_MODEL, H).double()})
+    without = lambda *given: (attention(*given)[0], None)  # as a kernel of somebody's own
+    use_attention(model, without)
+    x = random(B, T, D_MODEL)
+    with pytest.raises(ValueError, match="'a' keeps no weights"), record_attention(model):
+        model["a"](x, x)
+    assert model["a"].attention is without

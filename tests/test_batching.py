@@ -1,5 +1,7 @@
 """batching.py: sentences of unequal length in one rectangle, and batches without end."""
 
+from itertools import islice
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def test_a_batch_shifts_input_and_labels_by_one():
     assert batch.source_ids.tolist() == [[4, 5, EOS], [4, EOS, PAD]]
     assert batch.target_input.tolist() == [[BOS, 6, 7, 8], [BOS, 9, EOS, PAD]]
     assert batch.target_labels.tolist() == [[6, 7, 8, EOS], [9, EOS, PAD, PAD]]
-    assert batch.num_tokens == 6
+    assert batch.num_tokens == 6 and type(batch.num_tokens) is int
 
 
 @settings(max_examples=30, deadline=None)
@@ -54,9 +56,95 @@ def test_batches_start_anywhere_and_differ_by_epoch():
         (lambda: pad([]), "sequences must be"),
         (lambda: pad([[4], []]), "sequences must be"),
         (lambda: one_epoch([], 50, 0), "at least one sentence pair"),
-        (lambda: one_epoch(EXAMPLES, 5, 0), "max_tokens=5 is less than one sentence's"),
+        (lambda: one_epoch(EXAMPLES, 5, 0), "max_tokens=5 is less than one sentence's 12"),
+        (lambda: one_epoch(EXAMPLES, 11, 0), "max_tokens=11 is less than one sentence's 12"),
+        (lambda: one_epoch([([4] * 9, [4]), ([4], [4])], 9, 0), "less than one sentence's 10"),
+        (lambda: collate(EXAMPLES[:3]).split(0), r"parts must lie in \[1, 3\].*got 0"),
+        (lambda: collate(EXAMPLES[:3]).split(4), r"parts must lie in \[1, 3\].*got 4"),
     ],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_batches_of_an_epoch_come_in_no_order_of_length():
+    """Else every epoch would begin with short sentences and end with long ones."""
+    longest = [max(len(EXAMPLES[i][1]) for i in batch) for batch in one_epoch(EXAMPLES, 24, 0)]
+    assert len(longest) > 10
+    assert longest != sorted(longest) and longest != sorted(longest, reverse=True)
+
+
+def test_equally_long_sentences_meet_others_in_every_epoch():
+    """Sixteen of one length, four to a batch: who is together changes."""
+    alike = [([4, 5], [6])] * 16
+    epochs = [one_epoch(alike, 12, seed) for seed in range(4)]
+    assert all(len(batch) == 4 for epoch in epochs for batch in epoch)
+    groups = {frozenset(map(frozenset, epoch)) for epoch in epochs}
+    assert len(groups) == 4 and epochs[0] == one_epoch(alike, 12, 0)
+
+
+@pytest.mark.parametrize(
+    "source, target, length", [(3, 1, 4), (3, 2, 4), (3, 3, 5), (1, 4, 6), (5, 4, 6)]
+)
+def test_a_batch_is_filled_up_to_its_last_token(source, target, length):
+    """The longer side counts: the source with its end, or the target with both."""
+    examples = [([4] * source, [5] * target)] * 3
+    assert [len(b) for b in one_epoch(examples, 3 * length, 0)] == [3]
+    assert sorted(len(b) for b in one_epoch(examples, 3 * length - 1, 0)) == [1, 2]
+    assert [len(b) for b in one_epoch(examples, length, 0)] == [1, 1, 1]
+
+
+def order(seed, epoch):
+    """Which sentences make the first batches of an epoch, told by their first word."""
+    examples = [([100 + i], [5]) for i in range(40)]
+    per_epoch = len(one_epoch(examples, 12, 0))
+    stream = endless_batches(examples, 12, seed=seed, start=epoch * per_epoch)
+    return tuple(i for batch in islice(stream, per_epoch) for i in batch.source_ids[:, 0].tolist())
+
+
+def test_every_epoch_of_every_seed_has_an_order_of_its_own_and_keeps_it():
+    orders = [order(seed, epoch) for seed in range(3) for epoch in range(3)]
+    assert len(set(orders)) == 9
+    assert all(sorted(one) == list(range(100, 140)) for one in orders)
+    assert orders == [order(seed, epoch) for seed in range(3) for epoch in range(3)]
+
+
+def test_a_resumed_stream_goes_on_within_an_epoch_and_behind_it():
+    whole = [b.source_ids.tolist() for b in islice(endless_batches(EXAMPLES, 50, 7), 40)]
+    assert whole == [b.source_ids.tolist() for b in islice(endless_batches(EXAMPLES, 50, 7, 0), 40)]
+    per_epoch = len(one_epoch(EXAMPLES, 50, 0))
+    for start in (1, per_epoch - 1, per_epoch, per_epoch + 1, 2 * per_epoch + 3):
+        rest = islice(endless_batches(EXAMPLES, 50, 7, start), 40 - start)
+        assert [b.source_ids.tolist() for b in rest] == whole[start:]
+    seedless = islice(endless_batches(EXAMPLES, 50), 5)
+    seeded = islice(endless_batches(EXAMPLES, 50, seed=0, start=0), 5)
+    for one, other in zip(seedless, seeded, strict=True):
+        assert one.source_ids.tolist() == other.source_ids.tolist()
+
+
+def test_each_epoch_may_have_examples_of_its_own():
+    asked = []
+
+    def of_epoch(epoch):
+        asked.append(epoch)
+        return [([10 + epoch], [20 + epoch])] * 2
+
+    found = [b.source_ids[:, 0].tolist() for b in islice(endless_batches(of_epoch, 3, start=1), 5)]
+    assert found == [[10], [11], [11], [12], [12]] and asked == [0, 1, 2]
+
+
+def test_a_batch_is_dealt_out_in_turn():
+    batch = collate([([4] * n, [5] * n) for n in range(1, 6)])
+    first, second = batch.split(2)
+    assert first.source_ids.tolist() == batch.source_ids[[0, 2, 4]].tolist()
+    assert second.target_ids.tolist() == batch.target_ids[[1, 3]].tolist()
+    assert [len(part.source_ids) for part in batch.split(5)] == [1] * 5
+    assert sum(part.num_tokens for part in batch.split(3)) == batch.num_tokens == 20
+    (whole,) = batch.split(1)
+    assert whole.source_ids.tolist() == batch.source_ids.tolist()
+
+
+def test_a_batch_moves_as_a_whole():
+    moved = collate(EXAMPLES[:2]).to("meta")
+    assert moved.source_ids.device.type == moved.target_ids.device.type == "meta"

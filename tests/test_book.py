@@ -18,8 +18,9 @@ import pytest
 
 from tests.support import serious
 from tools import book as tool
+from tools.address import repository
 from tools.book import alternative_texts, complaints, for_the_book, glossary_entries, page_text
-from tools.notebooks import ROOT, code_cells, paths, read, repository
+from tools.notebooks import ROOT, code_cells, paths, read
 
 PAGES = [f"notebooks/{path.stem}.html" for path in paths()]
 
@@ -72,6 +73,16 @@ def test_a_copy_changes_links_and_folds_and_nothing_else():
         for old, new in zip(code_cells(before), code_cells(after), strict=True):
             assert (old.source, old.outputs) == (new.source, new.outputs)
         assert "colab-badge" not in "".join(cell.source for cell in after.cells)
+
+
+def test_the_set_up_and_imports_cells_are_folded(book):
+    for name in PAGES:
+        html = (book / name).read_text(encoding="utf8")
+        for title, code in (("The set-up cell", "VERSION"), ("The imports", "helpers.pictures")):
+            (fold,) = re.findall(
+                rf"<details[^>]*>\s*<summary[^>]*>.*?{title}.*?</details>", html, re.S
+            )
+            assert f">{code}<" in fold and not fold.startswith("<details open"), (name, title)
 
 
 def test_links_lead_to_pages_or_to_the_repository():

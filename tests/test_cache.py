@@ -126,8 +126,8 @@ def test_length_counts_positions_also_where_a_beam_reads_several_tokens_at_one(b
 def test_a_beam_reads_each_position_once():
     model, read = model_that_ends(3), []
     model.target_embedding.register_forward_pre_hook(
-        lambda _, inputs: read.append((inputs[0].size(1), inputs[1]))
+        lambda _, inputs: read.append((inputs[0].size(1), *inputs[1:]))
     )
     beam_search(model, pad(SENTENCES), beam_size=3, max_length=8)
-    assert read[0] == (1, 0) and len(read) > 3
-    assert read[1:] == [(3, position) for position in range(1, len(read))]
+    assert read[0] == (1, 0, 1) and len(read) > 3
+    assert read[1:] == [(3, position, 1) for position in range(1, len(read))]  # all three at one

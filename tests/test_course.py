@@ -9,6 +9,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from benchmarks import footprint
 from tools import figures, notebooks
+from tools.address import repository
 from tools.pull_link import main, pull_link
 
 COURSE = notebooks.ROOT / "course"
@@ -182,7 +183,7 @@ def test_a_link_pulls_and_opens():
 def test_the_command_prints_a_link_for_each_notebook(capsys):
     main(["--hub", "https://hub.example.edu", "--notebook", "07", "--branch", "v1"])
     query = parse_qs(urlsplit(capsys.readouterr().out.strip()).query)
-    assert query["repo"] == [notebooks.repository()] and query["branch"] == ["v1"]
+    assert query["repo"] == [repository()] and query["branch"] == ["v1"]
     assert query["urlpath"][0].endswith("/notebooks/07_cross_attention.ipynb")
     with pytest.raises(SystemExit):
         main(["--hub", "hub.example.edu"])

@@ -75,3 +75,31 @@ def test_memory_must_be_given_where_and_only_where_it_is_used():
         DecoderLayer(*SIZES)(y)
     with pytest.raises(ValueError, match="with_memory=False got a memory"):
         DecoderLayer(*SIZES, with_memory=False)(y, memory)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_stack_is_its_layers_and_each_gets_the_same_memory_and_masks(norm_first):
+    torch.manual_seed(0)
+    decoder = Decoder(3, *SIZES, 0.2, norm_first).double().eval()
+    y, memory = states(T, seed=1), states(S, seed=2)
+    masks = causal_mask(T), padding_mask(SOURCE_IDS)
+    expected = y
+    for layer in decoder.layers:
+        expected = layer(expected, memory, *masks)
+    if norm_first:
+        expected = nn.functional.layer_norm(expected, (D_MODEL,))
+    torch.testing.assert_close(decoder(y, memory, *masks), expected, **EXACT)
+    for others in ((None, masks[1]), (masks[0], None)):
+        assert not torch.allclose(decoder(y, memory, *others), expected)
+    assert len(decoder.layers) == len({id(layer) for layer in decoder.layers}) == 3
+    assert {m.p for m in decoder.modules() if isinstance(m, nn.Dropout)} == {0.2}
+
+
+@pytest.mark.parametrize("make", [lambda: DecoderLayer(*SIZES), lambda: Decoder(1, *SIZES)])
+def test_the_usual_decoder_is_post_norm_drops_a_tenth_and_looks_across(make):
+    decoder = make()
+    layer = decoder if isinstance(decoder, DecoderLayer) else decoder.layers[0]
+    parts = (layer.add_norm_self, layer.add_norm_cross, layer.add_norm_ff)
+    assert all(part.norm_first is False and part.dropout.p == 0.1 for part in parts)
+    assert layer.with_memory is True and layer.cross_attention.num_heads == SIZES[1]
+    assert not hasattr(DecoderLayer(*SIZES, with_memory=False), "cross_attention")

@@ -1,5 +1,7 @@
 """decoding.py: every search equals its definition, alone and in a batch, and asks the model."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,12 +11,17 @@ from helpers.batching import pad
 from helpers.corpora.toy import splits
 from helpers.decoding import (
     beam_search,
+    best_continuations,
+    check_beam,
     cross_attention_maps,
+    decode,
     greedy,
     length_divisor,
+    length_limit,
     log_probability,
     nucleus,
     sample,
+    suppress_special,
     translate,
 )
 from helpers.lessons import leaky_models
@@ -67,11 +74,76 @@ def test_length_limit_is_kept_and_checked():
             greedy(model, pad(SENTENCES), max_length=wrong)
 
 
+LONG = [[5 + i % 17 for i in range(40)] + [EOS], [6, 7, EOS], [8, EOS], [9, 10, 11, EOS]]
+
+
+def roomy(seed=0, ends=False):
+    """A model with room for more than 50 tokens, which ends sentences never, or now and then."""
+    torch.manual_seed(seed)
+    model = Transformer(TransformerConfig(23, 16, 4, 24, 1, 2, 0.0, max_length=80)).double().eval()
+    with torch.no_grad():
+        model.output.weight[EOS] = 0.0 if ends else -1e3 * model.output.weight[5]
+        if not ends:
+            model.output = torch.nn.Linear(16, 23).double()
+            model.output.bias[EOS] = -1e3
+    return model
+
+
+SEARCHES = {
+    "greedy": greedy,
+    "uncached": lambda model, ids: greedy(model, ids, cached=False),
+    "sample": lambda model, ids: sample(model, ids, torch.Generator().manual_seed(0)),
+    "beam of 1": lambda model, ids: beam_search(model, ids, 1)[0],
+    "beam of 3": lambda model, ids: beam_search(model, ids, 3)[0],
+    "as transformers": lambda model, ids: beam_search(model, ids, 3, as_transformers=True)[0],
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_every_sentence_has_a_limit_of_its_own(search):
+    """50 tokens more than its source, whoever shares the batch, and never more than positions."""
+    ids = search(roomy(), pad(LONG))
+    assert (ids != PAD).sum(-1).tolist() == [80, 53, 52, 54]
+    assert ids.size(1) == 80 and EOS not in ids
+    for row, source in zip(ids.tolist(), LONG, strict=True):
+        assert len(search(roomy(), torch.tensor([source]))[0]) == 80 - row.count(PAD)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("seed", seeds(4))
+def test_a_long_neighbour_changes_no_winner(seed, beam_size):
+    model = roomy(seed, ends=True)
+    together, scores = beam_search(model, pad(LONG), beam_size, length_penalty=1.0)
+    for row, score, source in zip(together.tolist(), scores, LONG, strict=True):
+        alone, own_score = beam_search(model, torch.tensor([source]), beam_size, 1.0)
+        assert [i for i in row if i != PAD] == alone[0].tolist()
+        torch.testing.assert_close(score, own_score[0], rtol=0, atol=1e-9)
+
+
+def test_translate_gives_each_sentence_its_own_limit_too():
+    model, tokenizer = roomy(), Tokenizer(WORDS)
+    translated = translate(model, tokenizer, [["w5"] * 20, ["w6"]])
+    assert list(map(len, translated)) == [71, 52]
+    assert list(map(len, translate(model, tokenizer, [["w5"] * 20, ["w6"]], max_length=9))) == [
+        9,
+        9,
+    ]
+
+
+@pytest.mark.parametrize("max_length", [0, 33, 5.5, float("nan"), "7"])
+def test_a_length_that_is_none_is_named(max_length):
+    for search in (greedy, lambda *a: beam_search(a[0], a[1], max_length=a[2])):
+        with pytest.raises(ValueError, match=r"max_length must lie in \[1, 32\]"):
+            search(tiny_model(), pad(SENTENCES), max_length)
+
+
 def test_translations_come_back_in_the_order_given():
     model, tokenizer = model_that_ends(1), Tokenizer(WORDS)
     sentences = [["w5", "w6", "w7", "w8"], ["w9"], ["w10", "w11", "w12"]]
     together = translate(model, tokenizer, sentences, batch_size=2)
     assert together == [translate(model, tokenizer, [words])[0] for words in sentences]
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        translate(model, tokenizer, sentences, batch_size=0)
     with pytest.raises(UnknownWords, match="'Wolf'"):
         translate(model, tokenizer, [["Wolf"]])
 
@@ -158,6 +230,80 @@ def test_a_beam_of_one_is_greedy(seed):
     assert torch.equal(found, greedy(model, pad(SENTENCES), 20))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_beam_of_one_is_greedy_where_words_are_equally_probable(dtype):
+    """In bfloat16 many logits are equal, and many more log-probabilities."""
+    model = model_that_ends(1).to(dtype)
+    source_ids = torch.randint(4, 23, (200, 6), generator=torch.Generator().manual_seed(0))
+    found, _ = beam_search(model, source_ids, beam_size=1, max_length=8)
+    assert torch.equal(found, greedy(model, source_ids, 8))
+
+
+@pytest.mark.parametrize("vocab_size", [9, 60, 700])  # torch's topk has a way of its own for each
+def test_of_equal_words_a_beam_of_one_takes_the_first_as_greedy_does(vocab_size):
+    for seed in range(30):
+        numbers = torch.Generator().manual_seed(seed)
+        logits = torch.randint(5, (7, 1, vocab_size), generator=numbers).float()
+        _, parent, words = best_continuations(torch.zeros(7, 1), logits.clone(), 1)
+        assert torch.equal(words[:, 0], suppress_special(logits[:, 0]).argmax(-1))
+        assert not parent.any()
+
+
+@pytest.mark.parametrize("where", ["a weight", "one word's row", "a word that is read", "infinity"])
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_a_model_with_nan_translates_nothing_and_says_so(search, where):
+    model = roomy()
+    with torch.no_grad():
+        if where == "a weight":
+            model.decoder.layers[1].feed_forward.w_1.weight[3, 4] = torch.nan
+        elif where == "one word's row":
+            model.output.weight[7] = torch.nan
+        elif where == "infinity":
+            model.output.bias[7] = torch.inf
+        else:  # nothing is wrong until that word has been written
+            first = search(model, pad(LONG))[1, 0]
+            model.target_embedding.token.weight = torch.nn.Parameter(
+                model.target_embedding.token.weight.clone()
+            )
+            model.target_embedding.token.weight[first] = torch.nan
+    with pytest.raises(FloatingPointError, match="logits are NaN or infinite for . of 4 sentences"):
+        search(model.train(), pad(LONG))
+    assert model.training
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_one_sentence_with_nan_is_enough_and_is_named(search):
+    model = roomy()
+    with torch.no_grad():  # the id 8 stands in the third sentence, and in the long one
+        table = model.source_embedding.token
+        table.weight = torch.nn.Parameter(table.weight.clone())
+        table.weight[8] = torch.nan
+    with pytest.raises(FloatingPointError, match=r"for 1 of 2 .*first is number 1\)"):
+        search(model, pad(LONG[1:3]))
+
+
+@pytest.mark.parametrize("wrong", [-1, 23, 1 << 40])
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_ids_that_no_word_has_are_found_before_the_device_sees_them(search, wrong, monkeypatch):
+    """On a GPU the embedding could not raise: the process would end."""
+    model = roomy()
+    monkeypatch.setattr(model, "encode", None)  # is not reached
+    with pytest.raises(ValueError, match=r"source_ids must lie in \[0, 23\), got .* to "):
+        search(model, torch.tensor([[5, wrong, EOS]]))
+
+
+def test_ids_are_checked_wherever_a_model_is_asked():
+    model, words = tiny_model(), Tokenizer([*WORDS, "new"])  # one more than the model has
+    with pytest.raises(ValueError, match=r"source_ids must lie in \[0, 23\), got 2 to 23"):
+        translate(model, words, [["new"]])
+    for name, sides in (("source", (["new"], ["w5"])), ("target", (["w5"], ["new"]))):
+        with pytest.raises(ValueError, match=rf"{name} must lie in \[0, 23\)"):
+            cross_attention_maps(model, words, *sides)
+    for name, sides in (("source_ids", ([[23]], [[5]])), ("ids", ([[5]], [[-1]]))):
+        with pytest.raises(ValueError, match=rf"^{name} must lie in \[0, 23\)"):
+            log_probability(model, *map(torch.tensor, sides))
+
+
 def test_the_beams_score_is_the_sentences_own_probability():
     model = model_that_ends(3).double()
     source_ids = pad(SENTENCES)
@@ -188,7 +334,11 @@ def test_beams_of_words_in_translate():
     [
         (dict(beam_size=0), "beam_size"),
         (dict(beam_size=24), "beam_size"),
+        (dict(beam_size=2.0), "beam_size"),
         (dict(length_penalty=-1.0), "length_penalty"),
+        (dict(length_penalty=float("nan")), "length_penalty"),
+        (dict(length_penalty=float("inf")), "length_penalty"),
+        (dict(length_penalty=1e300), "length_penalty"),
         (dict(max_length=33), "max_length"),
     ],
 )
@@ -371,12 +521,258 @@ def test_sampling_cold_is_greedy_and_a_seed_repeats_it():
     )
     hot = [sample(model, source_ids, seeded(), 3.0, 1.0, 9) for _ in range(2)]
     assert torch.equal(*hot) and not torch.equal(hot[0], greedy(model, source_ids, 9))
-    for wrong in (dict(temperature=0.0), dict(top_p=0.0), dict(top_p=1.1)):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            sample(model, source_ids, seeded(), **wrong)
+
+
+BEYOND = [0.0, -1.0, 1e-40, 1e40, float("inf"), float("nan")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*(("temperature", t) for t in BEYOND), *(("top_p", p) for p in (0.0, 1.1, float("nan")))],
+)
+def test_sampling_names_a_temperature_or_top_p_that_is_none(name, value):
+    with pytest.raises(ValueError, match=name):
+        sample(tiny_model(), pad(SENTENCES), torch.Generator(), **{name: value})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_coldest_sampling_is_greedy_and_the_hottest_takes_any_word(dtype):
+    model, source_ids = model_that_ends(1).to(dtype), pad(SENTENCES)
+    cold = sample(model, source_ids, torch.Generator().manual_seed(1), 1e-6, max_length=9)
+    assert torch.equal(cold, greedy(model, source_ids, 9))
+    many = pad(SENTENCES[:1]).expand(4000, -1)
+    hot = sample(model, many, torch.Generator().manual_seed(1), 1e6, max_length=1)
+    counts = hot.flatten().bincount(minlength=23)
+    assert counts[[PAD, BOS]].sum() == 0 and counts[2:].min() > 120  # 4000 / 21 = 190
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_nucleus_of_one_keeps_every_word(dtype):
+    """Also those so improbable that the sum of the others rounds to 1."""
+    for vocab_size in (9, 3_000, 50_000):
+        logits = 6 * torch.randn(4, vocab_size, generator=torch.Generator().manual_seed(0))
+        probabilities = logits.softmax(-1).to(dtype)
+        assert torch.equal(nucleus(probabilities, 1.0), probabilities)
 
 
 def test_what_decoding_returns_may_be_trained_on():
     model = tiny_model()
     ids = greedy(model, pad(SENTENCES), 4)
     model(pad(SENTENCES), ids).sum().backward()  # tensors of inference mode would refuse
+
+
+def test_by_default_a_sentence_may_have_50_tokens_more_than_its_source():
+    """Section 6.1; but never more than the model has positions."""
+    model = tiny_model()  # 32 positions
+    roomy = Transformer(TransformerConfig(23, 8, 2, 8, 1, 1, max_length=60))
+    for length, wanted in ((1, 51), (9, 59), (10, 60), (11, 60)):
+        assert length_limit(roomy, torch.ones(2, length), None) == wanted
+    assert length_limit(model, torch.ones(2, 5), None) == 32
+    assert [length_limit(model, torch.ones(2, 5), n) for n in (1, 32)] == [1, 32]
+
+
+def never_ends(model):
+    with torch.no_grad():
+        model.output.weight[EOS] = 0
+        model.output.weight[7] *= 5
+    return model.eval()
+
+
+@pytest.mark.parametrize("limit", [1, 3, 32, None])
+def test_a_sentence_that_does_not_end_is_cut_at_its_limit(limit):
+    model = never_ends(tiny_model())
+    rows = greedy(model, pad(SENTENCES), limit)
+    assert EOS not in rows and rows.shape == (3, limit or 32)
+    ids, scores = beam_search(model, pad(SENTENCES), 2, max_length=limit)
+    assert ids.size(1) == (limit or 32) and scores.isfinite().all()
+
+
+def test_decoding_stops_as_soon_as_every_sentence_has_ended():
+    model, asked = tiny_model().eval(), []
+
+    def ends_after(logits):
+        """Sentence i says i + 1 tokens, the last of them EOS."""
+        asked.append(logits.clone())
+        return torch.tensor([EOS if len(asked) > i else 5 for i in range(3)])
+
+    ids = decode(model, pad(SENTENCES), ends_after)
+    assert ids.tolist() == [[EOS, PAD, PAD], [5, EOS, PAD], [5, 5, EOS]] and len(asked) == 3
+    for logits in asked:  # nobody may choose padding, or a second beginning
+        assert (logits[:, [PAD, BOS]] == -torch.inf).all() and logits[:, EOS:].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "length, penalty, plain, wanted",
+    [
+        (1, 0.6, False, 1.0),
+        (7, 1.0, False, 2.0),
+        (19, 0.5, False, 2.0),
+        (9, 0.5, True, 3.0),
+        (9, 0.0, False, 1.0),
+        (9, 0.0, True, 1.0),
+    ],
+)
+def test_the_length_penalty_is_that_of_its_paper(length, penalty, plain, wanted):
+    """Wu et al. 2016, equation 14, worked out by hand; `plain` is the power of the length."""
+    assert length_divisor(length, penalty, plain) == pytest.approx(wanted)
+    if not plain:
+        assert length_divisor(length, penalty) == pytest.approx(wanted)
+
+
+def test_a_negative_length_penalty_is_refused():
+    with pytest.raises(ValueError, match="length_penalty must not be negative, got -0.1"):
+        length_divisor(5, -0.1)
+
+
+@pytest.mark.parametrize(
+    "beam_size, width, limit",
+    [(0, 0, 23), (-1, -2, 23), (24, 24, 23), (12, 24, 11), (23, 23, None), (11, 22, None)],
+)
+def test_a_beam_is_no_wider_than_the_vocabulary(beam_size, width, limit):
+    model = tiny_model()
+    if limit is None:
+        check_beam(model, beam_size, width)
+    else:
+        with pytest.raises(ValueError, match=rf"must lie in \[1, {limit}\], got {beam_size}$"):
+            check_beam(model, beam_size, width)
+
+
+def test_the_beams_defaults_are_four_and_six_tenths():
+    model, source_ids = model_that_ends(3), pad(SENTENCES)
+    ids, scores = beam_search(model, source_ids)
+    same, wanted = beam_search(model, source_ids, 4, 0.6, 32, False)
+    assert torch.equal(ids, same) and torch.equal(scores, wanted)
+    tokenizer, sentences = Tokenizer(WORDS), [["w5", "w6", "w7"], ["w9"]]
+    for size in (1, 3):
+        wanted = translate(model, tokenizer, sentences, 250, size, 0.6, 32)
+        assert translate(model, tokenizer, sentences, beam_size=size) == wanted
+
+
+class Scripted(Transformer):
+    """Says what a table of probabilities tells it: {the ids so far: {next id: probability}}."""
+
+    table: dict
+
+    def decode(self, target_ids, memory, source_mask, cache=None):
+        rows = [tuple(row) for row in target_ids[:, 1:].tolist()]
+        self.read = [self.table.get(row, {EOS: 1.0}) for row in rows]
+        states = memory.new_zeros(*target_ids.shape, self.config.d_model)
+        states[:, -1, 0] = torch.arange(len(rows)).to(states)
+        return states
+
+
+def scripted(table):
+    model = Scripted(TransformerConfig(12, 2, 1, 2, 1, 1, max_length=8)).eval()
+    model.table, model.steps = table, 0
+
+    class Output(torch.nn.Module):
+        def forward(self, hidden):
+            model.steps += 1
+            numbers = hidden[..., 0].long().flatten().tolist()
+            logits = torch.full((len(numbers), 12), -50.0)
+            for row, number in enumerate(numbers):
+                for word, p in model.read[number].items():
+                    logits[row, word] = math.log(p)
+            return logits.view(*hidden.shape[:-1], 12)
+
+    model.output = Output()
+    return model
+
+
+SOURCE = torch.tensor([[5, EOS]])
+
+
+def test_the_search_goes_on_while_a_living_beginning_could_still_win():
+    """A short sentence has ended with 0.4; a longer one, still alive with 0.6, ends better."""
+    table = {(): {EOS: 0.4, 6: 0.6}, (6,): {7: 1.0}, (6, 7): {EOS: 0.9, 8: 0.1}}
+    model = scripted(table)
+    ids, scores = beam_search(model, SOURCE, beam_size=2, length_penalty=0.0)
+    assert ids.tolist() == [[6, 7, EOS]]
+    assert scores.tolist() == pytest.approx([math.log(0.6 * 0.9)])
+
+
+def test_and_stops_once_none_can():
+    """0.6 has ended and 0.4 lives: without a length penalty it can never be worth more."""
+    table = {(): {EOS: 0.6, 6: 0.4}} | {(6,) * n: {6: 0.9, 7: 0.1} for n in range(1, 8)}
+    model = scripted(table)
+    ids, _ = beam_search(model, SOURCE, beam_size=2, length_penalty=0.0)
+    assert ids.tolist() == [[EOS]] and model.steps == 1
+
+
+def test_a_length_penalty_lets_the_longer_one_catch_up():
+    """The same table: at 8 tokens 0.4 · 0.9⁷ counts for more than 0.6 at one."""
+    table = {(): {EOS: 0.6, 6: 0.4}} | {(6,) * n: {6: 0.99, 7: 0.01} for n in range(1, 8)}
+    ids, scores = beam_search(scripted(table), SOURCE, beam_size=2, length_penalty=2.0)
+    assert ids.tolist() == [[6] * 8]
+    wanted = (math.log(0.4) + 7 * math.log(0.99)) / (13 / 6) ** 2
+    assert scores.tolist() == pytest.approx([wanted], rel=1e-4)
+
+
+def test_the_probability_of_a_sentence_is_the_product_of_its_words():
+    """Its end counts, padding does not; greedy takes the best word, a beam the best sentence."""
+    table = {(): {6: 0.6, 7: 0.4}, (6,): {8: 0.5, 9: 0.5}, (7,): {EOS: 1.0}}
+    model = scripted(table)
+    assert greedy(model, SOURCE).tolist() == [[6, 8, EOS]]
+    ids, scores = beam_search(model, SOURCE, beam_size=2, length_penalty=0.0)
+    assert ids.tolist() == [[7, EOS]] and scores.tolist() == pytest.approx([math.log(0.4)])
+
+
+def test_log_probability_counts_the_end_and_no_padding():
+    model = tiny_model().eval()
+    source_ids, ids = pad(SENTENCES[:1]), torch.tensor([[5, 6, EOS]])
+    steps = model(source_ids, torch.tensor([[BOS, 5, 6]])).log_softmax(-1)[0]
+    wanted = sum(steps[t, word] for t, word in enumerate(ids[0].tolist()))
+    torch.testing.assert_close(log_probability(model, source_ids, ids), wanted[None].detach())
+    padded = torch.tensor([[5, 6, EOS, PAD, PAD]])
+    torch.testing.assert_close(log_probability(model, source_ids, padded), wanted[None].detach())
+    model.train()
+    log_probability(model, source_ids, ids)
+    assert model.training
+
+
+def test_sampling_follows_the_probabilities_the_temperature_and_the_nucleus():
+    """2000 draws of one word: the shares, at temperature 2 those of the roots, and a cut tail."""
+    table = {(): {6: 0.64, 7: 0.32, 8: 0.04}}
+    sources, generator = SOURCE.expand(2000, -1), torch.Generator().manual_seed(0)
+
+    def shares(*options):
+        words = sample(scripted(table), sources, generator, *options, max_length=1)[:, 0]
+        return [(words == word).float().mean().item() for word in (6, 7, 8)]
+
+    assert shares() == pytest.approx([0.64, 0.32, 0.04], abs=0.03)
+    roots = [0.8, 0.32**0.5, 0.2]
+    assert shares(2.0) == pytest.approx([r / sum(roots) for r in roots], abs=0.035)
+    assert shares(1.0, 0.7) == pytest.approx([2 / 3, 1 / 3, 0], abs=0.035)
+    assert shares(1.0, 0.6) == [1, 0, 0]
+    for wrong in (dict(temperature=-1.0), dict(temperature=math.nan), dict(top_p=-0.1)):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            sample(scripted(table), SOURCE, generator, **wrong)
+
+
+def test_translations_are_read_in_batches_of_like_length():
+    model, read = model_that_ends(1), []
+    model.encoder.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].shape[:2]))
+    sentences = [["w5"] * n for n in (4, 1, 3, 2, 5)]
+    said = translate(model, Tokenizer(WORDS), sentences, batch_size=2, max_length=4)
+    assert [tuple(shape) for shape in read] == [(2, 3), (2, 5), (1, 6)]
+    assert len(said) == 5 and all(len(words) <= 4 for words in said)
+
+
+def test_maps_are_those_of_the_pair_in_evaluation_mode():
+    """The last row writes EOS and the last column is the source's; dropout rests."""
+    model, tokenizer = tiny_model(dropout=0.5).train(), Tokenizer(WORDS)
+    maps = cross_attention_maps(model, tokenizer, ["w5", "w6"], ["w8"])
+    assert model.training
+    source_ids = torch.tensor([[*tokenizer.encode(["w5", "w6"]), EOS]])
+    target_ids = torch.tensor([[BOS, *tokenizer.encode(["w8"])]])
+    model.eval()
+    layer, seen = model.decoder.layers[0].cross_attention, []
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    model(source_ids, target_ids)
+    ((y, memory, mask),) = [inputs[:3] for inputs in seen]
+    query = layer.w_q(y).unflatten(-1, (4, 4)).transpose(1, 2)
+    key = layer.w_k(memory).unflatten(-1, (4, 4)).transpose(1, 2)
+    wanted = (query @ key.transpose(-1, -2) / 2).softmax(-1)[0]
+    found = maps["decoder.layers.0.cross_attention"]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-10)
+    found.sum().requires_grad_()  # a tensor like any other, no longer bound to inference mode

@@ -39,6 +39,23 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     assert not torch.equal(Dropout(rate)(x), y)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.3, 0.5])
+def test_in_every_precision_the_mean_stays(rate, dtype):
+    """What is kept must not grow by a rounded factor: in bfloat16 that would be 0.3 % off."""
+    numbers = torch.Generator().manual_seed(0)
+    x = torch.rand(2_000, 1_000, generator=numbers).to(dtype).requires_grad_()
+    torch.manual_seed(0)
+    y = Dropout(rate)(x)
+    y.sum().backward()
+    kept = y != 0
+    assert y.dtype == x.grad.dtype == dtype
+    growth = y[kept].double().sum() / x.detach()[kept].double().sum()
+    assert growth.item() == pytest.approx(1 / (1 - Dropout(rate).rate), rel=1e-4)
+    assert (x.grad[~kept] == 0).all() or (x.detach()[~kept] == 0).any()
+    assert y.double().mean().item() == pytest.approx(x.double().mean().item(), rel=2e-3)
+
+
 def test_dropout_treats_neighbours_independently():
     torch.manual_seed(0)
     dropped = (Dropout(0.5)(torch.ones(1_000, 1_000)) == 0).float()
@@ -100,3 +117,37 @@ def test_and_refuses_every_rate_that_dropout_refuses(p):
         TransformerConfig(10, dropout=p)
     with pytest.raises(ValueError, match="share must lie"):
         check_dropout("share", p)
+
+
+@pytest.mark.parametrize(
+    "p, dropped", [(0.004, 1), (0.1, 26), (0.5, 128), (0.9, 230), (0.996, 255)]
+)
+def test_what_is_kept_grows_by_exactly_what_the_rate_takes_away(p, dropped):
+    """On a CPU the rate is in 256ths, so that the mean stays what it was."""
+    torch.manual_seed(0)
+    layer = Dropout(p)
+    kept = 256 / (256 - dropped)
+    assert set(layer(torch.ones(9_000, dtype=torch.float64)).tolist()) == {0.0, kept}
+    assert layer.rate == dropped / 256 and kept * (1 - layer.rate) == 1
+
+
+def test_eight_numbers_cost_one_random_one():
+    """That is where the time of nn.Dropout goes."""
+    torch.manual_seed(0)
+    Dropout(0.5)(torch.ones(80))
+    following = torch.rand(1)
+    torch.manual_seed(0)
+    torch.empty(80 // 8 + 1, dtype=torch.int64).random_(-(2**63), None)
+    assert torch.equal(torch.rand(1), following)
+
+
+def test_half_is_dropped_unless_something_else_is_said():
+    assert Dropout().p == nn.Dropout().p == 0.5
+
+
+def test_elsewhere_than_on_a_cpu_it_is_nn_dropout(monkeypatch):
+    asked = []
+    monkeypatch.setattr(nn.functional, "dropout", lambda x, *rest: asked.append(rest) or x)
+    Dropout(0.1)(torch.ones(5, device="meta"))
+    Dropout(0.1).eval()(torch.ones(5))
+    assert asked == [(0.1, True), (0.1, False)]

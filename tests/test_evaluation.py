@@ -1,5 +1,8 @@
 """evaluation.py: evaluation mode, and scores of translations and alignments."""
 
+import math
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -33,8 +36,11 @@ def test_evaluation_mode_ends_with_its_block(training, fails):
     [
         (lambda: exact_match(["a"], []), "got 1 and 0"),
         (lambda: bleu([], []), "got 0 and 0"),
+        (lambda: exact_match([], []), "at least one, got 0 and 0"),
+        (lambda: bleu(["a"], ["a", "b"]), "got 1 and 2"),
         (lambda: alignment_error_rate([], []), "must not both be empty"),
         (lambda: strongest_links(torch.zeros(1, 2, 3)), "weights must be"),
+        (lambda: strongest_links(torch.tensor([[0.5, torch.nan]])), "got NaN"),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -58,3 +64,31 @@ def test_scores_of_alignments():
     assert pointing_accuracy(links, {(0, 1)}) == (1, 1)  # word 1 has no gold link: not asked
     assert alignment_error_rate(links, gold) == pytest.approx(1 - 2 * 1 / (2 + 3))
     assert alignment_error_rate(gold, gold) == 0
+
+
+def test_an_alignment_with_no_link_in_common_or_none_at_all_is_all_wrong():
+    assert alignment_error_rate({(0, 0)}, {(0, 1)}) == 1
+    assert alignment_error_rate([], {(0, 1)}) == alignment_error_rate({(0, 1)}, []) == 1
+    assert alignment_error_rate([(0, 1), (0, 1)], [(0, 1)]) == 0  # said twice is said once
+
+
+def test_capitals_count_unless_they_are_to_be_ignored():
+    said, wanted = ["The Dog found the ball ."], ["the dog found the ball ."]
+    cased, with_case = bleu(said, wanted)
+    lower, without = bleu(said, wanted, lowercase=True)
+    assert cased < 100 and lower == pytest.approx(100)
+    assert "case:mixed" in with_case and "case:lc" in without
+
+
+def test_without_sacrebleu_the_score_is_nan_and_says_why(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    score, signature = bleu(["a"], ["a"])
+    assert math.isnan(score)
+    assert signature == "not computed: sacreBLEU is missing (pip install sacrebleu)"
+
+
+def test_nothing_computed_in_evaluation_can_be_trained_on():
+    model = nn.Linear(2, 2)
+    with evaluating(model):
+        assert model(torch.zeros(1, 2)).is_inference()
+    assert model(torch.zeros(1, 2)).requires_grad

@@ -1,12 +1,17 @@
 """files.py: written whole or not at all, and told in plain words."""
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 
 from helpers import files
 from helpers.checkpoints import read_tensors, save_model, write_tensors
 from helpers.files import check_writable, read_table, write_file, write_table, write_text
-from tests.support import small_model
+from tests.support import ROOT, small_model
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):
@@ -36,8 +41,60 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_rubbish(tmp_path, monke
     monkeypatch.setattr(files.os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_text(tmp_path / "a", "new")
-    assert (tmp_path / "a").read_text() == "old"
+    assert (tmp_path / "a").read_text(encoding="utf8") == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+WRITE_OFTEN = """
+import sys
+from helpers.files import check_writable, write_file
+path, letter, size = sys.argv[1:]
+for _ in range(60):
+    check_writable(path)
+    write_file(path, letter.encode() * int(size))
+"""
+
+
+@pytest.mark.slow
+def test_several_writers_of_one_file_do_not_spoil_it(tmp_path):
+    """Each in a process of its own; whoever looks always finds one of their files, whole."""
+    path, size = tmp_path / "run", 300_000
+    write_file(path, b"0" * size)
+    command = [sys.executable, "-c", WRITE_OFTEN, path]
+    writers = [subprocess.Popen([*command, letter, str(size)], cwd=ROOT) for letter in "abc"]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        data = path.read_bytes()
+        assert len(data) == size and len(set(data)) == 1
+        seen.add(data[:1])
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert len(seen) > 1 and [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_writers_that_meet_at_the_worst_moment_do_not_spoil_it_either(tmp_path, monkeypatch):
+    """The second one begins and ends while the first is half done."""
+    path, sync = tmp_path / "run", files.os.fsync
+
+    def meanwhile(number):
+        monkeypatch.setattr(files.os, "fsync", sync)
+        check_writable(path)
+        write_file(path, b"second")
+        sync(number)
+
+    monkeypatch.setattr(files.os, "fsync", meanwhile)
+    write_file(path, b"first")
+    assert path.read_bytes() == b"first" and [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_a_killed_writer_left_is_removed_when_it_is_old(tmp_path):
+    path = tmp_path / "run [1]"  # brackets mean something to glob
+    old, fresh, other = (tmp_path / n for n in ("run [1].aa.part", "run [1].bb.part", "x.cc.part"))
+    for left in (old, fresh, other):
+        left.write_bytes(b"half")
+    for left in (old, other):
+        os.utime(left, (time.time() - 4000,) * 2)
+    write_file(path, b"whole")
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, fresh.name, other.name}
 
 
 def test_what_cannot_be_written_is_told_before_the_work(tmp_path):

@@ -93,3 +93,63 @@ def test_dropout_falls_on_what_the_sublayer_found_and_not_on_the_residual(norm_f
     added = module(x, found) - x
     assert {round(v) for v in added.unique().tolist()} == {0, 200}
     assert torch.equal(module.before(x), x)
+
+
+def test_positions_far_out_are_as_exact_as_the_first():
+    """They are worked out in float64; in float32 the angle of position 9999 would be off."""
+    last = sinusoidal_positions(10_000, 6)[-1]
+    angles = [9_999 / 10_000 ** (2 * i / 6) for i in range(3)]
+    wanted = [function(angle) for angle in angles for function in (math.sin, math.cos)]
+    assert last.tolist() == pytest.approx(wanted, abs=1e-7)
+    assert last.dtype == torch.float32
+
+
+def test_positions_are_no_parameters_and_not_saved_but_move_with_the_layer():
+    embedding = Embedding(9, 6, max_length=5)
+    assert list(embedding.state_dict()) == ["token.weight"]
+    assert [name for name, _ in embedding.named_parameters()] == ["token.weight"]
+    assert embedding.double().positions.dtype == torch.float64
+
+
+def test_dropout_falls_on_the_sum_of_token_and_position():
+    """Section 5.4: whatever is dropped is 0, its position too; what is kept grows."""
+    torch.manual_seed(0)
+    embedding = Embedding(9, 64, max_length=50, dropout=0.5)
+    ids = torch.arange(50).remainder(9)[None]
+    dropped, whole = embedding(ids), embedding.eval()(ids)
+    zero = dropped == 0
+    assert 0.4 < zero.float().mean() < 0.6
+    torch.testing.assert_close(dropped[~zero], 2 * whole[~zero])
+
+
+def test_without_being_told_an_embedding_drops_nothing():
+    embedding, ids = Embedding(9, 6, max_length=5), torch.tensor([[4, 5]])
+    assert torch.equal(embedding(ids), embedding.eval()(ids))
+
+
+@pytest.mark.parametrize(
+    "start, positions, wanted", [(0, None, [0, 1]), (2, None, [2, 3]), (3, 1, [3, 3])]
+)
+def test_tokens_have_the_positions_after_the_start_or_share_one(start, positions, wanted):
+    embedding = Embedding(9, 6, max_length=5)
+    with torch.no_grad():
+        embedding.token.weight.zero_()
+    found = embedding(torch.tensor([[4, 5]]), start, positions)
+    torch.testing.assert_close(found[0], sinusoidal_positions(5, 6)[wanted])
+
+
+@pytest.mark.parametrize("length, start, positions", [(2, 4, None), (5, 1, None), (3, 5, 1)])
+def test_the_last_position_is_the_tables_last(length, start, positions):
+    embedding, ids = Embedding(9, 6, max_length=5), torch.ones(1, length, dtype=torch.long)
+    with pytest.raises(ValueError, match="ids has 6 positions, but max_length is 5"):
+        embedding(ids, start, positions)
+    assert embedding(ids, start - 1, positions).shape == (1, length, 6)
+
+
+def test_feed_forward_is_two_linear_maps_with_a_relu_between():
+    torch.manual_seed(0)
+    module = FeedForward(3, 4).double()
+    x = torch.randn(5, 3, dtype=torch.float64)
+    middle = (x @ module.w_1.weight.T + module.w_1.bias).clamp(min=0)
+    expected = middle @ module.w_2.weight.T + module.w_2.bias
+    torch.testing.assert_close(module(x), expected, **EXACT)

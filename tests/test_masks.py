@@ -4,7 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from helpers.masks import causal_mask, padding_mask, to_attn_mask, to_key_padding_mask
+from helpers.masks import (
+    causal_mask,
+    decoder_mask,
+    padding_mask,
+    to_attn_mask,
+    to_key_padding_mask,
+)
 from helpers.special_ids import BOS, EOS, PAD, UNK
 
 IDS = torch.tensor([[4, 5, 6], [7, PAD, PAD]])
@@ -52,10 +58,36 @@ def test_adapters_invert():
     [
         (lambda: padding_mask(torch.tensor([1, 2])), "ids must be"),
         (lambda: causal_mask(0), "length must be at least 1"),
+        (lambda: padding_mask(torch.zeros(1, 1, 2)), "ids must be"),
         (lambda: to_key_padding_mask(causal_mask(3)), "mask must be"),
+        (lambda: to_key_padding_mask(causal_mask(3)[None, None]), "mask must be"),
+        (lambda: to_key_padding_mask(causal_mask(3)[None, :, None]), "mask must be"),
+        (lambda: to_key_padding_mask(causal_mask(3)[:, None, :, None]), "mask must be"),
+        (lambda: to_attn_mask(torch.tensor([True])), "mask must be"),
         (lambda: to_attn_mask(padding_mask(IDS)), "mask must be"),
     ],
 )
 def test_wrong_shapes_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_decoders_mask_hides_padding_and_what_comes_later():
+    assert decoder_mask(IDS).tolist() == [
+        [[[True, False, False], [True, True, False], [True, True, True]]],
+        [[[True, False, False]] * 3],
+    ]
+
+
+def test_behind_cached_tokens_new_ones_see_all_of_the_past_and_nothing_later():
+    two = torch.tensor([[4, 5], [6, 7]])
+    assert decoder_mask(two, past=2).tolist() == [
+        [True, True, True, False],
+        [True, True, True, True],
+    ]
+    assert decoder_mask(two[:, :1], past=2) is None  # one token sees them all: nothing to hide
+    assert decoder_mask(two[:, :1]).tolist() == [[[[True]]], [[[True]]]]
+
+
+def test_the_smallest_sentence_has_a_mask_of_one():
+    assert causal_mask(1).tolist() == [[True]] and causal_mask(1, "meta").device.type == "meta"

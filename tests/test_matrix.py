@@ -1,10 +1,25 @@
 """tools/matrix.py: a failure stands in the table, and nothing that was not tried looks passed."""
 
+import subprocess
 import sys
 
 import pytest
 
-from tools.matrix import SHOWN, kept, requirements, table, tried
+from tools import matrix
+from tools.environment import ROOT
+from tools.matrix import (
+    ALL,
+    FAST,
+    PYTHONS,
+    SHOWN,
+    Python,
+    combinations,
+    interpreter,
+    kept,
+    requirements,
+    table,
+    tried,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,23 +40,54 @@ def test_what_pytest_says_is_read(printed, code, expected, tmp_path):
 
 def test_the_table_names_what_was_not_tried():
     row = ["3.11", "lock", *("1.0" for _ in SHOWN), "all 5", "all 7", "3"]
-    text = table([row], ["3.13"], ["notebooks/00_start_here.ipynb"])
+    text = table([row], ["3.13"], ["notebooks/00_start_here.ipynb"], FAST)
     assert "| 3.11 | lock |" in text and "Not on this machine, so not tried: Python 3.13" in text
+    assert FAST in text and ALL not in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(widths) == 1
 
 
-def test_rows_that_are_not_tried_again_stay_if_the_notebooks_are_the_same():
+def test_rows_that_are_not_tried_again_stay_if_what_was_tried_is_the_same():
     books = ["notebooks/00_start_here.ipynb"]
     rows = [
         ["3.11", end, *("1.0" for _ in SHOWN), "all 5", "all 7", "3"] for end in ("lock", "new")
     ]
-    text = table(rows, [], books)
-    assert list(kept(text, books).values()) == rows
-    assert list(kept(text, books)) == [("3.11", "lock", "1.0"), ("3.11", "new", "1.0")]
-    assert kept(text, ["notebooks/07_cross_attention.ipynb"]) == {} == kept("", books)
+    text = table(rows, [], books, FAST)
+    assert kept(text, books, FAST) == {("3.11", row[1]): row for row in rows}
+    assert kept(text, ["notebooks/07_cross_attention.ipynb"], FAST) == {}
+    assert kept("", books, FAST) == {} == kept(text, books, ALL)
 
 
-def test_the_lock_is_taken_as_it_is_but_for_torch():
-    text = requirements("lock", sys.executable, "torch==2.6.0")
-    assert "torch==2.6.0" in text and "torch==2.13.0" not in text and "numpy==" in text
+def test_each_end_has_versions_of_its_own(monkeypatch):
+    """Where there are no builds of the very lowest, uv takes the lowest that there are."""
+    asked = []
+
+    def run(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "pooch==1.8.0\n")
+
+    python = Python("3.11", sys.executable)
+    monkeypatch.setattr(matrix, "sources", list)
+    monkeypatch.setattr(subprocess, "run", run)
+    assert requirements("lock", python) == (ROOT / "requirements.lock").read_text("utf8")
+    assert not asked
+    for end, resolution in (("lowest", "lowest-direct"), ("newest", "highest")):
+        assert requirements(end, python) == "pooch==1.8.0\n"
+        command = asked.pop()
+        assert resolution in command and "--only-binary=:all:" in command
+
+
+def test_the_lock_is_tried_everywhere_and_the_ends_where_they_fit():
+    pairs = combinations(PYTHONS, None)
+    assert PYTHONS[0] == "3.11" and PYTHONS[-1] == "3.14"
+    assert {version for version, end in pairs if end == "lock"} == {*PYTHONS}
+    ends = [pair for pair in pairs if pair[1] != "lock"]
+    assert ends == [("3.11", "lowest"), ("3.14", "newest")]
+    assert combinations(["3.12"], ["lowest", "newest"]) == [("3.12", "lowest"), ("3.12", "newest")]
+
+
+@pytest.mark.slow
+def test_this_python_is_found_and_none_that_does_not_exist():
+    pytest.importorskip("uv")
+    here = "{}.{}".format(*sys.version_info[:2])
+    assert interpreter(here).version == here and interpreter("3.99") is None

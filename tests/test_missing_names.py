@@ -1,5 +1,8 @@
 """missing_names.py: which cell makes a name; what a kernel then prints is in test_faults.py."""
 
+from types import SimpleNamespace
+
+from helpers import missing_names
 from helpers.missing_names import cell_that_makes, made_by, notebook_path, raised_with
 
 
@@ -62,9 +65,21 @@ def test_a_librarys_own_error_is_not_the_readers():
             raise AssertionError("no error")
 
 
+def test_a_name_error_without_a_name_is_left_as_it_is(monkeypatch, capsys):
+    """`raise NameError("…")`, as a reader's own code may do: there is no name to look for."""
+    names = {}
+    monkeypatch.setattr(missing_names, "get_ipython", lambda: SimpleNamespace(user_ns=names))
+    for code_, printed in (("raise NameError('who?')", False), ("missing", True)):
+        try:
+            exec(code_, names)
+        except NameError as error:
+            missing_names.say_which_cell(SimpleNamespace(error_in_exec=error, info=None))
+        assert bool(capsys.readouterr().out) is printed
+
+
 def test_the_notebooks_path_is_the_servers_or_none(tmp_path, monkeypatch):
     path = tmp_path / "a.ipynb"
-    path.write_text("{}")
+    path.write_text("{}", encoding="utf8")
     monkeypatch.setenv("JPY_SESSION_NAME", str(path))
     assert notebook_path({}) == path
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "gone.ipynb"))

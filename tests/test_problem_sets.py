@@ -238,37 +238,41 @@ def run_nbgrader(room, *arguments):
     release.nbgrader(*arguments, place, GRADING=str(room), **one)
 
 
-def submissions(name, released):
+def hostile(released):
+    """Submissions to problem set 1 that want points for something else than answers."""
+    return {
+        "loop": (changed(SOURCES["ps1"], {"packed_mask": LOOP}), 22 - 3),
+        "stubborn": (changed(SOURCES["ps1"], {"diagnose": STUBBORN_LOOP}), 22 - 4),
+        "killer": (changed(SOURCES["ps1"], {"prefix_mask": KILLER}), 3 + 4 + 3),
+        "leaver": (changed(SOURCES["ps1"], {"prefix_mask": LEAVER}), 22 - 3),
+        "reader": (changed(released, {"masked_softmax": READER}), 0),
+        "faker": faker(released),
+        "yes_man": yes_man(released),
+    }
+
+
+def honest(name, released):
     """{student: (notebook, what the tests must give)}."""
     edits, points = PARTLY[name]
     solutions = cells_of(SOURCES[name])
     partly = {cell: mutant(solutions[cell].source, *e) for cell, e in edits.items()}
-    handed_in = {
+    return {
         "right": (SOURCES[name], POINTS[name][0]),
         "empty": (released, 0),
         "partly": (changed(SOURCES[name], partly), points),
     }
-    if name == "ps1":
-        handed_in["loop"] = changed(SOURCES[name], {"packed_mask": LOOP}), 22 - 3
-        handed_in["stubborn"] = changed(SOURCES[name], {"diagnose": STUBBORN_LOOP}), 22 - 4
-        handed_in["killer"] = changed(SOURCES[name], {"prefix_mask": KILLER}), 3 + 4 + 3
-        handed_in["leaver"] = changed(SOURCES[name], {"prefix_mask": LEAVER}), 22 - 3
-        handed_in["reader"] = changed(released, {"masked_softmax": READER}), 0
-        handed_in["faker"] = faker(released)
-        handed_in["yes_man"] = yes_man(released)
-    return handed_in
 
 
-def grade(name, room):
+def grade(name, room, attacked=False):
     """Release and grade one assignment; {student: (due, {test: points}, graded notebook)}."""
     run_nbgrader(room, "generate_assignment", name)
     released = notebooks.read(room / "release" / name / f"{name}.ipynb")
-    handed_in = submissions(name, released)
+    handed_in = hostile(released) if attacked else honest(name, released)
     for student, (notebook, _) in handed_in.items():
         folder = room / "submitted" / student / name
         folder.mkdir(parents=True)
         nbformat.write(notebook, folder / f"{name}.ipynb")
-    limits = (f"--Execute.timeout={SECONDS if name == 'ps1' else 30}", "--Execute.iopub_timeout=4")
+    limits = (f"--Execute.timeout={SECONDS if attacked else 60}", "--Execute.iopub_timeout=4")
     run_nbgrader(room, "autograde", name, *limits)
     results = {}
     with Gradebook(f"sqlite:///{room / 'gradebook.db'}") as gradebook:
@@ -282,11 +286,12 @@ def grade(name, room):
 
 @pytest.fixture(scope="module")
 def grades(tmp_path_factory):
-    """{assignment: what `grade` gives}; two at a time, for two cores."""
-    with ThreadPoolExecutor(2) as two:
-        rooms = {name: tmp_path_factory.mktemp(name) for name in SOURCES}
-        waiting = {name: two.submit(grade, name, room) for name, room in rooms.items()}
-        yield {name: one.result() for name, one in waiting.items()} | {"rooms": rooms}
+    """{assignment: what `grade` gives}, "hostile" among them: that one mostly waits for loops."""
+    with ThreadPoolExecutor(2) as two, ThreadPoolExecutor(1) as waits:
+        rooms = {name: tmp_path_factory.mktemp(name) for name in [*SOURCES, "hostile"]}
+        found = {"hostile": waits.submit(grade, "ps1", rooms["hostile"], attacked=True)}
+        found |= {name: two.submit(grade, name, rooms[name]) for name in SOURCES}
+        yield {name: one.result() for name, one in found.items()} | {"rooms": rooms}
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -305,13 +310,13 @@ HOSTILE = ("loop", "stubborn", "killer", "leaver", "reader", "faker", "yes_man")
 
 @pytest.mark.parametrize("student", HOSTILE)
 def test_a_hostile_submission_gets_no_more_than_its_answers_are_worth(grades, student):
-    due, points, graded = grades["ps1"][student]
+    due, points, graded = grades["hostile"][student]
     got = {test: points[test] or 0 for test in graded_cells(SOURCES["ps1"])}
     assert sum(got.values()) == due, got
 
 
 def test_a_submission_finds_neither_tests_nor_solutions_near_its_folder(grades):
-    _, _, graded = grades["ps1"]["reader"]
+    _, _, graded = grades["hostile"]["reader"]
     (output,) = cells_of(graded)["masked_softmax"].outputs
     assert output.text.strip() == "READ 0 []"
 

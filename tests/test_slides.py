@@ -10,6 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools import notebooks, slides
+from tools.address import pages
 
 pytest.importorskip("sphinx_revealjs", reason="requirements-teach.lock brings it")
 
@@ -103,7 +104,7 @@ def test_lists_tables_boxes_and_formulas_stay():
 
 
 def test_a_slide_may_embed_the_live_page_and_link_to_it():
-    address = f"{notebooks.pages()}/live.html#at=watch"
+    address = f"{pages()}/live.html#at=watch"
     frame = f'<iframe class="live" title="The live page" data-src="{address}"></iframe>'
     text = f"## Watch it\n\n[Here]({address}).\n\n{frame}"
     _, slide = slides.Deck(deck(("slide", new_markdown_cell(text)))).slides

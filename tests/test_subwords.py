@@ -71,7 +71,7 @@ def test_a_vocabulary_is_saved_and_loaded(subwords, tmp_path):
     assert Subwords.load(tmp_path / "v.json").encode(TEXTS[0]) == subwords.encode(TEXTS[0])
     with pytest.raises(FileNotFoundError, match="no vocabulary at"):
         Subwords.load(tmp_path / "nothing.json")
-    (tmp_path / "v.json").write_text("{}")
+    (tmp_path / "v.json").write_text("{}", encoding="utf8")
     with pytest.raises(ValueError, match="is not a saved vocabulary"):
         Subwords.load(tmp_path / "v.json")
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import types
-from dataclasses import asdict
+from dataclasses import FrozenInstanceError, asdict
 
 import numpy as np
 import pytest
@@ -143,6 +143,82 @@ def test_a_subclass_under_future_annotations_is_validated_too():
         for wrong in ({"shared": 1}, {"norm_first": 0}):
             with pytest.raises(TypeError, match="must be True or False"):
                 kind(10, **wrong)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_new_weights_have_the_sizes_of_the_paper(tied):
+    """Matrices Xavier-uniform, embeddings of size 1/√d_model, biases 0, norms 1 and 0."""
+    torch.manual_seed(0)
+    model = Transformer(TransformerConfig(300, 48, 4, 96, 1, 2, tied_embeddings=tied))
+    embeddings = (model.source_embedding.token, model.target_embedding.token, model.output)
+    for table in embeddings:
+        assert table.weight.std().item() == pytest.approx(48**-0.5, rel=0.05)
+        assert table.weight.abs().max() > 3 * 48**-0.5  # normal, not uniform
+        assert abs(table.weight.mean().item()) < 0.005
+    linears = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not model.output]
+    assert len(linears) == 1 * 6 + 2 * 10 and model.output.bias is None
+    for linear in linears:
+        limit = (6 / (linear.in_features + linear.out_features)) ** 0.5
+        assert 0.98 * limit < linear.weight.abs().max() <= limit
+        assert linear.weight.std().item() == pytest.approx(limit / 3**0.5, rel=0.05)
+        assert (linear.bias == 0).all()
+    for norm in (m for m in model.modules() if isinstance(m, nn.LayerNorm)):
+        assert (norm.weight == 1).all() and (norm.bias == 0).all()
+
+
+def test_the_defaults_are_the_papers_base_model():
+    """Table 3; the length is ours."""
+    config = TransformerConfig(37_000)
+    assert asdict(config) == {
+        "vocab_size": 37_000,
+        "d_model": 512,
+        "num_heads": 8,
+        "d_ff": 2048,
+        "num_encoder_layers": 6,
+        "num_decoder_layers": 6,
+        "dropout": 0.1,
+        "norm_first": False,
+        "tied_embeddings": True,
+        "max_length": 512,
+    }
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_every_part_is_built_as_the_configuration_says(norm_first):
+    sizes = dict(d_model=16, num_heads=4, d_ff=24, num_encoder_layers=2, num_decoder_layers=3)
+    model = Transformer(
+        TransformerConfig(10, **sizes, dropout=0.3, norm_first=norm_first, max_length=7)
+    )
+    assert (len(model.encoder.layers), len(model.decoder.layers)) == (2, 3)
+    for layer in (*model.encoder.layers, *model.decoder.layers):
+        assert layer.self_attention.num_heads == 4
+        assert layer.feed_forward.w_1.out_features == 24
+        assert layer.add_norm_self.norm_first == layer.add_norm_ff.norm_first == norm_first
+    assert {m.p for m in model.modules() if isinstance(m, nn.Dropout)} == {0.3}
+    for embedding in (model.source_embedding, model.target_embedding):
+        assert embedding.token.weight.shape == (10, 16) and embedding.positions.shape == (7, 16)
+    for stack in (model.encoder, model.decoder):
+        assert isinstance(stack.norm, nn.LayerNorm if norm_first else nn.Identity)
+
+
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_every_sub_layer_of_every_layer_drops_out_in_training_only(stack):
+    """Each dropout is met once in a pass, and with all but one at rest that one still acts."""
+    model = tiny_model(dropout=0.5)
+    layers = getattr(model, stack).layers
+    found = [m for layer in layers for m in layer.modules() if isinstance(m, nn.Dropout)]
+    assert len(found) == (2 * 2 if stack == "encoder" else 3 * 3)
+    for one in found:
+        model.eval()
+        expected = model(SOURCE, TARGET)
+        one.train()
+        torch.manual_seed(0)
+        assert not torch.allclose(model(SOURCE, TARGET), expected)
+
+
+def test_a_configuration_cannot_be_changed_afterwards():
+    with pytest.raises(FrozenInstanceError):
+        TransformerConfig(10).d_model = 8
 
 
 def test_bad_ids_are_named():

@@ -1,1 +1,1 @@
-"""What keeps notebooks, helpers and addresses in step. Used through make."""
+"""What keeps notebooks, helpers and addresses in step, used through make or `python3 -m tools`."""

@@ -17,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 from nbformat import NotebookNode
 
 from tools import live
-from tools.notebooks import ROOT, code_cells, paths, read, repository, tags, write
+from tools.address import branch, repository
+from tools.notebooks import ROOT, code_cells, paths, read, tags, write
 
 DOCS = ROOT / "docs"
 SOURCE, BOOK = ROOT / "build" / "book-source", ROOT / "build" / "book"
@@ -88,7 +89,7 @@ def page_text(text: str) -> str:
     # The live page is in the book.
     text = LIVE.sub(r'<a href="../\2">\1</a>', text)
     # Files that are no pages are in the repository.
-    return LINK_OUT.sub(rf"]({repository()}/blob/main/\1", text)
+    return LINK_OUT.sub(rf"]({repository()}/blob/{branch()}/\1", text)
 
 
 def alternative_texts(notebook: NotebookNode) -> list[str]:

@@ -14,7 +14,8 @@ import nbformat
 from jinja2 import Template
 from nbformat import NotebookNode
 
-from tools.notebooks import NOTEBOOKS, ROOT, code_cells, paths, read, tags, write
+import helpers
+from tools.notebooks import NOTEBOOKS, ROOT, code_cells, paths, read, setup_source, tags, write
 
 FOLDER = ROOT / "build" / "colab"
 DATA = ROOT / "helpers" / "data"
@@ -92,8 +93,15 @@ def standalone(notebook: NotebookNode) -> NotebookNode:
     index = next(i for i, c in enumerate(alone.cells) if "setup" in tags(c))
     setup = alone.cells[index]
     template = Template(CELL.read_text(encoding="utf8"), keep_trailing_newline=True)
-    setup.source = template.render(files=texts, data=data, packages=packages_for(files))
-    setup.metadata.update({"cellView": "form", "jupyter": {"source_hidden": True}})
+    source = setup_source()
+    setup.source = template.render(
+        files=texts,
+        data=data,
+        packages=packages_for(files),
+        version=helpers.__version__,
+        right_kernel=source[source.index("class SetUpStopped") : source.index("for folder in")],
+        right_helpers=source[source.index("where =") : source.index("from helpers")],
+    )
     alone.cells.insert(index, nbformat.v4.new_markdown_cell(INTRODUCTION, id="standalone"))
     return alone
 

@@ -9,22 +9,17 @@ import sys
 from pathlib import Path
 
 from helpers.checkpoints import load_model
-from helpers.corpora.toy import RUNNING, splits, vocabulary
+from helpers.corpora.toy import vocabulary
+from helpers.corpora.toy_order import german_words, seen_in_training
 from helpers.pictures.live_page import live_page
 from helpers.tokenizer import Tokenizer
+from tools.address import pages
 from tools.live_sentences import sentences
-from tools.notebooks import ROOT, pages
+from tools.notebooks import ROOT
 
 TRANSLATOR = ROOT / "helpers" / "data" / "translator.safetensors"
 PATH = ROOT / "build" / "live.html"
 PICTURE = ROOT / "docs" / "live.png"
-
-
-def german_words() -> set[str]:
-    """What a visitor may type: every word that the sources of the corpus use."""
-    corpus = splits(train=6_000)
-    pairs = [RUNNING, *corpus.train, *corpus.validation, *corpus.test, *corpus.combinations]
-    return {word for pair in pairs for word in pair.source}
 
 
 def write(path: Path, book: str) -> None:
@@ -34,6 +29,7 @@ def write(path: Path, book: str) -> None:
         Tokenizer(vocabulary()),
         path,
         source_words=german_words(),
+        order=seen_in_training(),
         sentences=sentences(),
         book=book,
     )

@@ -4,7 +4,8 @@ All but the last come from the two test splits, so the model has never seen them
 the corpus knows their translation and which words belong together.
 """
 
-from helpers.corpora.toy import RUNNING, Pair, split_words, splits
+from helpers.corpora.toy import RUNNING, Pair, splits
+from helpers.corpora.toy_order import read_german
 
 # German, and what to look at.
 SENTENCES = (
@@ -34,7 +35,7 @@ SENTENCES = (
 )
 # Not in the grammar: the model has only met relative clauses about a subject.
 FAILURE = {
-    "source": split_words("Der Hund, den die Katze sieht, schläft."),
+    "source": read_german("Der Hund, den die Katze sieht, schläft.").words,
     "target": ("the", "dog", "that", "the", "cat", "sees", "sleeps", "."),
     "shows": "A failure: den makes the dog the object, and training had nothing like it.",
 }

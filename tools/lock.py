@@ -1,4 +1,4 @@
-"""Renew the two locks: exact pins for Python 3.11 to 3.13 from pyproject.toml's bounds.
+"""Renew the two locks: exact pins for Python 3.11 to 3.14 from pyproject.toml's bounds.
 
 requirements.lock is what a reader installs; requirements-teach.lock holds what the web book, the
 slides and the graded problem sets need on top of it, and nothing that stands in the first.
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HEADER = "# Exact pins, Python 3.11 to 3.13, for {}; `make lock` renews it.\n"
+HEADER = "# Exact pins, Python 3.11 to 3.14, for {}; `make lock` renews it.\n"
 TORCH = "torch==2.13.0"
 
 

@@ -1,7 +1,7 @@
 """Keep the notebooks in step: `python -m tools.notebooks sync | address | execute | run [NAME]`.
 
 sync     copies the set-up cell and each helper's definition into the cells tagged for them
-address  writes the repository's address from pyproject.toml into README, badges and set-up cells
+address  writes the repository's address, that of git's remote, wherever it is needed
 execute  runs notebooks in a fresh kernel and stores their outputs in place
 run      runs the whole series into build/ and prints what the trained model translates
 """
@@ -10,7 +10,6 @@ import ast
 import re
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,14 +18,14 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
+import helpers
+from tools.address import write_address
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-ADDRESS = re.compile(r"https://github\.com/[\w.-]+/understanding-transformers")
-PAGES = re.compile(r"https://[\w-]+\.github\.io/understanding-transformers")
-COLAB = re.compile(
-    r"https://colab\.research\.google\.com/github/[\w.-]+/understanding-transformers"
-)
+# How JupyterLab and Colab know that a cell's code is folded away; VS Code folds nothing by itself.
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
 def paths(name: str = "") -> list[Path]:
@@ -88,48 +87,33 @@ def wanted_source(cell: NotebookNode) -> str | None:
     return "\n\n\n".join(definition(name) for name in names) if names else None
 
 
+def update(cell: NotebookNode) -> bool:
+    """Give a tagged cell its source, and fold the set-up cell away; whether anything changed."""
+    before = (cell.source, dict(cell.metadata))
+    cell.source = wanted_source(cell) or cell.source
+    if "setup" in tags(cell):
+        cell.metadata.update(nbformat.from_dict(FOLDED))
+    return (cell.source, dict(cell.metadata)) != before
+
+
+def write_version() -> None:
+    """Write the helpers' version into the set-up cell, which fetches helpers of this version."""
+    path, line = ROOT / "tools" / "setup_cell.py", r'(?m)^VERSION, ADDRESS = "[^"]*"'
+    text = path.read_text(encoding="utf8")
+    new, count = re.subn(line, f'VERSION, ADDRESS = "{helpers.__version__}"', text)
+    assert count == 1, f"{path.name} should have one line with its version"
+    if new != text:
+        path.write_text(new, encoding="utf8")
+        print(f"{path.name}: version {helpers.__version__}")
+
+
 def sync() -> None:
+    write_version()
     for path in paths():
         notebook = read(path)
-        stale = [c for c in code_cells(notebook) if wanted_source(c) not in (None, c.source)]
-        for cell in stale:
-            cell.source = wanted_source(cell)
-        if stale:
+        if stale := sum([update(cell) for cell in code_cells(notebook)]):
             write(notebook, path)
-            print(f"{path.name}: {len(stale)} cells updated")
-
-
-def repository() -> str:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))
-    return project["project"]["urls"]["Repository"]
-
-
-def pages() -> str:
-    """Where GitHub Pages publishes the web book."""
-    owner, name = repository().removeprefix("https://github.com/").split("/")
-    return f"https://{owner}.github.io/{name}"
-
-
-def with_address(text: str) -> str:
-    """The text with every address of this repository made current: plain, Colab's, its pages'."""
-    address = repository()
-    text = PAGES.sub(pages(), text)
-    text = COLAB.sub(
-        address.replace("https://github.com", "https://colab.research.google.com/github"), text
-    )
-    return ADDRESS.sub(address, text)
-
-
-def address_files() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CITATION.cff", ROOT / "tools" / "setup_cell.py", *paths()]
-
-
-def address() -> None:
-    for path in address_files():
-        before = path.read_text(encoding="utf8")
-        if before != (after := with_address(before)):
-            path.write_text(after, encoding="utf8")
-            print(f"{path.name}: address written")
+            print(f"{path.name}: {stale} cells updated")
 
 
 def run_notebook(path: Path) -> tuple[NotebookNode, float]:
@@ -181,7 +165,7 @@ def run(name: str = "") -> None:
 
 
 def main() -> None:
-    commands = {"sync": sync, "address": address, "execute": execute, "run": run}
+    commands = {"sync": sync, "address": write_address, "execute": execute, "run": run}
     arguments = sys.argv[1:]
     if not arguments or arguments[0] not in commands:
         sys.exit(__doc__)

@@ -8,7 +8,8 @@ repository's address is that of pyproject.toml; --repository names another, such
 import argparse
 from urllib.parse import urlencode, urlsplit
 
-from tools.notebooks import paths, repository
+from tools.address import repository
+from tools.notebooks import paths
 
 
 def pull_link(hub: str, path: str, address: str, branch: str = "main") -> str:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.notebooks import ROOT, code_cells, read, setup_source, tags, write
+from tools.notebooks import ROOT, code_cells, read, tags, update, write
 
 COURSE = ROOT / "course"
 
@@ -25,8 +25,7 @@ def sync() -> None:
     for path in sources():
         notebook = read(path)
         (setup,) = [cell for cell in code_cells(notebook) if "setup" in tags(cell)]
-        if setup.source != setup_source():
-            setup.source = setup_source()
+        if update(setup):
             write(notebook, path)
             print(f"{path.name}: set-up cell updated")
 

@@ -37,7 +37,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pygments.formatters import HtmlFormatter
 
 from tools import live
-from tools.notebooks import ROOT, pages, paths, read
+from tools.address import pages
+from tools.notebooks import ROOT, paths, read
 
 FOLDER = ROOT / "build" / "slides"
 TEMPLATES = ROOT / "tools" / "templates"

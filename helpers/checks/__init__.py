@@ -67,7 +67,7 @@ def close(got: Any, wanted: Any, tolerance: float = 1e-5) -> bool:
 def expect(got: Any, wanted: Any, message: str, tolerance: float = 1e-5) -> None:
     """Raise Wrong unless `got` is close to `wanted`; a wrong shape is told as such."""
     array, right = _array(got), _array(wanted)
-    if array is None:
+    if array is None or right is None:
         raise Wrong(f"numbers are needed here, got {type(got).__name__}")
     if array.shape != right.shape:
         raise Wrong(f"the shape should be {right.shape}, yours is {array.shape}")
@@ -120,7 +120,7 @@ def choice(number: str, right: str, why: dict[str, str]) -> Callable[[Any], bool
     """The check of a quiz: `why` says of each letter what is right or wrong about it."""
 
     @exercise(number)
-    def check(answer):
+    def check(answer: Any) -> str:
         letter = str(attempted(answer)).strip().lower()
         if letter not in why:
             raise Wrong(f"write one of {', '.join(why)} in quotes, got {answer!r}")
@@ -128,7 +128,7 @@ def choice(number: str, right: str, why: dict[str, str]) -> Callable[[Any], bool
             raise Wrong(why[letter])
         return why[right]
 
-    check.right, check.why = right, why
+    check.__dict__.update(right=right, why=why)  # so that a test can try every letter
     return check
 
 

@@ -1,10 +1,12 @@
 """Checks of notebook 00, the first minute."""
 
+from typing import Any
+
 from helpers.checks import Wrong, choice, exercise
 
 
 @exercise("0.1")
-def check_three_parts(answer):
+def check_three_parts(answer: Any) -> str:
     """Name the three parts of the original Transformer."""
     said = " ".join(map(str, answer)).lower() if not isinstance(answer, str) else answer.lower()
     for part in ("encoder", "decoder", "cross"):
@@ -19,7 +21,7 @@ def check_three_parts(answer):
 
 
 @exercise("0.2")
-def check_row(answer):
+def check_row(answer: Any) -> str:
     """Read the map: which German words does 'found' look at."""
     words = {str(w).strip() for w in ([answer] if isinstance(answer, str) else answer)}
     if words & {"dog", "found", "ball", "little"}:
@@ -32,7 +34,7 @@ def check_row(answer):
 
 
 @exercise("0.3")
-def check_order(answer):
+def check_order(answer: Any) -> str:
     """Predict: position in English (1 = first) of the translation of the first German word."""
     if int(answer) == 1:
         raise Wrong("translated word by word it would be first; look at the English sentence")

@@ -1,5 +1,7 @@
 """Checks of notebook 01, self-attention."""
 
+from typing import Any
+
 import numpy as np
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
@@ -14,7 +16,7 @@ def _softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 @exercise("1.1")
-def check_rows(answer):
+def check_rows(answer: Any) -> str:
     """Predict: what each row of the weights sums to, and how many rows there are for 9 words."""
     total, rows = (float(x) for x in answer)
     if total == 9:
@@ -27,7 +29,7 @@ def check_rows(answer):
 
 
 @exercise("1.2")
-def check_attention_by_hand(answer):
+def check_attention_by_hand(answer: Any) -> str:
     """Implement attention in NumPy for query (3, 4), key (5, 4), value (5, 2)."""
     got = ask(answer, _QUERY, _KEY, _VALUE)
     raw = _QUERY @ _KEY.T
@@ -51,7 +53,7 @@ def check_attention_by_hand(answer):
 
 
 @exercise("1.3")
-def check_copying_scores(answer):
+def check_copying_scores(answer: Any) -> str:
     """Break it: scores (4, 4) whose softmax makes every word look only at the word before it."""
     scores = np.asarray(ask(answer, 4), dtype=float)
     if scores.shape != (4, 4):
@@ -79,13 +81,13 @@ check_quiz = choice(
 
 
 @exercise("1.5")
-def check_order_test(answer):
+def check_order_test(answer: Any) -> str:
     """Write a test: does f, (words, d) -> (words, d), know the order of its words?"""
 
-    def attend(x):
+    def attend(x: np.ndarray) -> np.ndarray:
         return _softmax(x @ x.T) @ x
 
-    def places(x):  # for any number of words
+    def places(x: np.ndarray) -> np.ndarray:  # for any number of words
         return np.linspace(-1, 1, len(x))[:, None]
 
     cases = {

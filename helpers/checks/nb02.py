@@ -1,15 +1,17 @@
 """Checks of notebook 02, multi-head attention."""
 
 import inspect
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from helpers.attention import MultiHeadAttention, attention, merge_heads, split_heads
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
 
 
 @exercise("2.1")
-def check_parameters(answer):
+def check_parameters(answer: Any) -> str:
     """Predict: parameters of MultiHeadAttention with d_model = 64, with 1 head and with 8."""
     one, eight = (int(x) for x in answer)
     right = 4 * (64 * 64 + 64)
@@ -25,7 +27,7 @@ def check_parameters(answer):
 
 
 @exercise("2.2")
-def check_merge(answer):
+def check_merge(answer: Any) -> str:
     """Implement: (batch, heads, length, d_k) -> (batch, length, d_model)."""
     x = torch.arange(2 * 3 * 5 * 4.0).reshape(2, 3, 5, 4)
     got = ask(answer, x)
@@ -40,7 +42,7 @@ def check_merge(answer):
 
 
 @exercise("2.3")
-def check_two_places(answer):
+def check_two_places(answer: Any) -> str:
     """Break one head: the best weights of one head for two different needs."""
     weights = torch.as_tensor(answer, dtype=torch.float)
     if weights.shape != (2, 3):
@@ -58,13 +60,13 @@ def check_two_places(answer):
 
 
 @exercise("2.4")
-def check_multi_head(answer):
+def check_multi_head(answer: Any) -> str:
     """Implement multi-head attention from ready projections."""
     torch.manual_seed(0)
     query, key, value = torch.randn(2, 3, 8), torch.randn(2, 5, 8), torch.randn(2, 5, 8)
     got = ask(answer, query, key, value, 4)
 
-    def by_heads(q, k, v):
+    def by_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return merge_heads(attention(*(split_heads(x, 4) for x in (q, k, v)))[0])
 
     right = by_heads(query, key, value)
@@ -89,15 +91,18 @@ check_quiz = choice(
 
 
 @exercise("2.6")
-def check_strongest(answer):
+def check_strongest(answer: Any) -> str:
     """Look inside: the column with the largest weight for each head and query of one sentence."""
     torch.manual_seed(0)
     # The notebook's own class, if its cell was run, because its record_attention looks for that.
     own = getattr(inspect.unwrap(answer), "__globals__", {}) if callable(answer) else {}
     kind = own.get("MultiHeadAttention", MultiHeadAttention)
-    layer, x, maps = kind(8, 4), 3 * torch.randn(1, 5, 8), []
+    layer, x = kind(8, 4), 3 * torch.randn(1, 5, 8)
+    maps: list[Tensor] = []
 
-    def noting(query, key, value, mask=None):
+    def noting(
+        query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         output, weights = attention(query, key, value, mask)
         maps.append(weights.detach())
         return output, weights

@@ -1,17 +1,20 @@
 """Checks of notebook 03, masks."""
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from helpers.checks import Wrong, ask, attempted, choice, exercise
 from helpers.masks import causal_mask, padding_mask
 
 
-def _same(got, wanted) -> bool:
-    return isinstance(got, torch.Tensor) and got.dtype == torch.bool and torch.equal(got, wanted)
+def _same(got: object, wanted: Tensor) -> bool:
+    return isinstance(got, Tensor) and got.dtype == torch.bool and torch.equal(got, wanted)
 
 
 @exercise("3.1")
-def check_zero_row(answer):
+def check_zero_row(answer: Any) -> str:
     """Predict: which row of the output is zero, and how many weights of a causal map of 5 are 0."""
     hidden, zeros = (int(x) for x in answer)
     if zeros in (15, 20):
@@ -24,12 +27,12 @@ def check_zero_row(answer):
 
 
 @exercise("3.2")
-def check_decoder_mask(answer):
+def check_decoder_mask(answer: Any) -> str:
     """Implement: the mask of the decoder's self-attention for ids (batch, target)."""
     ids = torch.tensor([[1, 7, 8, 9], [1, 7, 0, 0]])
     got = ask(answer, ids)
     right = padding_mask(ids) & causal_mask(4)
-    if not isinstance(got, torch.Tensor) or got.dtype != torch.bool:
+    if not isinstance(got, Tensor) or got.dtype != torch.bool:
         raise Wrong("a mask is a boolean tensor: & of two boolean tensors stays boolean")
     if _same(got, ~right):
         raise Wrong("this is True where looking is HIDDEN: our convention is True = may attend")
@@ -45,16 +48,16 @@ def check_decoder_mask(answer):
 
 
 @exercise("3.3")
-def check_leak_test(answer):
+def check_leak_test(answer: Any) -> str:
     """Write a test: True for a function that leaks the future, False for one that does not."""
 
-    def honest(x):
+    def honest(x: Tensor) -> Tensor:
         return x.cumsum(1)
 
-    def leaky(x):
+    def leaky(x: Tensor) -> Tensor:
         return x.flip(1).cumsum(1).flip(1)
 
-    def leaks_by_mean(x):
+    def leaks_by_mean(x: Tensor) -> Tensor:
         return x + x.mean(1, keepdim=True)
 
     got = [bool(attempted(ask(answer, f))) for f in (honest, leaky, leaks_by_mean)]
@@ -82,13 +85,13 @@ check_quiz = choice(
 
 
 @exercise("3.5")
-def check_for_torch(answer):
+def check_for_torch(answer: Any) -> str:
     """Translate: (key_padding_mask, attn_mask) of a decoder's ids, as torch wants them."""
     ids = torch.tensor([[1, 7, 8, 9], [1, 7, 0, 0]])
     got = ask(answer, ids)
     if not isinstance(got, tuple | list) or len(got) != 2:
         raise Wrong("a pair is needed: (key_padding_mask, attn_mask)")
-    if not all(isinstance(m, torch.Tensor) and m.dtype == torch.bool for m in got):
+    if not all(isinstance(m, Tensor) and m.dtype == torch.bool for m in got):
         raise Wrong("both masks are boolean tensors")
     pad, future = ids == 0, ~causal_mask(4)
     shapes = tuple(got[0].shape), tuple(got[1].shape)

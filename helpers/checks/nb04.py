@@ -1,5 +1,7 @@
 """Checks of notebook 04, the rest of a block."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -8,7 +10,7 @@ from helpers.layers import sinusoidal_positions
 
 
 @exercise("4.1")
-def check_feed_forward_share(answer):
+def check_feed_forward_share(answer: Any) -> str:
     """Predict: parameters of attention and of feed-forward at d_model 512, d_ff 2048."""
     attention, feed_forward = (int(x) for x in answer)
     right = (4 * (512 * 512 + 512), 512 * 2048 + 2048 + 2048 * 512 + 512)
@@ -24,7 +26,7 @@ def check_feed_forward_share(answer):
 
 
 @exercise("4.2")
-def check_layer_norm(answer):
+def check_layer_norm(answer: Any) -> str:
     """Implement layer norm of x (batch, length, d_model), without weight and bias."""
     torch.manual_seed(0)
     x = 3 * torch.randn(2, 3, 8) + 1
@@ -49,7 +51,7 @@ def check_layer_norm(answer):
 
 
 @exercise("4.3")
-def check_block(answer):
+def check_block(answer: Any) -> str:
     """Implement one sub-layer step, pre-norm: x, norm, sublayer -> new x."""
     torch.manual_seed(0)
     x, norm, linear = torch.randn(2, 3, 8), nn.LayerNorm(8), nn.Linear(8, 8)
@@ -77,7 +79,7 @@ check_quiz = choice(
 
 
 @exercise("4.5")
-def check_position(answer):
+def check_position(answer: Any) -> str:
     """Implement: the vector of the sines and cosines for one position."""
     right = sinusoidal_positions(8, 6)
     first, got = ask(answer, 0, 6), ask(answer, 5, 6)

@@ -1,8 +1,10 @@
 """Checks of notebook 05, the encoder."""
 
 import math
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
 from helpers.encoder import EncoderLayer
@@ -10,7 +12,7 @@ from helpers.masks import padding_mask
 
 
 @exercise("5.1")
-def check_what_moves(answer):
+def check_what_moves(answer: Any) -> str:
     """Predict: how many of 9 output vectors move if the last word changes; if padding is added."""
     word, padding = (int(x) for x in answer)
     if word == 1:
@@ -23,7 +25,7 @@ def check_what_moves(answer):
 
 
 @exercise("5.2")
-def check_encoder_layer(answer):
+def check_encoder_layer(answer: Any) -> str:
     """Implement a post-norm encoder layer's forward from its parts, dropout off."""
     torch.manual_seed(0)
     layer = EncoderLayer(16, 4, 32, dropout=0.0).eval()
@@ -46,7 +48,7 @@ def check_encoder_layer(answer):
 
 
 @exercise("5.3")
-def check_baseline(answer):
+def check_baseline(answer: Any) -> str:
     """Implement the honest baseline: the most frequent word."""
     got = ask(answer, ["the", "dog", "the", "ball"], ["the", "cat", "the", "the"])
     if close(got, 0.5):
@@ -70,13 +72,13 @@ check_quiz = choice(
 
 
 @exercise("5.5")
-def check_equality_test(answer):
+def check_equality_test(answer: Any) -> str:
     """Write a test of equality for outputs (batch, source, d_model), some of them padding."""
     torch.manual_seed(0)
     ours = torch.randn(2, 5, 4, dtype=torch.float64)
     ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
 
-    def changed(sentence, place, value):
+    def changed(sentence: int, place: int, value: float) -> Tensor:
         other = ours.clone()
         other[sentence, place, 2] += value
         return other

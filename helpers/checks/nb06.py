@@ -1,5 +1,7 @@
 """Checks of notebook 06, the decoder."""
 
+from typing import Any
+
 import torch
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
@@ -9,7 +11,7 @@ from helpers.special_ids import BOS, EOS
 
 
 @exercise("6.1")
-def check_shift(answer):
+def check_shift(answer: Any) -> str:
     """Implement teacher forcing: ids of a sentence -> (input, labels)."""
     reads, says = (list(map(int, part)) for part in ask(answer, [7, 8, 9]))
     if reads == says:
@@ -26,7 +28,7 @@ def check_shift(answer):
 
 
 @exercise("6.2")
-def check_temperature(answer):
+def check_temperature(answer: Any) -> str:
     """Implement: logits and a temperature -> probabilities."""
     logits = torch.tensor([2.0, 1.0, 0.0])
     got = ask(answer, logits, 0.5)
@@ -41,7 +43,7 @@ def check_temperature(answer):
 
 
 @exercise("6.3")
-def check_what_it_needs(answer):
+def check_what_it_needs(answer: Any) -> str:
     """Explain: which part does a decoder-only model lack to translate."""
     said = str(answer).lower()
     if "mask" in said:
@@ -66,7 +68,7 @@ check_quiz = choice(
 
 
 @exercise("6.5")
-def check_decoder_only(answer):
+def check_decoder_only(answer: Any) -> str:
     """Implement: an encoder layer, used as the layer of a decoder-only model."""
     torch.manual_seed(0)
     layer, x = EncoderLayer(16, 4, 32, dropout=0.0), torch.randn(2, 5, 16)

@@ -1,7 +1,9 @@
 """Checks of notebook 07, cross-attention."""
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from helpers.attention import MultiHeadAttention
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
@@ -10,7 +12,7 @@ from helpers.masks import causal_mask, padding_mask
 
 
 @exercise("7.1")
-def check_shapes(answer):
+def check_shapes(answer: Any) -> str:
     """Predict: shapes of the weights and of the output for B=2, T=3, S=5, H=4, d_model=16."""
     weights, output = (tuple(shape) for shape in answer)
     if weights == (2, 4, 5, 3):
@@ -27,7 +29,7 @@ def check_shapes(answer):
 
 
 @exercise("7.2")
-def check_cross_attention(answer):
+def check_cross_attention(answer: Any) -> str:
     """Implement cross-attention with a MultiHeadAttention, decoder states, memory, source ids."""
     torch.manual_seed(0)
     layer = MultiHeadAttention(16, 4)
@@ -57,7 +59,7 @@ def check_cross_attention(answer):
 
 
 @exercise("7.3")
-def check_who_moved(answer):
+def check_who_moved(answer: Any) -> str:
     """Explain: which of three decoder layers' maps move when layer 2's W_V changes (bits)."""
     first, second, third = (bool(attempted(x)) for x in answer)
     if first:
@@ -70,7 +72,7 @@ def check_who_moved(answer):
 
 
 @exercise("7.4")
-def check_hearing_test(answer):
+def check_hearing_test(answer: Any) -> str:
     """Break it: a test that f(states, memory) hears every source vector, for any T and S."""
     torch.manual_seed(0)
     layer = MultiHeadAttention(16, 4)
@@ -108,7 +110,7 @@ check_quiz = choice(
 
 
 @exercise("7.6")
-def check_decoder_layer(answer):
+def check_decoder_layer(answer: Any) -> str:
     """Implement: the post-norm decoder layer from its parts, without dropout."""
     torch.manual_seed(0)
     look_back, look_across = MultiHeadAttention(16, 4), MultiHeadAttention(16, 4)
@@ -120,7 +122,13 @@ def check_decoder_layer(answer):
     ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]])
     source = padding_mask(ids)
 
-    def layer(y=y, causal=True, masked=True, order="back across", own=True):
+    def layer(
+        y: Tensor = y,
+        causal: bool = True,
+        masked: bool = True,
+        order: str = "back across",
+        own: bool = True,
+    ) -> Tensor:
         state, triangle = y, causal_mask(y.shape[1]) if causal else None
         for norm, step in zip(norms[:2], order.split(), strict=True):
             if step == "back":
@@ -130,13 +138,13 @@ def check_decoder_layer(answer):
                 state = norm((state if own else memory) + heard)
         return norms[2](state + feed(state))
 
-    def norm_first(state):
+    def norm_first(state: Tensor) -> Tensor:
         h = norms[0](state)
         state = state + look_back(h, h, causal_mask(5))
         state = state + look_across(norms[1](state), memory, source)
         return state + feed(norms[2](state))
 
-    def without_residuals(state):
+    def without_residuals(state: Tensor) -> Tensor:
         state = norms[0](look_back(state, state, causal_mask(5)))
         return norms[2](feed(norms[1](look_across(state, memory, source))))
 

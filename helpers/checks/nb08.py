@@ -1,6 +1,8 @@
 """Checks of notebook 08, the wiring; at the end the one for a whole Transformer."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from helpers.transformer import Transformer, TransformerConfig
 
 
 @exercise("8.1")
-def check_arrows(answer):
+def check_arrows(answer: Any) -> str:
     """Predict: arrows from encoder to decoder with 6 + 6 layers, and distinct tensors on them."""
     arrows, tensors = (int(x) for x in answer)
     if arrows == 1:
@@ -27,12 +29,12 @@ def check_arrows(answer):
 
 
 @exercise("8.2")
-def check_parameter_count(answer):
+def check_parameter_count(answer: Any) -> str:
     """Implement: parameters of a decoder layer for any d_model and d_ff."""
     sizes = ((512, 2048), (16, 24))
     got = [int(ask(answer, *size)) for size in sizes]
 
-    def count(d_model, d_ff, attentions=2, norms=3, biases=1):
+    def count(d_model: int, d_ff: int, attentions: int = 2, norms: int = 3, biases: int = 1) -> int:
         attention = 4 * (d_model * d_model + biases * d_model)
         feed_forward = 2 * d_model * d_ff + biases * (d_model + d_ff)
         return attentions * attention + feed_forward + norms * 2 * d_model
@@ -51,7 +53,7 @@ def check_parameter_count(answer):
 
 
 @exercise("8.3")
-def check_wiring_test(answer):
+def check_wiring_test(answer: Any) -> str:
     """Break it: a test that tells a right wiring from layer-i-to-layer-i."""
     memory = torch.zeros(1)
     other, third = memory.clone(), torch.ones(1)  # `other` is equal and still another one
@@ -101,7 +103,7 @@ TARGET = torch.tensor([[BOS, 11, 12, 13], [BOS, 14, 15, PAD]])
 
 
 @exercise("8.5")
-def check_from_scratch(answer):
+def check_from_scratch(answer: Any) -> str:
     """Open: a whole Transformer, compared part by part; the first part that differs is told."""
     reference = known_model()
     mine = ask(answer, SMALL)
@@ -123,7 +125,7 @@ def check_from_scratch(answer):
     return "every part equals the library's, and so does the whole: you have built a Transformer"
 
 
-def told(name: str, output):
+def told(name: str, output: Any) -> Any:
     """A part's output at real tokens: what stands behind a sentence's end is nobody's business."""
     ids = SOURCE if name.startswith(("source", "encoder")) else TARGET
     if isinstance(output, Tensor) and output.shape[:2] == ids.shape:
@@ -163,11 +165,11 @@ def load_by_name(mine: nn.Module, reference: Transformer) -> None:
 
 
 @contextmanager
-def listening(model: nn.Module):
+def listening(model: nn.Module) -> Iterator[dict[str, tuple]]:
     """{name: (inputs, output)} of each part's first call, in the order in which they finish."""
     heard: dict[str, tuple] = {}
 
-    def note(name, inputs, output):
+    def note(name: str, inputs: tuple, output: Any) -> None:
         heard.setdefault(name, (inputs, output))  # and return nothing, or the output would change
 
     hooks = [
@@ -207,7 +209,7 @@ def attention_diagnosis(name: str, inputs: tuple, own: dict) -> str:
     second = own[name][0][1] if len(own[name][0]) > 1 else None
     if isinstance(second, Tensor) and second.dim() == 3 and not close(second, context, CLOSE):
         return "what it looks at, its second input, is another one"
-    wrong = {
+    wrong: dict[str, dict[str, Any]] = {
         "the scores are not divided by √d_k": dict(scale=1.0),
         "the scores are divided by d_k, not by its root": dict(scale=0.25),
         "softmax runs over the wrong axis": dict(axis=-2),
@@ -223,10 +225,19 @@ def attention_diagnosis(name: str, inputs: tuple, own: dict) -> str:
     return "softmax(Q Kᵀ / √d_k) V in each head, the mask before softmax, W_O at the end"
 
 
-def attention_in_steps(layer, x, context, scale, axis, mask, merge, split) -> Tensor:
+def attention_in_steps(
+    layer: Any,
+    x: Tensor,
+    context: Tensor,
+    scale: float,
+    axis: int,
+    mask: Tensor | None,
+    merge: bool,
+    split: bool,
+) -> Tensor:
     """Multi-head attention with one thing wrong, to compare with."""
 
-    def heads(y):
+    def heads(y: Tensor) -> Tensor:
         if split:
             return split_heads(y, layer.num_heads)
         return y.reshape(len(y), layer.num_heads, y.size(1), -1)

@@ -1,6 +1,7 @@
 """Checks of notebook 09, training."""
 
 import math
+from typing import Any
 
 import torch
 
@@ -9,7 +10,7 @@ from helpers.training import TrainingConfig, learning_rate_at
 
 
 @exercise("9.1")
-def check_uniform_loss(answer):
+def check_uniform_loss(answer: Any) -> str:
     """Predict: the loss of an even guess among 1,000 words, in nats."""
     value = float(answer)
     if abs(value - math.log2(1000)) < 0.1:
@@ -24,7 +25,7 @@ def check_uniform_loss(answer):
 
 
 @exercise("9.2")
-def check_smoothed_target(answer):
+def check_smoothed_target(answer: Any) -> str:
     """Implement the target distribution of label smoothing."""
     got = ask(answer, 2, 5, 0.1)
     plain = torch.zeros(5)
@@ -43,7 +44,7 @@ def check_smoothed_target(answer):
 
 
 @exercise("9.3")
-def check_exact_match(answer):
+def check_exact_match(answer: Any) -> str:
     """Implement exact match."""
     translations, references = ["a b .", "c .", "d e f ."], ["a b .", "c !", "d e f ."]
     got = ask(answer, translations, references)
@@ -70,7 +71,7 @@ check_quiz = choice(
 
 
 @exercise("9.5")
-def check_padding_share(answer):
+def check_padding_share(answer: Any) -> str:
     """Implement: the share of padding in batches, each given as the lengths of its sentences."""
     batches = [[4, 4], [2, 8, 8], [5]]
     got = ask(answer, batches)
@@ -89,7 +90,7 @@ def check_padding_share(answer):
 
 
 @exercise("9.6")
-def check_rate(answer):
+def check_rate(answer: Any) -> str:
     """Implement: the learning rate that rises to its peak and falls to zero at the last step."""
     peak, warmup, steps = 0.01, 4, 20
     config = TrainingConfig(steps=steps, learning_rate=peak, warmup_steps=warmup)

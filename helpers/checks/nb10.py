@@ -1,6 +1,9 @@
 """Checks of notebook 10, decoding."""
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 from helpers.decoding import length_divisor, nucleus
@@ -8,7 +11,7 @@ from helpers.special_ids import BOS, EOS
 
 
 @exercise("10.1")
-def check_key_counts(answer):
+def check_key_counts(answer: Any) -> str:
     """Predict: cross-attention key computations for 12 tokens, 6 layers: (cached, uncached)."""
     pair = tuple(attempted(x) for x in answer)
     if pair == (72, 6):
@@ -23,7 +26,7 @@ def check_key_counts(answer):
 
 
 @exercise("10.2")
-def check_winner(answer):
+def check_winner(answer: Any) -> str:
     """Implement: the best of several hypotheses after length normalisation."""
     totals, lengths = [-4.0, -4.6, -7.0], [4, 7, 12]
     plain, normal = ask(answer, totals, lengths, 0.0), ask(answer, totals, lengths, 0.6)
@@ -43,7 +46,7 @@ def check_winner(answer):
 
 
 @exercise("10.3")
-def check_nucleus(answer):
+def check_nucleus(answer: Any) -> str:
     """Implement top-p for one row of probabilities."""
     p = torch.tensor([0.1, 0.45, 0.05, 0.3, 0.1])
     got = ask(answer, p, 0.7)
@@ -71,19 +74,19 @@ check_quiz = choice(
 
 
 @exercise("10.5")
-def check_greedy(answer):
+def check_greedy(answer: Any) -> str:
     """Implement: greedy decoding with a function that gives the logits of the next word."""
-    asked = []
+    asked: list[tuple[int, ...]] = []
     script = {(BOS,): 7, (BOS, 7): 5, (BOS, 7, 5): 7, (BOS, 7, 5, 7): EOS}
 
-    def flat(ids):
+    def flat(ids: Any) -> tuple[int, ...]:
         if any(torch.as_tensor(i).numel() != 1 for i in ids) or torch.as_tensor(ids).dim() > 1:
             raise Wrong("the question is a flat list of ids, without a batch")
         if len(ids) > 40:
             raise Wrong("it never stops: at <eos>, or else after max_words")
         return tuple(int(i) for i in ids)
 
-    def logits_after(ids):
+    def logits_after(ids: Any) -> Tensor:
         asked.append(flat(ids))
         logits = torch.zeros(10)
         logits[script.get(asked[-1], 9)] = 2.0

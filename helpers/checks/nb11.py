@@ -1,5 +1,7 @@
 """Checks of notebook 11, why cross-attention."""
 
+from typing import Any
+
 import torch
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect
@@ -7,7 +9,7 @@ from helpers.lessons.wirings import WIRINGS
 
 
 @exercise("11.1")
-def check_least_gradient(answer):
+def check_least_gradient(answer: Any) -> str:
     """Predict: which untrained model passes the least gradient to the first source word?"""
     if answer == "none":
         raise Wrong("that one passes none at all, to any word; the question is who has a path")
@@ -21,7 +23,7 @@ def check_least_gradient(answer):
 
 
 @exercise("11.2")
-def check_zero_head(answer):
+def check_zero_head(answer: Any) -> str:
     """Implement: silence one head in the merged output (batch, target, d_model)."""
     merged = torch.arange(1.0, 25.0).view(1, 2, 12)
     right = merged.clone()
@@ -43,7 +45,7 @@ def check_zero_head(answer):
 
 
 @exercise("11.3")
-def check_pooled(answer):
+def check_pooled(answer: Any) -> str:
     """Implement: the mean of a memory over real positions only."""
     memory = torch.tensor(
         [[[1.0, 2.0], [3.0, 6.0], [8.0, 8.0]], [[2.0, 0.0], [7.0, 7.0], [9.0, 9.0]]]

@@ -1,6 +1,7 @@
 """Checks of notebook 12: the reader's tests are run against the bug, the fix and a refactoring."""
 
 from collections.abc import Callable
+from typing import Any
 
 from helpers.checks import Wrong, exercise
 from helpers.lessons.broken_models import CASES
@@ -20,7 +21,7 @@ def hunt(number: str, case: str, hint: str) -> Callable:
     """The check of one case: fails on the bug, passes on the fix and on a refactoring."""
 
     @exercise(number)
-    def check(answer):
+    def check(answer: Any) -> str:
         if not callable(answer):
             raise Wrong(f"a test function is needed here, got {type(answer).__name__}")
         bug, fix, refactoring, relative = CASES[case].subjects()
@@ -31,7 +32,7 @@ def hunt(number: str, case: str, hint: str) -> Callable:
         if not passes(answer, refactoring):
             raise Wrong("your test fails on a harmless refactoring: test what it does, not how")
         if relative is not None and passes(answer, relative):
-            told = type(relative).__doc__.rstrip(".").lower()
+            told = (type(relative).__doc__ or "").rstrip(".").lower()
             raise Wrong(f"your test passes on a relative of this bug: {told}")
         return "fails on the bug, passes on the fix and on a refactoring"
 

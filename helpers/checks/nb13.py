@@ -1,10 +1,12 @@
 """Checks of notebook 13, real language and scale."""
 
+from typing import Any
+
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
 
 
 @exercise("13.1")
-def check_parts(answer):
+def check_parts(answer: Any) -> str:
     """Predict: 2,048 tokens a step, 4 processes, --accumulate 2: (parts, tokens in each)."""
     pair = tuple(attempted(x) for x in answer)
     if pair == (4, 512):
@@ -21,7 +23,7 @@ def check_parts(answer):
 
 
 @exercise("13.2")
-def check_cut_up(answer):
+def check_cut_up(answer: Any) -> str:
     """Implement: cut a new word into pieces by the learned merges, in their order."""
     merges = [("e", "i"), ("ei", "n"), ("▁", "ein"), ("h", "u"), ("n", "e"), ("n", "n")]
     right = {
@@ -47,7 +49,7 @@ def check_cut_up(answer):
 
 
 @exercise("13.3")
-def check_whole_loss(answer):
+def check_whole_loss(answer: Any) -> str:
     """Implement: the loss of a whole batch from the mean losses of its parts."""
     losses, tokens = [2.0, 5.0, 3.0], [100, 20, 80]
     got = ask(answer, losses, tokens)

@@ -1,5 +1,7 @@
 """Checks of notebook 14, real weights."""
 
+from typing import Any
+
 import torch
 
 from helpers.attention import MultiHeadAttention
@@ -7,7 +9,7 @@ from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expec
 
 
 @exercise("14.1")
-def check_rows(answer):
+def check_rows(answer: Any) -> str:
     """Predict: 10 pieces, pad = start = 3, eos 0, unk 1: (rows of ours, our id of their 4)."""
     pair = tuple(attempted(x) for x in answer)
     if pair == (10, 5):
@@ -24,7 +26,7 @@ def check_rows(answer):
 
 
 @exercise("14.2")
-def check_halves(answer):
+def check_halves(answer: Any) -> str:
     """Implement: all sines, then all cosines -> sin, cos, sin, cos, …"""
     table = torch.arange(24.0).view(3, 8)
     right = table[:, [0, 4, 1, 5, 2, 6, 3, 7]]
@@ -42,7 +44,7 @@ def check_halves(answer):
 
 
 @exercise("14.3")
-def check_rms_norm(answer):
+def check_rms_norm(answer: Any) -> str:
     """Implement RMSNorm: divide each vector by its root mean square, times a weight."""
     x = torch.tensor([[3.0, -1.0, 2.0, 4.0], [1.0, 1.0, -5.0, 0.5], [1e-3, -1e-3, 2e-3, 0.0]])
     weight = torch.tensor([1.0, 2.0, 0.5, 1.0])
@@ -68,7 +70,7 @@ def check_rms_norm(answer):
 
 
 @exercise("14.4")
-def check_compare(answer):
+def check_compare(answer: Any) -> str:
     """Implement: which names are missing and which are unknown, sorted."""
     asked = ["b.bias", "a.bias", "b.weight", "a.weight"]
     found = {"d.weight": 1, "b.weight": 2, "c.weight": 3, "a.weight": 4}
@@ -103,7 +105,7 @@ check_quiz = choice(
 
 
 @exercise("14.6")
-def check_into_ours(answer):
+def check_into_ours(answer: Any) -> str:
     """Implement: the weights of nn.MultiheadAttention into our MultiHeadAttention."""
     torch.manual_seed(0)
     theirs, ours = torch.nn.MultiheadAttention(8, 2, batch_first=True), MultiHeadAttention(8, 2)

@@ -1,5 +1,7 @@
 """Checks of notebook 15, cross-attention everywhere."""
 
+from typing import Any
+
 import torch
 
 from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
@@ -7,7 +9,7 @@ from helpers.lessons.attention_variants import rotate
 
 
 @exercise("15.1")
-def check_map_shape(answer):
+def check_map_shape(answer: Any) -> str:
     """Predict: 40 by 40 pixels, patches of 8, 4 heads, 7 words: the shape of one layer's map."""
     shape = tuple(attempted(x) for x in answer)
     if shape == (4, 7, 25):
@@ -26,7 +28,7 @@ def check_map_shape(answer):
 
 
 @exercise("15.2")
-def check_patches(answer):
+def check_patches(answer: Any) -> str:
     """Implement: an image (3, 6, 6) into patches of 2: (9, 12), row by row, channel by channel."""
     image = torch.arange(108.0).view(3, 6, 6)
     grid = image.unfold(1, 2, 2).unfold(2, 2, 2)  # (3, 3, 3, 2, 2): channel, row, column, p, p
@@ -45,7 +47,7 @@ def check_patches(answer):
 
 
 @exercise("15.3")
-def check_cache_numbers(answer):
+def check_cache_numbers(answer: Any) -> str:
     """Implement: how many numbers the cross-attention cache of one sentence holds."""
     got = ask(answer, 6, 100, 64, 8)  # layers, source, d_k, groups
     right = 6 * 2 * 100 * 64 * 8
@@ -64,7 +66,7 @@ def check_cache_numbers(answer):
 
 
 @exercise("15.4")
-def check_rotation(answer):
+def check_rotation(answer: Any) -> str:
     """Implement: turn one pair of numbers (…, 2) by an angle of `position` radians."""
     x = torch.tensor([[1.0, 0.0], [0.5, -2.0]])
     got = ask(answer, x.clone(), 0.7)

@@ -106,7 +106,9 @@ def derive(rng: random.Random) -> Pair:
     return make_pair([*source, *STOP], [*target, *STOP], structure, features)
 
 
-def make_pair(source: list[Word], target: list[Word], structure: str, features) -> Pair:
+def make_pair(
+    source: list[Word], target: list[Word], structure: str, features: frozenset[str]
+) -> Pair:
     """Words and slots to a Pair: aligned are the words that share a slot."""
     alignment = frozenset(
         (t, s)
@@ -115,7 +117,7 @@ def make_pair(source: list[Word], target: list[Word], structure: str, features) 
         if filled & slots
     )
     words = (tuple(w for w, _ in source), tuple(w for w, _ in target))
-    return Pair(*words, alignment, structure, frozenset(features))
+    return Pair(*words, alignment, structure, features)
 
 
 def _running() -> Pair:
@@ -125,7 +127,7 @@ def _running() -> Pair:
     dog = noun_phrase(noun["Hund"], little, "d", False, "nominative", "subject")
     ball = noun_phrase(noun["Ball"], None, "d", False, "accusative", "object")
     time = ("gestern", "yesterday")
-    clause = Clause(find, dog, (ball,), time, None, False, "perfect", None, "")
+    clause = Clause(find, dog, (ball,), time, None, False, "perfect", (), "")
     source, target = verb_second(clause, "time"), english(clause)
     return make_pair([*source, *STOP], [*target, *STOP], "fronted", clause.features)
 
@@ -191,9 +193,9 @@ def splits(
             if len(sets["combinations"]) < test:
                 sets["combinations"].append(pair)
             continue
-        name = next((n for n in sizes if n != "combinations" and len(sets[n]) < sizes[n]), None)
-        if name is not None:
-            sets[name].append(pair)
+        short = [n for n in sizes if n != "combinations" and len(sets[n]) < sizes[n]]
+        if short:
+            sets[short[0]].append(pair)
         elif len(sets["combinations"]) == test:
             return Corpus(**sets)
     raise AssertionError("the stream of pairs is endless")
@@ -217,17 +219,3 @@ def join_words(words: Iterable[str]) -> str:
     """Words to a sentence: "gestern hat … ." becomes "Gestern hat … ."."""
     text = re.sub(r" ([.,])", r"\1", " ".join(words))
     return text[:1].upper() + text[1:]
-
-
-def split_words(text: str) -> tuple[str, ...]:
-    """A sentence as somebody types it to words; the inverse of join_words.
-
-    The first word is written small unless the corpus knows it only with a capital; a missing
-    full stop is added. Raises ValueError for an empty text.
-    """
-    words = re.findall(r"[.,]|[^\s.,]+", text)
-    if not words:
-        raise ValueError("text must hold at least one word, got nothing")
-    if words[0] not in vocabulary() and words[0].lower() in vocabulary():
-        words[0] = words[0].lower()
-    return (*words, ".") if words[-1] != "." else tuple(words)

@@ -5,8 +5,10 @@ makes the alignment from the slots and draws the sentences. The words are in `to
 """
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from helpers.corpora.toy_words import (
     ADJECTIVES,
@@ -16,6 +18,7 @@ from helpers.corpora.toy_words import (
     SAYING,
     TIMES,
     VERBS,
+    Adjective,
     Noun,
     Verb,
 )
@@ -48,7 +51,7 @@ _MIXED = {"nominative": "er e es en", "accusative": "en e es en", "dative": "en 
 DETERMINERS = {
     "d": (_DER, _WEAK, "the", "the"),
     "dies": (_DIES, _WEAK, "this", "these"),
-    "ein": (_EIN, _MIXED, "a", None),
+    "ein": (_EIN, _MIXED, "a", ""),
     "mein": (_EIN, _MIXED, "my", "my"),
     "kein": (_EIN, _MIXED, "no", "no"),
 }
@@ -64,19 +67,22 @@ def word(text: str, *slots: str) -> list[Word]:
 
 
 @cache
-def noun_phrase(noun, adjective, determiner: str, plural: bool, case: str, role: str) -> Phrase:
+def noun_phrase(
+    noun: Noun, adjective: Adjective | None, determiner: str, plural: bool, case: str, role: str
+) -> Phrase:
     """The phrase in both languages; `role` (subject, object, …) names its slots."""
     der, weak, english_one, english_many = DETERMINERS[determiner]
     gender = "p" if plural else noun.gender
     german = word(determiner + ending(der, case, gender), f"{role}.determiner")
     article = english_many if plural else english_one
     english_noun = noun.english_plural if plural else noun.english
-    describing, features = [], frozenset()
+    describing: list[Word] = []
+    features: frozenset[str] = frozenset()
     if adjective:
         german += word(adjective.stem + ending(weak, case, gender), f"{role}.adjective")
         describing = word(adjective.english, f"{role}.adjective")
         features = frozenset({f"{adjective.stem} {noun.singular}"})
-    if article == "a" and (describing or [(english_noun,)])[0][0][0] in "aeiou":
+    if article == "a" and (describing[0][0] if describing else english_noun)[0] in "aeiou":
         article = "an"
     text = noun.plural if plural else noun.singular
     if plural and case == "dative" and text[-1] not in "ns":
@@ -93,12 +99,16 @@ def nouns_of(kinds: tuple[str, ...]) -> tuple[Noun, ...]:
 
 
 @cache
-def adjectives_of(kind: str) -> tuple:
+def adjectives_of(kind: str) -> tuple[Adjective, ...]:
     return tuple(adjective for adjective in ADJECTIVES if kind in adjective.kinds)
 
 
 def choose_phrase(
-    rng: random.Random, kinds, case: str, role: str, determiners=("d", "d", "ein", "mein", "dies")
+    rng: random.Random,
+    kinds: tuple[str, ...],
+    case: str,
+    role: str,
+    determiners: Sequence[str] = ("d", "d", "ein", "mein", "dies"),
 ) -> Phrase:
     noun = rng.choice(nouns_of(kinds))
     determiner = rng.choice(determiners)
@@ -111,8 +121,8 @@ def choose_subject(rng: random.Random, verb: Verb, role: str = "subject") -> Phr
     if rng.random() < 0.2:
         german, english, person = rng.choice(PRONOUNS)
         slot = f"{role}.noun"
-        features = frozenset()
-        return Phrase((*word(german, slot),), (*word(english, slot),), person, "", None, features)
+        both = (*word(german, slot),), (*word(english, slot),)
+        return Phrase(*both, person, "", None, frozenset())
     return choose_phrase(rng, verb.subjects, "nominative", role)
 
 
@@ -127,7 +137,7 @@ class Clause:
     place: tuple[str, str] | None
     negated: bool
     tense: str  # present, perfect or modal
-    modal: tuple[str, ...] | None
+    modal: tuple[str, ...]  # empty in the other tenses
     at: str
 
     @property
@@ -135,7 +145,7 @@ class Clause:
         return self.subject.features.union(*(phrase.features for phrase in self.objects))
 
 
-def choose_clause(rng: random.Random, verb: Verb, tense: str, at: str = "", **fixed) -> Clause:
+def choose_clause(rng: random.Random, verb: Verb, tense: str, at: str = "", **fixed: Any) -> Clause:
     """Fill a clause around `verb`; fixed= subject, time, place or negated override the dice."""
     subject = fixed.get("subject") or choose_subject(rng, verb, f"{at}subject")
     objects = []
@@ -155,7 +165,7 @@ def choose_clause(rng: random.Random, verb: Verb, tense: str, at: str = "", **fi
     place = fixed.get("place")
     if "place" not in fixed and not negated and rng.random() < 0.15:
         place = rng.choice(PLACES)
-    modal = rng.choice(MODALS[:1] if negated else MODALS) if tense == "modal" else None
+    modal = rng.choice(MODALS[:1] if negated else MODALS) if tense == "modal" else ()
     return Clause(verb, subject, tuple(objects), time, place, negated, tense, modal, at)
 
 
@@ -174,13 +184,17 @@ def german_verb(clause: Clause) -> tuple[list[Word], list[Word]]:
 def middle(clause: Clause, without: str = "") -> list[Word]:
     """What stands between the verb's two parts, after the subject: time, objects, place, nicht."""
     words: list[Word] = []
-    if clause.time and without != "time":
-        words += word(clause.time[0], f"{clause.at}time")
+    if without != "time":
+        words += time_words(clause)
     for phrase in clause.objects if without != "object" else ():
         words += phrase.german
     if clause.place and without != "place":
         words += place_words(clause.place[0], clause.at)
     return words + (word("nicht", f"{clause.at}not") if clause.negated else [])
+
+
+def time_words(clause: Clause) -> list[Word]:
+    return word(clause.time[0], f"{clause.at}time") if clause.time else []
 
 
 def place_words(text: str, at: str) -> list[Word]:
@@ -195,11 +209,12 @@ def verb_second(clause: Clause, first: str = "subject") -> list[Word]:
     subject = list(clause.subject.german)
     if first == "subject":
         return subject + finite + middle(clause) + closing
-    front = {
-        "time": lambda: word(clause.time[0], f"{clause.at}time"),
-        "place": lambda: place_words(clause.place[0], clause.at),
-        "object": lambda: list(clause.objects[0].german),
-    }[first]()
+    if first == "time":
+        front = time_words(clause)
+    elif first == "place" and clause.place:
+        front = place_words(clause.place[0], clause.at)
+    else:
+        front = list(clause.objects[0].german)
     return front + finite + subject + middle(clause, without=first) + closing
 
 
@@ -246,18 +261,22 @@ TRANSITIVE = tuple(v for v in VERBS if v.frame == "accusative")
 INTRANSITIVE = tuple(v for v in VERBS if v.frame == "none")
 
 
+# The words in both languages, and the parts whose features they have.
+Sentence = tuple[list[Word], list[Word], tuple[Clause, *tuple[Clause | Phrase, ...]]]
+
+
 def _any_tense(rng: random.Random) -> str:
     return rng.choice(("present", "perfect"))
 
 
-def main_clause(rng, structure):
+def main_clause(rng: random.Random, structure: str) -> Sentence:
     tense = structure if structure in ("perfect", "modal") else "present"
-    fixed = {"negated": True, "place": None} if structure == "negated" else {}
+    fixed: dict[str, Any] = dict(negated=True, place=None) if structure == "negated" else {}
     clause = choose_clause(rng, rng.choice(VERBS), tense, **fixed)
-    return verb_second(clause), english(clause), [clause]
+    return verb_second(clause), english(clause), (clause,)
 
 
-def fronted(rng, structure):
+def fronted(rng: random.Random, structure: str) -> Sentence:
     tense = rng.choice(("present", "perfect", "modal"))
     if rng.random() < 0.7:
         first, time = "time", rng.choice([t[:2] for t in TIMES if tense in t[2]])
@@ -265,18 +284,18 @@ def fronted(rng, structure):
     else:
         first, place = "place", rng.choice(PLACES)
         clause = choose_clause(rng, rng.choice(VERBS), tense, place=place, negated=False)
-    return verb_second(clause, first), english(clause), [clause]
+    return verb_second(clause, first), english(clause), (clause,)
 
 
-def object_first(rng, structure):
+def object_first(rng: random.Random, structure: str) -> Sentence | None:
     verb = rng.choice(TRANSITIVE)
     clause = choose_clause(rng, verb, _any_tense(rng), place=None)
-    if clause.objects[0].noun.gender != "m" or clause.objects[0].person == "plural":
+    if not masculine(clause.objects[0]):
         return None  # only a masculine accusative looks unlike a nominative
-    return verb_second(clause, "object"), english(clause), [clause]
+    return verb_second(clause, "object"), english(clause), (clause,)
 
 
-def that_clause(rng, structure):
+def that_clause(rng: random.Random, structure: str) -> Sentence:
     clause = choose_clause(rng, rng.choice(VERBS), _any_tense(rng))
     first, third, plural, base, base_third = rng.choice(SAYING)
     teller = choose_subject(rng, INTRANSITIVE[0], "teller")
@@ -284,55 +303,59 @@ def that_clause(rng, structure):
     said = base_third if teller.person == "third" else base
     source = [*teller.german, *word(german, "saying"), *COMMA, *word("dass", "that")]
     target = [*teller.english, *word(said, "saying"), *word("that", "that")]
-    return source + verb_last(clause), target + english(clause), [clause, teller]
+    return source + verb_last(clause), target + english(clause), (clause, teller)
 
 
-def because(rng, structure):
+def because(rng: random.Random, structure: str) -> Sentence:
     tense = _any_tense(rng)
     main = choose_clause(rng, rng.choice(INTRANSITIVE), tense, "main.", time=None, negated=False)
     reason = choose_clause(rng, rng.choice(VERBS), tense, time=None)
     source = [*verb_second(main), *COMMA, *word("weil", "because"), *verb_last(reason)]
     target = [*english(main), *word("because", "because"), *english(reason)]
-    return source, target, [reason, main]
+    return source, target, (reason, main)
 
 
-def when(rng, structure):
+def when(rng: random.Random, structure: str) -> Sentence:
     event = choose_clause(rng, rng.choice(VERBS), "present", time=None)
     main = choose_clause(rng, rng.choice(INTRANSITIVE), "present", "main.", time=None, place=None)
     finite, closing = german_verb(main)
     source = [*word("wenn", "when"), *verb_last(event), *COMMA]
     source += [*finite, *main.subject.german, *middle(main), *closing]
     target = [*word("when", "when"), *english(event), *COMMA, *english(main)]
-    return source, target, [event, main]
+    return source, target, (event, main)
 
 
 def shows_its_case(phrase: Phrase, subjects_person: str) -> bool:
     """Whether an accusative cannot be taken for the subject, by its form or the verb's number."""
     other_number = (phrase.person == "plural") != (subjects_person == "plural")
-    return other_number or (phrase.noun.gender == "m" and phrase.person != "plural")
+    return other_number or masculine(phrase)
 
 
-def relative(rng, structure):
+def masculine(phrase: Phrase) -> bool:
+    return phrase.noun is not None and phrase.noun.gender == "m" and phrase.person != "plural"
+
+
+def relative(rng: random.Random, structure: str) -> Sentence | None:
     tense = _any_tense(rng)
     main = choose_clause(rng, rng.choice(INTRANSITIVE), tense, "main.", time=None, place=None)
-    subject = main.subject
-    verbs = [v for v in TRANSITIVE if subject.noun and subject.noun.kind in v.subjects]
-    if not verbs:
+    subject, noun = main.subject, main.subject.noun
+    verbs = [v for v in TRANSITIVE if noun and noun.kind in v.subjects]
+    if noun is None or not verbs:
         return None
     inner = choose_clause(rng, rng.choice(verbs), tense, subject=subject, time=None)
-    pronoun = {"m": "der", "f": "die", "n": "das"}[subject.noun.gender]
+    pronoun = {"m": "der", "f": "die", "n": "das"}[noun.gender]
     pronoun = "die" if subject.person == "plural" else pronoun
     if pronoun != "der" and not shows_its_case(inner.objects[0], subject.person):
         return None  # "das Kind, das die Frau sieht": who sees whom?
-    who = "who" if subject.noun.kind == "person" else "that"
+    who = "who" if noun.kind == "person" else "that"
     source = [*subject.german, *COMMA, *verb_last(inner, word(pronoun, "who")), *COMMA]
     target = [*subject.english, *english(inner, word(who, "who"))]
     source += verb_second(main)[len(subject.german) :]
     target += english(main)[len(subject.english) :]
-    return source, target, [inner, main]
+    return source, target, (inner, main)
 
 
-STRUCTURES = {
+STRUCTURES: dict[str, Callable[[random.Random, str], Sentence | None]] = {
     "main": main_clause,
     "perfect": main_clause,
     "modal": main_clause,

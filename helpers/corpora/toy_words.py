@@ -40,7 +40,8 @@ class Verb(NamedTuple):
 
 
 def _noun(line: str, kind: str) -> Noun:
-    return Noun(*line.split(), kind)
+    gender, german, german_plural, english, english_plural = line.split()
+    return Noun(gender, german, german_plural, english, english_plural, kind)
 
 
 NOUNS = tuple(

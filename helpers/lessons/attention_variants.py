@@ -29,13 +29,15 @@ class GroupedQueryAttention(MultiHeadAttention):
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """What a cache keeps: two (batch, groups, source, d_k)."""
-        return tuple(split_heads(w(context), self.num_groups) for w in (self.w_k, self.w_v))
+        key = split_heads(self.w_k(context), self.num_groups)
+        value = split_heads(self.w_v(context), self.num_groups)
+        return key, value
 
     def attend(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """x (batch, target, d_model) -> like x; neighbouring heads read the same group."""
         share = self.num_heads // self.num_groups
-        both = (part.repeat_interleave(share, dim=1) for part in (key, value))
-        return super().attend(x, *both, mask)
+        key, value = (part.repeat_interleave(share, dim=1) for part in (key, value))
+        return super().attend(x, key, value, mask)
 
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import math
 from torch import Tensor
 
 from helpers.attention import MultiHeadAttention, attention, split_heads
-from helpers.cache import KeysValues
+from helpers.cache import KeysValues, KVCache
 from helpers.decoder import DecoderLayer
 
 
@@ -39,7 +39,14 @@ class MergedWithoutTranspose(MultiHeadAttention):
 class ResidualFromMemory(DecoderLayer):
     """The residual around cross-attention comes from the encoder (which needs T = S)."""
 
-    def forward(self, y, memory=None, target_mask=None, source_mask=None, cache=None):
+    def forward(
+        self,
+        y: Tensor,
+        memory: Tensor,
+        target_mask: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        cache: tuple[KVCache, KVCache] | None = None,
+    ) -> Tensor:
         h = self.add_norm_self.before(y)
         y = self.add_norm_self(y, self.self_attention(h, h, target_mask))
         h = self.add_norm_cross.before(memory)
@@ -51,7 +58,14 @@ class ResidualFromMemory(DecoderLayer):
 class KeysFromDecoder(DecoderLayer):
     """The "cross-attention" takes its keys and values from the decoder."""
 
-    def forward(self, y, memory=None, target_mask=None, source_mask=None, cache=None):
+    def forward(
+        self,
+        y: Tensor,
+        memory: Tensor | None = None,
+        target_mask: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        cache: tuple[KVCache, KVCache] | None = None,
+    ) -> Tensor:
         h = self.add_norm_self.before(y)
         y = self.add_norm_self(y, self.self_attention(h, h, target_mask))
         h = self.add_norm_cross.before(y)
@@ -63,7 +77,14 @@ class KeysFromDecoder(DecoderLayer):
 class CrossBeforeSelf(DecoderLayer):
     """Cross-attention comes before self-attention."""
 
-    def forward(self, y, memory=None, target_mask=None, source_mask=None, cache=None):
+    def forward(
+        self,
+        y: Tensor,
+        memory: Tensor | None = None,
+        target_mask: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        cache: tuple[KVCache, KVCache] | None = None,
+    ) -> Tensor:
         h = self.add_norm_cross.before(y)
         y = self.add_norm_cross(y, self.cross_attention(h, memory, source_mask))
         h = self.add_norm_self.before(y)

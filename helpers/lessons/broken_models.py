@@ -4,7 +4,9 @@ All take the weights of a `Transformer`, so that a trained model can be put into
 of them leave the cache empty: every search then hands them the whole prefix, and shows the bug.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -64,6 +66,7 @@ class ResidualFromEncoder(Transformer):
         y, target_mask = self.target_embedding(target_ids), decoder_mask(target_ids)
         source, target = memory.size(1), y.size(1)
         theirs = F.pad(memory, (0, 0, 0, max(0, target - source)))[:, :target]
+        layer: Any
         for layer in self.decoder.layers:
             h = layer.add_norm_self.before(y)
             y = layer.add_norm_self(y, layer.self_attention(h, h, target_mask))
@@ -188,14 +191,16 @@ def labels_in_other_words(source: list[str], target: list[str]) -> tuple[list[st
 
 @dataclass(frozen=True)
 class Case:
-    """A bug, where it was reported, and what its test is run against."""
+    """A bug, where it was reported, and what its test is run against: models, or functions."""
 
     name: str
     reported: str  # repository and number
-    bug: object
-    fix: object = Transformer
-    refactoring: object = Refactored
-    relative: object = None  # another bug of the kind, which a good test finds too
+    bug: Callable[..., Any]
+    fix: Callable[..., Any] = Transformer
+    refactoring: Callable[..., Any] = Refactored
+    relative: Callable[..., Any] | None = (
+        None  # another bug of the kind, which a good test finds too
+    )
 
     def subjects(self) -> tuple:
         """(broken, repaired, refactored, and a relative of the bug or None).
@@ -219,7 +224,7 @@ class Case:
 
 
 CASES = {
-    "future": Case("future", "shiyu-coder/Kronos #199", FutureInEvaluation),
+    "future": Case("future", "d2l-ai/d2l-en #2057", FutureInEvaluation),
     "target_mask": Case("target_mask", "keras-team/keras-io #1046", TargetMaskInCross),
     "inverted": Case("inverted", "lucidrains/x-transformers #160", InvertedMask),
     "residual": Case("residual", "georgepar/slp #26", ResidualFromEncoder),

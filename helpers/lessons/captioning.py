@@ -60,7 +60,8 @@ def scenes(count: int, seed: int, held_out: bool = False) -> list[Scene]:
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    draw, found = random.Random(seed), []
+    draw = random.Random(seed)
+    found: list[Scene] = []
     allowed = [c for i, c in enumerate(combinations()) if (i % 10 == 0) == held_out]
     while len(found) < count:
         large, relation, small = draw.choice(allowed)
@@ -130,6 +131,8 @@ class PatchEmbedding(nn.Module):
     Raises ValueError for another shape. Source: Dosovitskiy et al. 2021, section 3.1.
     """
 
+    positions: Tensor  # (patches, d_model)
+
     def __init__(self, size: int, patch: int, d_model: int):
         super().__init__()
         if size % patch:
@@ -139,7 +142,7 @@ class PatchEmbedding(nn.Module):
         side = size // patch
         along = sinusoidal_positions(side, d_model // 2)  # (side, d_model / 2)
         positions = torch.cat([along.repeat_interleave(side, 0), along.repeat(side, 1)], dim=1)
-        self.register_buffer("positions", positions, persistent=False)  # (patches, d_model)
+        self.register_buffer("positions", positions, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         if images.dim() != 4 or images.shape[1:] != (3, self.size, self.size):

@@ -6,6 +6,8 @@ Each breaks one promise about who may see what (`tests/test_who_sees_what.py`). 
 weights of a `Transformer` and leave the cache empty, so every search hands them the whole prefix.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -97,6 +99,7 @@ class MemoryInLastLayerOnly(Transformer):
     ) -> Tensor:
         y = self.target_embedding(target_ids)
         mask = causal_mask(y.size(1))
+        layer: Any
         for layer in self.decoder.layers[:-1]:
             h = layer.add_norm_self.before(y)
             y = layer.add_norm_self(y, layer.self_attention(h, h, mask))

@@ -33,6 +33,10 @@ MARIAN = {  # what config.json calls our sizes
     "dropout": "dropout",
     "max_position_embeddings": "max_length",
 }
+OF_THE_DECODER = {  # what our stacks share, and Marian's could have each for itself
+    "decoder_attention_heads": "encoder_attention_heads",
+    "decoder_ffn_dim": "encoder_ffn_dim",
+}
 
 
 def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vocabulary]:
@@ -46,7 +50,8 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
     s, weights = read_checkpoint(path_or_name)
     need(
         s,
-        (*MARIAN, "vocab_size", "scale_embedding", "activation_function", *SPECIAL_IDS),
+        [*MARIAN, *OF_THE_DECODER, *SPECIAL_IDS]
+        + ["vocab_size", "scale_embedding", "activation_function"],
         model_type="marian",
         scale_embedding=True,
         static_position_embeddings=True,
@@ -55,15 +60,16 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
         add_final_layer_norm=False,
         share_encoder_decoder_embeddings=True,
         tie_word_embeddings=True,
-        decoder_ffn_dim=s.get("encoder_ffn_dim"),
-        decoder_attention_heads=s.get("encoder_attention_heads"),
+        decoder_vocab_size=s.get("vocab_size"),
+        **{name: s.get(same) for name, same in OF_THE_DECODER.items()},
     )
     if s["activation_function"] not in ACTIVATIONS:
         raise ValueError(
             f"activation_function must be one of {', '.join(ACTIVATIONS)}, "
             f"got {s['activation_function']!r}"
         )
-    ids = Vocabulary(s["vocab_size"], *(s[name] for name in SPECIAL_IDS), unk)
+    pad, start, eos = (s[name] for name in SPECIAL_IDS)
+    ids = Vocabulary(s["vocab_size"], pad, start, eos, unk)
     config = TransformerConfig(len(ids), **{ours: s[theirs] for theirs, ours in MARIAN.items()})
     model = Transformer(config)
     for module in model.modules():
@@ -77,8 +83,9 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
         raise ValueError("weights missing: ['final_logits_bias']")
     copies = ("lm_head", "model.encoder.embed_tokens", "model.decoder.embed_tokens")
     pop_copies(weights, "model.shared.weight", (f"{name}.weight" for name in copies))
-    for side in ("encoder", "decoder"):  # a table that anyone can compute; ours is the same
-        weights.pop(f"model.{side}.embed_positions.weight", None)
+    for side in ("encoder", "decoder"):  # some files hold the table that anyone can compute
+        name = f"model.{side}.embed_positions.weight"
+        pop_positions(weights, name, model.source_embedding.positions)
     weights["model.shared.weight"] = weights["model.shared.weight"][ids.rows]
     bias = ids.bias(weights.pop("final_logits_bias")[0])
     assign(model, weights, marian_names(config))
@@ -89,6 +96,17 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
 def in_halves(positions: Tensor) -> Tensor:
     """sin, cos, sin, cos, … -> all sines, then all cosines: (length, d_model), the same numbers."""
     return torch.cat([positions[:, 0::2], positions[:, 1::2]], dim=1)
+
+
+def pop_positions(weights: dict[str, Tensor], name: str, ours: Tensor) -> None:
+    """Remove a stored table of positions. Raises ValueError if it is not the table we compute."""
+    theirs = weights.pop(name, ours)
+    # In half precision a stored sine is off by up to 0.0005.
+    if theirs.shape != ours.shape or not torch.allclose(theirs, ours, rtol=0, atol=1e-3):
+        raise ValueError(
+            f"{name} must hold the sines and cosines of {ours.size(0)} positions, and does not: "
+            "other positions are not built here"
+        )
 
 
 def marian_names(config: TransformerConfig) -> Iterator[tuple[str, str]]:

@@ -25,10 +25,19 @@ class Vocabulary:
 
     Where the checkpoint starts sentences with its padding (Marian, T5), our BOS is a row of its
     own with the same numbers, because our masks hide padding.
+    Raises ValueError unless each of the four is one id of that vocabulary, and pad, eos and unk
+    are three different ones.
     """
 
     def __init__(self, vocab_size: int, pad: int, start: int, eos: int, unk: int):
+        for name, i in dict(pad=pad, start=start, eos=eos, unk=unk).items():
+            if not isinstance(i, int) or not 0 <= i < vocab_size:
+                raise ValueError(f"{name} must be one id in [0, {vocab_size}), got {i!r}")
         special = [pad, start, eos, unk]
+        if len({pad, eos, unk}) < 3:
+            raise ValueError(
+                f"pad, eos and unk must be three different ids, got {pad}, {eos} and {unk}"
+            )
         others = [i for i in range(vocab_size) if i not in special]
         self.rows = torch.tensor([*special, *others])  # our id -> theirs
         self.ours = torch.empty(vocab_size, dtype=torch.long)  # their id -> ours
@@ -110,7 +119,7 @@ def fetch_checkpoint(name: str) -> Path:
     return Path(settings).parent
 
 
-def need(settings: Mapping, present: Iterable[str], **wanted) -> None:
+def need(settings: Mapping, present: Iterable[str], **wanted: object) -> None:
     """Raise ValueError for settings that are absent, or not of the kind that we can build.
 
     A wanted setting may be absent: then it has the wanted value by default.

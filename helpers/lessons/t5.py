@@ -67,11 +67,12 @@ def bucket(distance: Tensor, both_ways: bool, buckets: int = 32, furthest: int =
     Half of the rows stand for one distance each, the others for ranges that grow like a
     logarithm up to `furthest`, beyond which all is one. Raffel et al. 2020, section 2.1.
     """
+    first = torch.zeros_like(distance)
     if both_ways:
         buckets //= 2
         first, distance = buckets * (distance > 0), distance.abs()
     else:
-        first, distance = 0, (-distance).clamp(min=0)
+        distance = (-distance).clamp(min=0)
     exact = buckets // 2
     share = (distance.clamp(min=1).float() / exact).log() / math.log(furthest / exact)
     ranges = (exact + (share * (buckets - exact)).long()).clamp(max=buckets - 1)
@@ -136,7 +137,7 @@ def from_t5(
     s.setdefault("num_decoder_layers", s.get("num_layers"))
     need(
         s,
-        (*SIZES, "vocab_size", *SPECIAL_IDS),
+        (*SIZES, "d_kv", "vocab_size", *SPECIAL_IDS),
         model_type="t5",
         feed_forward_proj="relu",
         tie_word_embeddings=True,
@@ -145,7 +146,8 @@ def from_t5(
         relative_attention_max_distance=128,
         d_kv=s.get("d_model", 0) // s.get("num_heads", 1),
     )
-    ids = Vocabulary(s["vocab_size"], *(s[name] for name in SPECIAL_IDS), unk)
+    pad, start, eos = (s[name] for name in SPECIAL_IDS)
+    ids = Vocabulary(s["vocab_size"], pad, start, eos, unk)
     sizes = {ours: s[theirs] for theirs, ours in SIZES.items()}
     config = TransformerConfig(len(ids), **sizes, norm_first=True, max_length=max_length)
     model = T5(config, s.get("relative_attention_num_buckets", 32))

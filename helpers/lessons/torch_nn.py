@@ -1,6 +1,7 @@
 """The weights of our two stacks into torch's nn.Transformer and back. Notebooks 05, 07, 08, 14."""
 
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +36,8 @@ def to_torch(model: Transformer) -> nn.Transformer:
         ).to(next(model.parameters()).dtype)
     if not c.norm_first:
         theirs.encoder.norm = theirs.decoder.norm = None
-    for side in ("encoder", "decoder"):
-        copy_stack(getattr(model, side), getattr(theirs, side), ours_to_theirs=True)
+    copy_stack(model.encoder, theirs.encoder, ours_to_theirs=True)
+    copy_stack(model.decoder, theirs.decoder, ours_to_theirs=True)
     return theirs
 
 
@@ -44,34 +45,80 @@ def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
     """Our two stacks with the weights of an nn.Transformer, in evaluation mode.
 
     A post-norm nn.Transformer ends each stack in one more norm; ours then has it too, and none
-    where theirs has none. Raises ValueError for another activation than ReLU, for layers without
-    biases, and for another ε in the norms than 1e-5.
+    where theirs has none. Raises ValueError naming the first layer of another kind than ours:
+    another activation than ReLU, no biases, another ε in the norms than 1e-5, or layers that are
+    not all alike.
     """
+    check_stacks(theirs)
     layer = theirs.encoder.layers[0]
-    if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
-        raise ValueError(f"activation must be ReLU, got {layer.activation}")
-    if layer.linear1.bias is None:
-        raise ValueError("bias must be True in nn.Transformer, got False")
-    if layer.norm1.eps != 1e-5:
-        raise ValueError(f"layer_norm_eps must be 1e-5 in nn.Transformer, got {layer.norm1.eps}")
     sizes = (layer.self_attn.embed_dim, layer.self_attn.num_heads, layer.linear1.out_features)
     more = (layer.dropout1.p, layer.norm_first)
-    stacks = (
-        Encoder(len(theirs.encoder.layers), *sizes, *more),
-        Decoder(len(theirs.decoder.layers), *sizes, *more),
-    )
-    for ours, stack in zip(stacks, (theirs.encoder, theirs.decoder), strict=True):
+    encoder = Encoder(len(theirs.encoder.layers), *sizes, *more)
+    decoder = Decoder(len(theirs.decoder.layers), *sizes, *more)
+    pairs: list[tuple[Encoder | Decoder, nn.TransformerEncoder | nn.TransformerDecoder]]
+    pairs = [(encoder, theirs.encoder), (decoder, theirs.decoder)]
+    for ours, stack in pairs:
+        ours.norm = nn.Identity() if stack.norm is None else nn.LayerNorm(sizes[0])
         ours.to(layer.linear1.weight.dtype)
-        if stack.norm is not None and isinstance(ours.norm, nn.Identity):
-            ours.norm = nn.LayerNorm(sizes[0], dtype=layer.linear1.weight.dtype)
-        if stack.norm is None:
-            ours.norm = nn.Identity()
         copy_stack(ours, stack, ours_to_theirs=False)
         ours.eval()
-    return stacks
+    return encoder, decoder
 
 
-def copy_stack(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None:
+def check_stacks(theirs: nn.Transformer) -> None:
+    """Raise ValueError, naming the part, unless our two stacks can compute what these compute."""
+    if not (len(theirs.encoder.layers) and len(theirs.decoder.layers)):
+        raise ValueError("encoder and decoder must have at least one layer each")
+    first = kind_of(theirs.encoder.layers[0])
+    for side in ("encoder", "decoder"):
+        stack = getattr(theirs, side)
+        for i, layer in enumerate(stack.layers):
+            name = f"{side}.layers[{i}]"
+            if kind_of(layer) != first:
+                raise ValueError(
+                    f"{name} must be as the first layer, {first}, got {kind_of(layer)}"
+                )
+            for part, module in layer.named_modules():
+                check_part(f"{name}.{part}", module)
+        if stack.norm is not None:
+            check_part(f"{side}.norm", stack.norm)
+
+
+def kind_of(layer: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer) -> dict:
+    """What our stacks have one setting for. Raises ValueError for another activation than ReLU."""
+    if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
+        raise ValueError(f"activation must be ReLU, got {layer.activation}")
+    attentions = [m for m in layer.modules() if isinstance(m, nn.MultiheadAttention)]
+    return {
+        "d_model": layer.self_attn.embed_dim,
+        "num_heads": sorted({m.num_heads for m in attentions}),
+        "d_ff": layer.linear1.out_features,
+        "norm_first": layer.norm_first,
+    }
+
+
+def check_part(name: str, module: nn.Module) -> None:
+    """Raise ValueError for a part of a layer that is of another kind than ours."""
+    biases = {nn.Linear: "bias", nn.MultiheadAttention: "in_proj_bias"}
+    for kind, bias in biases.items():
+        if isinstance(module, kind) and getattr(module, bias) is None:
+            raise ValueError(f"{name}: bias must be True in nn.Transformer, got False")
+    if isinstance(module, nn.MultiheadAttention):
+        alone = module.in_proj_weight is None  # W_K and W_V, because they have sizes of their own
+        if alone or module.bias_k is not None or module.add_zero_attn:
+            raise ValueError(f"{name} must have no kdim, vdim, bias_kv or zero_attn of its own")
+    if name.rpartition(".")[2].startswith("norm"):
+        if not isinstance(module, nn.LayerNorm) or module.bias is None:
+            raise ValueError(f"{name} must be a LayerNorm with weights and bias, got {module}")
+        if module.eps != 1e-5:
+            raise ValueError(f"{name}: layer_norm_eps must be 1e-5, got {module.eps}")
+
+
+def copy_stack(
+    ours: Encoder | Decoder,
+    theirs: nn.TransformerEncoder | nn.TransformerDecoder,
+    ours_to_theirs: bool,
+) -> None:
     """Copy all weights of an encoder or a decoder, in either direction."""
     for mine, other in zip(ours.layers, theirs.layers, strict=True):
         copy_layer(mine, other, ours_to_theirs)
@@ -79,7 +126,7 @@ def copy_stack(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None
         copy_weights(both(ours.norm, theirs.norm), ours_to_theirs)
 
 
-def copy_layer(ours: nn.Module, theirs: nn.Module, ours_to_theirs: bool) -> None:
+def copy_layer(ours: Any, theirs: Any, ours_to_theirs: bool) -> None:
     """Copy all weights of an encoder or decoder layer, in either direction."""
     crossing = hasattr(theirs, "multihead_attn")
     pairs = attention_pairs(ours.self_attention, theirs.self_attn)
@@ -102,7 +149,8 @@ def attention_pairs(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> 
     return pairs
 
 
-def both(ours: nn.Module, theirs: nn.Module) -> Pairs:
+def both(ours: Any, theirs: Any) -> Pairs:
+    """The weights and the biases of two linear maps or two norms."""
     return [(ours.weight, theirs.weight), (ours.bias, theirs.bias)]
 
 

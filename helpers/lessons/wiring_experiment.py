@@ -7,6 +7,7 @@ the notebook draws from.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from helpers.files import read_table, write_table
 from helpers.lessons.wirings import build
 from helpers.tokenizer import Tokenizer
 from helpers.training import TrainingConfig, mean_loss, train, translation_loss
-from helpers.transformer import TransformerConfig
+from helpers.transformer import Transformer, TransformerConfig
 
 LENGTHS = ((1, 6), (7, 8), (9, 10), (11, 12), (13, 99))  # source words, ends included
 PROBE_LENGTH = 12  # source words of the sentences on which gradients are measured
@@ -109,13 +110,13 @@ def encode(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[tuple[list[int],
     return [(tokenizer.encode(p.source), tokenizer.encode(p.target)) for p in pairs]
 
 
-def translations(model: nn.Module, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[str]:
+def translations(model: Transformer, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[str]:
     """Greedy translations of at most 40 words, in the order of the pairs, for any wiring."""
     found = translate(model, tokenizer, [pair.source for pair in pairs], max_length=40)
     return [join_words(words) for words in found]
 
 
-def gradients(model: nn.Module, batch: Batch) -> tuple[Tensor, float, float]:
+def gradients(model: Transformer, batch: Batch) -> tuple[Tensor, float, float]:
     """How much of the loss's gradient arrives where: (by source position, encoder, decoder).
 
     By position (source,): the norm of the loss's gradient with respect to that position's
@@ -157,7 +158,7 @@ def write_rows(path: Path, rows: Iterable[Row], comments: Sequence[str] = ()) ->
     )
 
 
-def read_rows(path=RESULTS) -> tuple[list[Row], list[str]]:
+def read_rows(path: Traversable = RESULTS) -> tuple[list[Row], list[str]]:
     """(rows, comments) of such a file. Raises FileNotFoundError saying how to make it."""
     table, comments = read_table(path, "make experiment")
     rows = [

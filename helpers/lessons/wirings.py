@@ -5,6 +5,7 @@ changes. The recurrent model is what translated before attention (Sutskever et a
 """
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -89,7 +90,7 @@ class WiredDecoder(nn.Module):
                 y = layer(y, memory[:, i], target_mask, source_mask, kept)
                 continue
             if cache is not None and cache.length == 0:  # its keys will grow with the target
-                kept = cache.layers[i] = (kept[0], SelfAttentionCache())
+                kept = cache.layers[i] = (cache.layers[i][0], SelfAttentionCache())
             y = layer(y, F.layer_norm(y, y.shape[-1:]), target_mask, target_mask, kept)
         return self.norm(y)
 
@@ -163,8 +164,11 @@ class RecurrentTranslator(nn.Module):
         return self.to_model(states)
 
 
-def build(wiring: str, config: TransformerConfig) -> nn.Module:
-    """An untrained model with this wiring, of the config's size or as near as it gets."""
+def build(wiring: str, config: TransformerConfig) -> Any:
+    """An untrained model with this wiring, of the config's size or as near as it gets.
+
+    A WiredTransformer, or the RecurrentTranslator, which has the same interface.
+    """
     if wiring != "recurrent":
         return WiredTransformer(config, wiring)
     d, words = config.d_model, config.vocab_size

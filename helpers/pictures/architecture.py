@@ -3,6 +3,7 @@ memory and cross-attention in magenta. `minimap` opens every notebook.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -86,7 +87,7 @@ def transformer(norm_first: bool = False) -> Figure:
     figure, axes = new_canvas(height + 0.1, (0, 8.4), (-0.1, height))
     draw_panel(axes, (0.45, 1.5, 3.0, encoder_top - 1.5), ENCODER)
     draw_panel(axes, (4.55, 1.5, 3.4, decoder_top - 1.5), DECODER)
-    label = {"weight": "bold", "fontsize": 11.5}
+    label: dict[str, Any] = {"weight": "bold", "fontsize": 11.5}
     axes.text(0.5, encoder_top + 0.17, "ENCODER  × N", color=ENCODER, **label)
     axes.text(7.9, decoder_top + 0.17, "DECODER  × N", color=DECODER, ha="right", **label)
     left, right = 1.95, 6.25
@@ -269,7 +270,7 @@ def readers() -> Figure:
         ("Whisper", "text so far", "30 s of sound", "448 × 1,500"),
         ("Stable Diffusion 1", "places of a noisy picture", "words of the prompt", "4,096 × 77"),
         ("Perceiver", "latent vectors, learned", "pixels of a picture", "512 × 50,176"),
-        ("Flamingo", "text so far", "n pictures, 64 vectors each", "T × 64 n"),
+        ("Flamingo", "text so far", "n pictures, 64 vectors each", "T × 64 n, masked"),
     )
     step = 0.62
     figure, axes = new_canvas(0.75 + step * len(rows), (0, 8.4), (-0.1, 0.65 + step * len(rows)))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from IPython.display import display
+from IPython.display import DisplayHandle, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -44,13 +44,15 @@ def lines(
         if isinstance(x[0], str):
             axes.set_xticks(range(len(x)), x)
             x = range(len(x))
-        x, y = as_array(x), as_array(y)
+        across, up = as_array(x), as_array(y)
         if band:
-            axes.fill_between(x, as_array(band[0]), as_array(band[1]), color=colour, alpha=0.15)
+            axes.fill_between(
+                across, as_array(band[0]), as_array(band[1]), color=colour, alpha=0.15
+            )
         axes.plot(
-            x, y, color=colour, linestyle=style, linewidth=2, marker="o" if len(x) < 9 else ""
+            across, up, color=colour, linestyle=style, linewidth=2, marker="o" if len(x) < 9 else ""
         )
-        ends.append((x[-1], y[-1], name, colour))
+        ends.append((across[-1], up[-1], name, colour))
     if "x" in log:
         axes.set_xscale("log")
     if "y" in log:
@@ -126,7 +128,9 @@ class LiveCurve:
 
     def __init__(self, total_steps: int, baseline: float | None = None):
         self.total_steps, self.baseline = total_steps, baseline
-        self.handle, self.history, self.drawn = None, [], 0.0
+        self.handle: DisplayHandle | None = None
+        self.history: list[dict] = []
+        self.drawn = 0.0
 
     def __call__(self, history: list[dict]) -> None:
         self.history = history

@@ -7,15 +7,17 @@ picture above it shows the same state. Used in notebooks 00, 09 and 14.
 import base64
 import json
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import resources
+from typing import Any
 
 import torch
 from IPython.display import HTML, display
 from torch import Tensor
 
 from helpers.attention import record_attention
-from helpers.decoding import evaluating, translate
+from helpers.decoding import AnyTokenizer, translate
+from helpers.evaluation import evaluating
 from helpers.pictures.maps import attention_map
 from helpers.pictures.style import show
 from helpers.special_ids import BOS, EOS
@@ -30,7 +32,7 @@ Words = Sequence[str]
 
 def explore_attention(
     model: Transformer,
-    tokenizer,
+    tokenizer: AnyTokenizer[Any, Any],
     source: Words | str,
     target: Words | str | None = None,
     gold: Collection[tuple[int, int]] | None = None,
@@ -65,7 +67,7 @@ def explore_attention(
 
 
 def recorded(
-    model: Transformer, tokenizer, source: Words | str, target: Words | str
+    model: Transformer, tokenizer: AnyTokenizer[Any, Any], source: Words | str, target: Words | str
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """({layer name: (heads, queries, keys)}, {"source", "target", "read": tokens}).
 
@@ -79,7 +81,7 @@ def recorded(
             raise ValueError(f"{name} must have at most {LONGEST} tokens, got {len(ids) - 1}")
     with evaluating(model), record_attention(model) as maps:
         model(*(torch.tensor([ids], device=device) for ids in (source_ids, target_ids)))
-    pieces = getattr(tokenizer, "pieces", list)
+    pieces: Callable[[Words | str], list[str]] = getattr(tokenizer, "pieces", list)
     labels = {
         "source": [*pieces(source), "<eos>"],
         "target": [*pieces(target), "<eos>"],
@@ -131,9 +133,10 @@ def view(
         packed = {kind: pack(w, levels, least) for kind, w in weights.items()}
         if sum(map(len, packed.values())) < LARGEST:
             break
-    data = {"levels": levels, "map": "cross", "row": 0, "maps": {}}
+    shown: dict[str, dict[str, object]] = {}
+    data = {"levels": levels, "map": "cross", "row": 0, "maps": shown}
     for kind, (_, (asking, asked), title, heads, verb) in kinds.items():
-        data["maps"][kind] = {
+        shown[kind] = {
             "title": title,
             "asks": heads[0],
             "asked": heads[1],
@@ -145,7 +148,7 @@ def view(
             "weights": packed[kind],
         }
     if gold is not None:
-        data["maps"]["cross"]["gold"] = sorted(gold)
+        shown["cross"]["gold"] = sorted(gold)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     # Inside <script> only "<" could end the data; the browser's JSON.parse gives it back.
     template = (resources.files("helpers") / "data" / "explorer.html").read_text(encoding="utf8")

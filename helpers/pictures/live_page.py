@@ -43,6 +43,7 @@ def live_page(
     path: str | Path,
     *,
     source_words: Iterable[str] | None = None,
+    order: Sequence[Mapping] | None = None,
     sentences: Sequence[Mapping] = (),
     book: str | None = None,
     half: bool = True,
@@ -51,6 +52,8 @@ def live_page(
 
     source_words are the words that a visitor may type (by default every word of the tokenizer);
     the page says of a sentence of other known words that it is not in the source language.
+    order says which words followed which in training, as helpers.corpora.toy_order.seen_in gives
+    it; with it the page says when a sentence is unlike any in training.
     sentences are offered to pick from: mappings that JSON can hold, with at least `source`, a list
     of words. book is where the web book is ("" beside the page, or its address ending in "/"): each
     part of the machine then links to the notebook that builds it. half as in `export`.
@@ -64,6 +67,10 @@ def live_page(
     if book is not None:
         data["book"] = book
     data["source_words"] = ids_of("source_words", source_words, tokenizer)
+    if order is not None:
+        data["order"] = [
+            checked_class(i, row, len(order), tokenizer) for i, row in enumerate(order)
+        ]
     data["sentences"] = [checked_sentence(i, s, tokenizer) for i, s in enumerate(sentences)]
     write_text(Path(path), page(data))
 
@@ -129,7 +136,7 @@ def packed(name: str, tensor: Tensor, half: bool) -> dict:
     numbers = tensor.detach().to("cpu", torch.float64)
     if not numbers.isfinite().all():
         raise ValueError(f"model must have finite weights, {name} has NaN or infinity")
-    fields = {"kind": "float32", "shape": list(tensor.shape)}
+    fields: dict[str, object] = {"kind": "float32", "shape": list(tensor.shape)}
     if half:
         # A tensor of zeros has no largest number, and any scale will do.
         scale = numbers.abs().max().item() / 32767 or 1.0
@@ -154,6 +161,18 @@ def known(name: str, words: Iterable[str], tokenizer: Tokenizer) -> list[int]:
         return tokenizer.encode(words)
     except UnknownWords as error:
         raise ValueError(f"{name} must be words of the tokenizer: {error}") from None
+
+
+def checked_class(index: int, row: Mapping, classes: int, tokenizer: Tokenizer) -> dict:
+    """What the page needs of one class; raises TypeError or ValueError if it cannot use it."""
+    name = f"order[{index}]"
+    if not isinstance(row, Mapping) or not {"words", "then"} <= row.keys():
+        raise TypeError(f"{name} must be a mapping with 'words' and 'then', got {row!r}")
+    known(f"{name}['words']", row["words"], tokenizer)
+    then = list(row["then"])
+    if not all(isinstance(i, int) and 0 <= i < classes for i in then):
+        raise ValueError(f"{name}['then'] must be numbers of the {classes} classes, got {then}")
+    return {"words": list(row["words"]), "then": then}
 
 
 def checked_sentence(index: int, sentence: Mapping, tokenizer: Tokenizer) -> dict:

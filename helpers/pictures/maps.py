@@ -22,6 +22,7 @@ from helpers.pictures.style import (
     OFF,
     ROLES,
     WIDTH,
+    Numbers,
     as_array,
     escape_dollars,
     in_house_style,
@@ -31,7 +32,7 @@ from helpers.pictures.style import (
 
 @in_house_style
 def attention_map(
-    weights,
+    weights: Numbers,
     source_tokens: Sequence[str],
     target_tokens: Sequence[str],
     gold: Collection[tuple[int, int]] | None = None,
@@ -56,7 +57,7 @@ def attention_map(
 
 @in_house_style
 def attention_maps(
-    weights,
+    weights: Numbers,
     source_tokens: Sequence[str],
     target_tokens: Sequence[str],
     titles: Sequence[str],
@@ -88,7 +89,12 @@ def attention_maps(
 
 @in_house_style
 def attention_steps(
-    scores, scaled, masked, weights, source_tokens: Sequence[str], target_tokens: Sequence[str]
+    scores: Numbers,
+    scaled: Numbers,
+    masked: Numbers,
+    weights: Numbers,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
 ) -> Figure:
     """Scores, scaled, masked, softmax: four grids of real numbers; masked cells are hatched."""
     figure, axes = new_figure(1.7 + 0.42 * len(target_tokens), 4)
@@ -114,7 +120,7 @@ def attention_steps(
 
 @in_house_style
 def grids(
-    matrices: Mapping[str, object],
+    matrices: Mapping[str, Numbers],
     row_labels: Sequence[str] | None = None,
     column_labels: Sequence[str] | None = None,
     role: str = "encoder",
@@ -131,9 +137,10 @@ def grids(
     for index, (ax, (title, array)) in enumerate(zip(axes, arrays.items(), strict=True)):
         ax.imshow(array, cmap=_diverging(ROLES[role]), vmin=-limit, vmax=limit, aspect="auto")
         _write_numbers(ax, array, np.zeros(array.shape, dtype=bool), "")
-        fits = row_labels is not None and index == 0 and len(row_labels) == len(array)
         names = column_labels if column_labels and len(column_labels) == array.shape[1] else None
-        _token_axes(ax, names or [""] * array.shape[1], row_labels if fits else [""] * len(array))
+        fits = row_labels and index == 0 and len(row_labels) == len(array)
+        beside = row_labels if row_labels and fits else [""] * len(array)
+        _token_axes(ax, names or [""] * array.shape[1], beside)
         ax.set_title(title, pad=8)
     shapes = ", ".join(f"{t} ({a.shape[0]} by {a.shape[1]})" for t, a in arrays.items())
     figure.alt = f"Matrices with their numbers, side by side: {shapes}."
@@ -142,7 +149,7 @@ def grids(
 
 @in_house_style
 def mask_grid(
-    masks: Mapping[str, object],
+    masks: Mapping[str, Numbers],
     column_labels: Sequence[Sequence[str]],
     row_labels: Sequence[Sequence[str]],
 ) -> Figure:
@@ -175,7 +182,7 @@ def mask_grid(
 
 
 @in_house_style
-def positions(encoding) -> Figure:
+def positions(encoding: Numbers) -> Figure:
     """Positions (length, d_model): the table, four of its columns, similarity over distance."""
     table = as_array(encoding)
     figure, (heat, curves, similar) = new_figure(3.1, 3, width_ratios=[1.1, 1, 1])
@@ -199,7 +206,7 @@ def positions(encoding) -> Figure:
 
 
 @in_house_style
-def cache_growth(panels: Mapping[str, tuple[object, Sequence[str]]]) -> Figure:
+def cache_growth(panels: Mapping[str, tuple[Numbers, Sequence[str]]]) -> Figure:
     """What is computed at each step: {title: (counts (steps, tokens), token labels)}.
 
     counts are 2 where keys and values are computed in that step, 1 where they are kept from an
@@ -224,7 +231,7 @@ def cache_growth(panels: Mapping[str, tuple[object, Sequence[str]]]) -> Figure:
 
 
 @in_house_style
-def image_grid(images, titles: Sequence[str], columns: int = 4) -> Figure:
+def image_grid(images: Numbers, titles: Sequence[str], columns: int = 4) -> Figure:
     """Images (count, 3, height, width), red, green and blue from 0 to 1, with titles below."""
     arrays = as_array(images)
     if arrays.ndim != 4 or arrays.shape[1] != 3 or len(arrays) != len(titles):
@@ -248,7 +255,9 @@ def image_grid(images, titles: Sequence[str], columns: int = 4) -> Figure:
 
 
 @in_house_style
-def attention_on_image(image, weights, words: Sequence[str], columns: int = 5) -> Figure:
+def attention_on_image(
+    image: Numbers, weights: Numbers, words: Sequence[str], columns: int = 5
+) -> Figure:
     """Where each word looked: weights (words, patches) laid over the image (3, height, width).
 
     The patches are a square grid, row by row. The stronger the colour, the larger the weight;
@@ -283,7 +292,7 @@ def attention_on_image(image, weights, words: Sequence[str], columns: int = 5) -
     return figure
 
 
-def _matrix(values, rows: int, columns: int) -> np.ndarray:
+def _matrix(values: Numbers, rows: int, columns: int) -> np.ndarray:
     grid = as_array(values)
     if grid.shape != (rows, columns):
         raise ValueError(
@@ -335,7 +344,15 @@ def _write_numbers(
         axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
 
 
-def _draw_map(axes, grid, source_tokens, target_tokens, gold, role, numbers=True) -> None:
+def _draw_map(
+    axes: Axes,
+    grid: np.ndarray,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
+    gold: Collection[tuple[int, int]] | None,
+    role: str,
+    numbers: bool = True,
+) -> None:
     if role not in ROLES:
         raise ValueError(f"role must be one of {sorted(ROLES)}, got {role!r}")
     axes.imshow(grid, cmap=_sequential(ROLES[role]), vmin=0, vmax=1, aspect="auto")
@@ -355,7 +372,9 @@ def _draw_map(axes, grid, source_tokens, target_tokens, gold, role, numbers=True
             axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
 
 
-def _describe_map(grid, source_tokens, target_tokens, title) -> str:
+def _describe_map(
+    grid: np.ndarray, source_tokens: Sequence[str], target_tokens: Sequence[str], title: str | None
+) -> str:
     strongest = [
         f"{target} at {source_tokens[grid[row].argmax()]} ({grid[row].max():.2f})"
         for row, target in enumerate(target_tokens)

@@ -44,7 +44,7 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
     cell = min(0.24, 1.9 / d_model, 0.8 * 2.3 / num_heads / length)
     middle = 1.2
 
-    def columns(x, y, start, count, role):
+    def columns(x: float, y: float, start: int, count: int, role: str) -> None:
         for row in range(length):
             for column in range(count):
                 corner = (x + (start + column) * cell, y + (length - 1 - row) * cell)

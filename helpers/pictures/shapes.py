@@ -1,7 +1,6 @@
 """The shapes that the drawings are made of: boxes, panels, arrows, rows of cells."""
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from helpers.pictures.style import (
@@ -15,13 +14,16 @@ from helpers.pictures.style import (
     INK,
     MUTED,
     WIDTH,
+    Picture,
 )
 
+Point = tuple[float, float]
+Bounds = tuple[float, float, float, float]  # left, bottom, width, height
 TINTS = {ENCODER: ENCODER_TINT, DECODER: DECODER_TINT, CROSS: CROSS_TINT, MUTED: "#F3F4F6"}
 
 
-def new_canvas(height: float, xlim, ylim) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+def new_canvas(height: float, xlim: Point, ylim: Point) -> tuple[Picture, Axes]:
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
     axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     axes.set(xlim=xlim, ylim=ylim)
     axes.set_axis_off()
@@ -29,7 +31,15 @@ def new_canvas(height: float, xlim, ylim) -> tuple[Figure, Axes]:
 
 
 def draw_box(
-    axes: Axes, bounds, label, role, bold=False, thick=False, fontsize=10.0, tint=None, ink=INK
+    axes: Axes,
+    bounds: Bounds,
+    label: str,
+    role: str,
+    bold: bool = False,
+    thick: bool = False,
+    fontsize: float = 10.0,
+    tint: str | None = None,
+    ink: str = INK,
 ) -> None:
     x, y, width, height = bounds
     axes.add_patch(
@@ -56,7 +66,7 @@ def draw_box(
     )
 
 
-def draw_panel(axes: Axes, bounds, role: str) -> None:
+def draw_panel(axes: Axes, bounds: Bounds, role: str) -> None:
     x, y, width, height = bounds
     axes.add_patch(
         FancyBboxPatch(
@@ -71,7 +81,7 @@ def draw_panel(axes: Axes, bounds, role: str) -> None:
     )
 
 
-def draw_arrow(axes: Axes, start, end, colour=INK, width=1.3) -> None:
+def draw_arrow(axes: Axes, start: Point, end: Point, colour: str = INK, width: float = 1.3) -> None:
     axes.add_patch(
         FancyArrowPatch(
             start,
@@ -86,7 +96,16 @@ def draw_arrow(axes: Axes, start, end, colour=INK, width=1.3) -> None:
     )
 
 
-def draw_cells(axes: Axes, x, y, rows, columns, role, size=0.2, hatch=None) -> None:
+def draw_cells(
+    axes: Axes,
+    x: float,
+    y: float,
+    rows: int,
+    columns: int,
+    role: str,
+    size: float = 0.2,
+    hatch: str | None = None,
+) -> None:
     """A grid of cells whose upper left corner is (x, y)."""
     for row in range(rows):
         for column in range(columns):

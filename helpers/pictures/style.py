@@ -7,11 +7,17 @@ give. No pyplot, so nothing is drawn twice and nothing stays open.
 
 import functools
 import io
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 import numpy as np
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 # The three roles (checked for contrast on white and dark, and for colour-blind readers).
 ENCODER, DECODER, CROSS = "#2B74D8", "#B87900", "#D6307F"
@@ -19,7 +25,10 @@ ENCODER_TINT, DECODER_TINT, CROSS_TINT = "#E4EEFB", "#FAEFD8", "#FCE3EF"
 INK, MUTED, OFF = "#1F2937", "#6B7280", "#C9CED6"
 ROLES = {"encoder": ENCODER, "decoder": DECODER, "cross": CROSS}
 WIDTH, DPI = 8.4, 110
-STYLE = {
+Numbers = ArrayLike | Tensor  # a tensor, an array, lists of numbers
+Given = ParamSpec("Given")
+Drawn = TypeVar("Drawn")
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "text.color": INK,
@@ -36,10 +45,16 @@ STYLE = {
 }
 
 
+class Picture(Figure):
+    """A figure and, in `alt`, what it shows, for readers who cannot see it."""
+
+    alt: str = ""
+
+
 # Used as a decorator: a drawing function sees the house style, the reader's own figures do not.
-def in_house_style(draw):
+def in_house_style(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
     @functools.wraps(draw)
-    def drawn(*args, **kwargs):
+    def drawn(*args: Given.args, **kwargs: Given.kwargs) -> Drawn:
         with matplotlib.rc_context(STYLE):
             return draw(*args, **kwargs)
 
@@ -47,11 +62,12 @@ def in_house_style(draw):
 
 
 @in_house_style
-def new_figure(height: float, columns: int = 1, rows: int = 1, **options) -> tuple[Figure, list]:
+def new_figure(
+    height: float, columns: int = 1, rows: int = 1, **options: Any
+) -> tuple[Picture, list[Axes]]:
     """A white card and its axes, row by row."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
-    figure.alt = ""
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout=layout, facecolor="white")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
@@ -80,8 +96,8 @@ def show(figure: Figure, alt: str | None = None) -> None:
     display(data, metadata=metadata, raw=True)
 
 
-def as_array(values) -> np.ndarray:
-    if hasattr(values, "detach"):
+def as_array(values: Numbers) -> np.ndarray:
+    if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     return np.asarray(values, dtype=float)
 

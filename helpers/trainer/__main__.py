@@ -1,10 +1,12 @@
 """The command `python -m helpers.trainer`: one run, from texts to scores."""
 
 import argparse
+import io
 import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,6 +68,7 @@ def model_of(arguments: argparse.Namespace, vocab_size: int, longest: int) -> Tr
 
 def run(arguments: argparse.Namespace, device: torch.device) -> None:
     """One process of a run, from texts to scores."""
+    began = time.perf_counter()
     say = print if is_main_process() else lambda *_, **__: None
     if is_main_process():
         make_folder(arguments.out)
@@ -96,9 +99,9 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
         return DataParallelWorker(m, loss, arguments.accumulate, arguments.shard)
 
     def examples_of(epoch: int) -> list[Example]:
-        if not arguments.bpe_dropout:
+        if not arguments.drop_merges:
             return plain
-        cut = subwords.drop_merges(arguments.bpe_dropout, seed=arguments.seed * 1_000_003 + epoch)
+        cut = subwords.drop_merges(arguments.drop_merges, seed=arguments.seed * 1_000_003 + epoch)
         room = min(2 * longest, arguments.tokens) - 2  # a sentence that no longer fits stays whole
         return [
             thin if max(map(len, thin)) <= room else whole
@@ -141,12 +144,13 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
     )
     if is_main_process():
         reporter.write(history)  # also where a kill came between a checkpoint and its report
-        finish(arguments, subwords, texts, history, device)
+        finish(arguments, subwords, texts, history, device, began)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows no "…" shows "?"
-        stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     arguments = read_arguments(argv)
     again = f"To go on: {parser().prog} --out {arguments.out} --resume"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: torchrun and clusters

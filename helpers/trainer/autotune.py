@@ -4,18 +4,19 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
 
 from helpers.attention import attention, fused_attention, use_attention
 from helpers.batching import Batch
-from helpers.distributed import broadcast_from_main, is_main_process
+from helpers.distributed import DataParallelWorker, broadcast_from_main, is_main_process
 from helpers.files import write_text
 from helpers.training import make_optimizer
 from helpers.transformer import Transformer
 
 RESERVE = 1.2  # a rehearsal of seconds runs faster than minutes, which make a machine hot and busy
 KERNELS = {"fused": fused_attention, "formula": attention}  # what --kernel may name
+WorkerFor = Callable[[Transformer], DataParallelWorker]
 
 
 def precisions_and_kernels(precision: str, kernel: str) -> list[tuple[str, str]]:
@@ -26,7 +27,11 @@ def precisions_and_kernels(precision: str, kernel: str) -> list[tuple[str, str]]
 
 
 def seconds_per_token(
-    model: Transformer, worker_for, batches: Sequence[Batch], precision: str, kernel: str
+    model: Transformer,
+    worker_for: WorkerFor,
+    batches: Sequence[Batch],
+    precision: str,
+    kernel: str,
 ) -> float:
     """Training seconds per target token, measured on a copy of the model.
 
@@ -45,13 +50,19 @@ def seconds_per_token(
     return seconds / tokens
 
 
-def autotune(arguments: argparse.Namespace, model: Transformer, worker_for, batches) -> None:
+def autotune(
+    arguments: argparse.Namespace,
+    model: Transformer,
+    worker_for: WorkerFor,
+    batches: Callable[[int], Iterator[Batch]],
+) -> None:
     """Measure what was left open (precision, kernel, steps for the minutes) and write it down."""
     some = list(islice(batches(0), 24))
     if "auto" in (arguments.precision, arguments.kernel):
         kinds = precisions_and_kernels(arguments.precision, arguments.kernel)
         times = {kind: seconds_per_token(model, worker_for, some[:6], *kind) for kind in kinds}
-        arguments.precision, arguments.kernel = broadcast_from_main(min(times, key=times.get))
+        fastest = min(times, key=times.__getitem__)
+        arguments.precision, arguments.kernel = broadcast_from_main(fastest)
     if arguments.steps is None:
         pace = seconds_per_token(model, worker_for, some, arguments.precision, arguments.kernel)
         tokens = sum(batch.num_tokens for batch in some) / len(some)

@@ -21,8 +21,8 @@ def read_texts(arguments: argparse.Namespace) -> Texts:
         sets = [data.train, data.validation, data.test]
         pairs = [[(p.source_text, p.target_text) for p in s] for s in sets]
     elif arguments.data == "multi30k":
-        data = multi30k.load()
-        pairs = [list(s) for s in (data.train, data.validation, data.test)]
+        texts = multi30k.load()
+        pairs = [texts.train, texts.validation, texts.test]
     else:
         folder = Path(arguments.data)
         if not folder.is_dir():

@@ -1,9 +1,12 @@
 """What a training run reports: progress, BLEU, the best model so far, the final score."""
 
+import argparse
 import json
 import math
+import time
 from collections.abc import Iterator, Sequence
 
+import torch
 from tqdm import tqdm
 
 from helpers.batching import Batch
@@ -28,7 +31,7 @@ class Reporter:
 
     def __init__(
         self,
-        arguments,
+        arguments: argparse.Namespace,
         subwords: Subwords,
         validation: Sequence[Pair],
         validation_batches: Sequence[Batch],
@@ -84,8 +87,18 @@ def with_progress(batches: Iterator[Batch], first: int, steps: int) -> Iterator[
             bar.update()
 
 
-def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], device) -> None:
-    """Choose on the validation set, score the test set once, draw the curves, say the result."""
+def finish(
+    arguments: argparse.Namespace,
+    subwords: Subwords,
+    texts: Texts,
+    history: list[dict],
+    device: torch.device,
+    began: float,
+) -> None:
+    """Choose on the validation set, score the test set once, draw the curves, say the result.
+
+    `began` is what time.perf_counter() was when this process started its work.
+    """
     folder = arguments.out
     scored = not math.isnan(history[-1]["bleu"])
     name = "the best checkpoint" if scored else "the last checkpoint"
@@ -97,7 +110,7 @@ def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], dev
     for name, model in candidates.items():
         scores[name] = score(model.to(device), subwords, texts.validation, arguments.beam)[0]["lc"]
         print(f"validation, beam {arguments.beam}, {name}: BLEU {scores[name]:.2f}", flush=True)
-    chosen = max(scores, key=scores.get)
+    chosen = max(scores, key=scores.__getitem__)
     model = candidates[chosen]
     save_model(model, folder / "model.safetensors")
     beam, said = score(model, subwords, texts.test, arguments.beam)
@@ -107,7 +120,8 @@ def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], dev
         "test beam": beam,
         "test greedy": score(model, subwords, texts.test, 1)[0],
         "parameters": sum(p.numel() for p in model.parameters()),
-        "minutes": history[-1]["seconds"] / 60,
+        "minutes": history[-1]["seconds"] / 60,  # of training
+        "minutes in all": (time.perf_counter() - began) / 60,  # since the start or --resume
         "steps": history[-1]["step"],
     }
     write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
@@ -121,7 +135,11 @@ def finish(arguments, subwords: Subwords, texts: Texts, history: list[dict], dev
             signature = result[name][f"{kind} signature"]
             print(f"{name}: BLEU {result[name][kind]:.2f}  {signature}")
     how = "chosen on the validation set" if scored else "kept, with no BLEU to choose by"
-    print(f"{how}: {chosen}; {result['minutes']:.1f} minutes of training")
+    since = " since it was resumed" if arguments.resume else ""
+    print(
+        f"{how}: {chosen}; {result['minutes']:.1f} minutes of training, "
+        f"{result['minutes in all']:.1f} in all{since}"
+    )
 
 
 def score(
@@ -137,7 +155,7 @@ def score(
         length_penalty=1.0,
     )
     said = [capitalised(text) for text in said]
-    scores = {}
+    scores: dict[str, float | str] = {}
     for name, lowercase in (("lc", True), ("cased", False)):
         scores[name], scores[f"{name} signature"] = bleu(said, [t for _, t in pairs], lowercase)
     return scores, said

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from helpers.checkpoints import load_model
@@ -39,7 +40,7 @@ def launch(*options: object, processes: int = 1) -> None:
         errors="replace",
     ) as process:
         said = []
-        for line in process.stdout:
+        for line in process.stdout or ():
             said.append(line)
             print(line, end="", flush=True)
     if process.returncode:
@@ -66,7 +67,7 @@ def load_run(folder: str | Path) -> tuple[Transformer, Subwords]:
 RESULTS = resources.files("helpers") / "data" / "multi30k.csv"
 
 
-def read_results(path=RESULTS) -> tuple[list[dict[str, str]], list[str]]:
+def read_results(path: Traversable = RESULTS) -> tuple[list[dict[str, str]], list[str]]:
     """(rows, comments) of the committed benchmark: kind, name, measure, at, value.
 
     Raises FileNotFoundError saying how to make it.

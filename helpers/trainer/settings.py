@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from helpers import trainer
 
@@ -17,7 +18,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
-    def add(group, name: str, default, text: str, **more) -> None:
+    def add(
+        group: argparse._ArgumentGroup, name: str, default: Any, text: str, **more: Any
+    ) -> None:
         if default is False:
             group.add_argument(name, action="store_true", help=text)
         else:
@@ -40,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     add(data, "--target", "en", "the language to translate into")
     add(data, "--vocabulary", 8000, "pieces of words, one vocabulary for both languages")
     add(data, "--cased", False, "keep capital letters")
-    add(data, "--bpe-dropout", 0.0, "probability to leave out a merge, drawn anew each epoch")
+    add(data, "--drop-merges", 0.0, "probability to leave out a merge, drawn anew each epoch")
 
     model = p.add_argument_group("model")
     add(model, "--d-model", 128, "width")
@@ -58,8 +61,8 @@ def parser() -> argparse.ArgumentParser:
     length.add_argument(
         "--minutes",
         type=float,
-        help="how long, at most about: the speed is measured first, and steps follow from it "
-        "(default: 10)",
+        help="about how long to train: the speed is measured first, and steps follow from it; "
+        "reports and the scores at the end come on top (default: 10)",
     )
     add(how, "--tokens", 2048, "tokens of a step on its longer side, all processes together")
     add(how, "--learning-rate", 4e-3, "its peak")
@@ -99,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
 LEAST = {  # the smallest value of an argument
     **dict.fromkeys(("steps", "tokens", "reports", "beam", "accumulate"), 1),
-    **dict.fromkeys(("learning_rate", "warmup", "smoothing", "dropout", "bpe_dropout"), 0),
+    **dict.fromkeys(("learning_rate", "warmup", "smoothing", "dropout", "drop_merges"), 0),
     "average": 0,
     "minutes": 0.01,
 }
@@ -128,6 +131,11 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             "as they are. To train from the start, name another --out"
         )
     settings = {name: value for name, value in settings.items() if name not in MACHINE}
+    if unknown := sorted(settings.keys() - vars(arguments).keys()):
+        p.error(
+            f"{stored} has settings that this version does not know ({', '.join(unknown)}); go on "
+            "with the version that wrote it, or name another --out"
+        )
     for name, value in typed(argv).items():
         if value != settings.get(name, value):
             p.error(
@@ -145,7 +153,7 @@ def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
         value = getattr(arguments, name)
         if value is not None and not least <= value < math.inf:
             p.error(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
-    for name in ("dropout", "bpe_dropout", "smoothing", "warmup"):
+    for name in ("dropout", "drop_merges", "smoothing", "warmup"):
         if (value := getattr(arguments, name)) >= 1:
             p.error(f"--{name.replace('_', '-')} must be below 1, got {value}")
 

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from helpers.corpora import multi30k
+from tests.support import cache_in
 
 SENTENCES = {
     name: "".join(f"Satz {i} von {name}, größer.\n" for i in range(40)) for name in multi30k.TEXTS
@@ -22,7 +23,7 @@ def small_texts(monkeypatch, tmp_path):
     """The checksums of our own six files, an empty cache, and no folder named."""
     sums = {n: hashlib.sha256(t.encode("utf8")).hexdigest() for n, t in SENTENCES.items()}
     monkeypatch.setattr(multi30k, "TEXTS", sums)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache_in(tmp_path / "cache", monkeypatch)
     monkeypatch.delenv(multi30k.VARIABLE, raising=False)
 
 
@@ -144,7 +145,7 @@ def test_without_a_network_it_says_what_can_be_done(server):
 
 def test_the_cache_finds_a_place_without_a_home(monkeypatch, tmp_path):
     blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    blocked.write_text("not a folder", encoding="utf8")
+    cache_in(blocked, monkeypatch)
     monkeypatch.setattr(multi30k.tempfile, "gettempdir", lambda: str(tmp_path))
     assert multi30k.cache_folder() == tmp_path / "understanding-transformers-multi30k"

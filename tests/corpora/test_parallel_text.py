@@ -8,15 +8,15 @@ from helpers.corpora.parallel_text import read_pairs
 
 
 def test_lines_that_do_not_pair_up_are_counted(tmp_path):
-    (tmp_path / "train.de").write_text("eins\nzwei\n")
-    (tmp_path / "train.en").write_text("one\n")
+    (tmp_path / "train.de").write_text("eins\nzwei\n", encoding="utf8")
+    (tmp_path / "train.en").write_text("one\n", encoding="utf8")
     with pytest.raises(ValueError, match="train: 2 lines against 1"):
         read_pairs(tmp_path, "train", ("de", "en"))
 
 
 def test_texts_without_a_sentence_and_missing_ones_are_named(tmp_path):
-    (tmp_path / "test.de").write_text("\n\n")
-    (tmp_path / "test.fr").write_text("\n\n")
+    (tmp_path / "test.de").write_text("\n\n", encoding="utf8")
+    (tmp_path / "test.fr").write_text("\n\n", encoding="utf8")
     with pytest.raises(ValueError, match=r"test.de and test.fr .* at least one pair"):
         read_pairs(tmp_path, "test", ("de", "fr"))
     with pytest.raises(FileNotFoundError, match=r"train.de, train.fr, val.de, .* test.fr"):

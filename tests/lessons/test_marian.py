@@ -1,7 +1,5 @@
 """lessons/marian.py: the changes of that kind, each of which shows, and its files."""
 
-import json
-
 import pytest
 import torch
 
@@ -50,14 +48,37 @@ def test_untied_copies_are_refused(tmp_path):
         from_marian(tmp_path / "m")
 
 
-def test_a_setting_that_is_absent_is_named(tmp_path):
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_a_stored_table_of_positions_must_be_the_one_that_is_computed(tmp_path, side):
+    theirs = marian()
+    theirs.save_pretrained(tmp_path / "m")
+    name = f"model.{side}.embed_positions.weight"
+    table = theirs.state_dict()[name].clone()
+    change_weights(tmp_path / "m", lambda w: w.update({name: table.half()}))
+    from_marian(tmp_path / "m")  # half of the digits are enough
+    for other in (table.roll(1, 0).contiguous(), table[:39].clone(), table + 0.01):
+        change_weights(tmp_path / "m", lambda w, other=other: w.update({name: other}))
+        with pytest.raises(ValueError, match=f"{name} must hold the sines and cosines of 40"):
+            from_marian(tmp_path / "m")
+
+
+def test_an_output_without_its_bias_is_named(tmp_path):
     marian().save_pretrained(tmp_path / "m")
-    path = tmp_path / "m" / "config.json"
-    settings = json.loads(path.read_text())
-    del settings["d_model"]
-    path.write_text(json.dumps(settings))
-    with pytest.raises(ValueError, match="must say d_model"):
+    change_weights(tmp_path / "m", lambda w: w.pop("final_logits_bias"))
+    with pytest.raises(ValueError, match="weights missing: .*final_logits_bias"):
         from_marian(tmp_path / "m")
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu"])
+def test_the_other_activations_are_theirs_too(tmp_path, activation):
+    theirs = marian(activation_function=activation)
+    theirs.save_pretrained(tmp_path / "m")
+    ours, ids = from_marian(tmp_path / "m")
+    source, mask = sources(theirs)
+    with torch.no_grad():
+        wanted = theirs.model.encoder(input_ids=source, attention_mask=mask).last_hidden_state
+        got, _ = ours.encode(ids.encode(source))
+    torch.testing.assert_close(got[mask.bool()], wanted[mask.bool()], rtol=0, atol=1e-5)
 
 
 def test_the_older_kind_of_file_is_read_too(tmp_path):

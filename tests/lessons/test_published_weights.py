@@ -169,25 +169,140 @@ def test_a_shared_matrix_that_is_missing_or_has_other_rows_is_named(kind, tmp_pa
         read(tmp_path / "m")
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder for each kind, to be copied."""
+    folders = {kind: tmp_path_factory.mktemp(kind) / "m" for kind in KINDS}
+    for kind, folder in folders.items():
+        KINDS[kind][0]().save_pretrained(folder)
+    return folders
+
+
+def with_settings(saved, folder, change):
+    """A copy of a saved checkpoint whose config.json says something else."""
+    shutil.copytree(saved, folder)
+    path = folder / "config.json"
+    settings = json.loads(path.read_text(encoding="utf8"))
+    change(settings)
+    path.write_text(json.dumps(settings), encoding="utf8")
+    return folder
+
+
+OTHER = {  # a value for each setting whose model would compute something else than ours
+    "marian": {
+        "model_type": "bart",
+        "scale_embedding": False,
+        "static_position_embeddings": False,
+        "normalize_before": True,
+        "normalize_embedding": True,
+        "add_final_layer_norm": True,
+        "share_encoder_decoder_embeddings": False,
+        "tie_word_embeddings": False,
+        "decoder_vocab_size": 60,
+        "decoder_ffn_dim": 32,
+        "decoder_attention_heads": 2,
+        "activation_function": "gelu_new",
+    },
+    "t5": {
+        "model_type": "mt5",
+        "feed_forward_proj": "gated-gelu",
+        "tie_word_embeddings": False,
+        "scale_decoder_outputs": False,
+        "layer_norm_epsilon": 1e-5,
+        "relative_attention_max_distance": 64,
+        "d_kv": 8,
+    },
+}
+
+
 @pytest.mark.parametrize(
     "kind, setting, value",
-    [
-        ("marian", "normalize_before", True),
-        ("marian", "scale_embedding", False),
-        ("marian", "activation_function", "tanh"),
-        ("marian", "decoder_ffn_dim", 32),
-        ("marian", "model_type", "bart"),
-        ("t5", "feed_forward_proj", "gated-gelu"),
-        ("t5", "d_kv", 8),
-    ],
+    [(kind, *item) for kind, others in OTHER.items() for item in others.items()],
 )
-def test_settings_that_are_not_built_are_named(kind, setting, value, tmp_path):
-    make, read = KINDS[kind]
-    make().save_pretrained(tmp_path / "m")
-    path = tmp_path / "m" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), setting: value}))
-    with pytest.raises(ValueError, match=setting):
-        read(tmp_path / "m")
+def test_settings_that_are_not_built_are_named(kind, setting, value, saved, tmp_path):
+    folder = with_settings(saved[kind], tmp_path / "m", lambda s: s.update({setting: value}))
+    with pytest.raises(ValueError, match=f"{setting}.*{value}"):
+        KINDS[kind][1](folder)
+
+
+REQUIRED = {  # absent, the library that publishes them would take sizes of its own
+    "marian": (
+        "d_model vocab_size encoder_layers decoder_layers encoder_attention_heads "
+        "decoder_attention_heads encoder_ffn_dim decoder_ffn_dim dropout max_position_embeddings "
+        "scale_embedding activation_function"
+    ),
+    "t5": "d_model vocab_size d_kv d_ff num_heads num_layers dropout_rate",
+}
+IDS = ["pad_token_id", "eos_token_id", "decoder_start_token_id"]
+
+
+@pytest.mark.parametrize(
+    "kind, setting",
+    [(kind, name) for kind, names in REQUIRED.items() for name in [*names.split(), *IDS]],
+)
+def test_a_setting_that_is_absent_is_named(kind, setting, saved, tmp_path):
+    folder = with_settings(saved[kind], tmp_path / "m", lambda s: s.pop(setting))
+    with pytest.raises(ValueError, match=f"config.json must say {setting}$"):
+        KINDS[kind][1](folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_that_may_be_absent_change_nothing_where_they_are(kind, saved, tmp_path):
+    """The values that we build are also the library's defaults."""
+    usual = {
+        "marian": dict(
+            static_position_embeddings=True,
+            normalize_before=False,
+            normalize_embedding=False,
+            add_final_layer_norm=False,
+            share_encoder_decoder_embeddings=True,
+            tie_word_embeddings=True,
+            decoder_vocab_size=53,
+        ),
+        "t5": dict(
+            feed_forward_proj="relu",
+            tie_word_embeddings=True,
+            scale_decoder_outputs=True,
+            layer_norm_epsilon=1e-6,
+            relative_attention_max_distance=128,
+            relative_attention_num_buckets=32,
+        ),
+    }[kind]
+    read = KINDS[kind][1]
+    said = with_settings(saved[kind], tmp_path / "said", lambda s: s.update(usual))
+    unsaid = with_settings(
+        saved[kind], tmp_path / "unsaid", lambda s: [s.pop(name, None) for name in usual]
+    )
+    (one, _), (other, _) = read(said), read(unsaid)
+    assert one.config == other.config and not one.training
+    for (name, p), (same, q) in zip(one.named_parameters(), other.named_parameters(), strict=True):
+        assert name == same and torch.equal(p, q)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_sizes_come_from_the_settings(kind, saved):
+    ours, ids = KINDS[kind][1](saved[kind])
+    c = ours.config
+    assert (c.vocab_size, len(ids)) == (54, 54)  # <bos> is a row of its own
+    special = {"marian": [52, 52, 0, 1], "t5": [0, 0, 1, 2]}[kind]
+    assert ids.rows[[PAD, BOS, EOS, UNK]].tolist() == special  # the usual unknown pieces
+    assert (c.d_model, c.num_heads, c.d_ff) == (16, 4, 24)
+    assert (c.num_encoder_layers, c.num_decoder_layers) == (2, 3)
+    assert c.dropout == 0.1 and c.norm_first == (kind == "t5") and c.tied_embeddings
+    assert c.max_length == (40 if kind == "marian" else 1024)
+
+
+@pytest.mark.parametrize("kind, unk", [("marian", 52), ("marian", 0), ("t5", 0), ("t5", 1)])
+def test_an_unknown_piece_that_is_another_special_one_is_refused(kind, unk, saved):
+    """With `unk` equal to `pad`, no mask would hide the padding."""
+    with pytest.raises(ValueError, match=f"must be three different ids, got .* and {unk}$"):
+        KINDS[kind][1](saved[kind], unk=unk)
+
+
+@pytest.mark.parametrize("wrong", [dict(eos=9), dict(eos=1), dict(unk=9)])
+def test_a_vocabulary_has_three_special_pieces_of_its_own(wrong):
+    with pytest.raises(ValueError, match="pad, eos and unk must be three different ids"):
+        Vocabulary(10, **{**dict(pad=9, start=9, eos=0, unk=1), **wrong})
 
 
 def test_files_that_are_not_there_or_damaged_are_told(tmp_path, monkeypatch):
@@ -203,3 +318,22 @@ def test_files_that_are_not_there_or_damaged_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="could not be fetched"):
         read_checkpoint("Helsinki-NLP/opus-mt-de-en")
+
+
+@pytest.mark.parametrize("wrong", [[0, 2], None, -1, 10, 1.0, "0"])
+@pytest.mark.parametrize("name", ["pad", "start", "eos", "unk"])
+def test_a_special_token_is_one_id_of_the_vocabulary(name, wrong):
+    """A config.json may name several ends of a sentence; here a sentence has one."""
+    right = dict(pad=9, start=9, eos=0, unk=1)
+    with pytest.raises(ValueError, match=rf"{name} must be one id in \[0, 10\), got"):
+        Vocabulary(10, **{**right, name: wrong})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_with_two_ends_of_a_sentence_is_refused(kind, tmp_path):
+    make, read = KINDS[kind]
+    make().save_pretrained(tmp_path / "m")
+    settings = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(settings | {"eos_token_id": [0, 2]}))
+    with pytest.raises(ValueError, match=r"eos must be one id in \[0, 53\), got \[0, 2\]"):
+        read(tmp_path / "m")

@@ -26,6 +26,26 @@ def test_t5_looks_at_distances(tmp_path):
     assert (before - after)[..., 2:].abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("seed", seeds(2))
+def test_nan_in_any_weight_of_t5_shows_and_stops_a_translation(tmp_path, seed):
+    """One number is enough, and neither mask nor softmax hides it."""
+    t5(seed).save_pretrained(tmp_path / "t")
+    ours, _ = from_t5(tmp_path / "t")
+    source_ids = pad(SENTENCES)  # has padding, which the mask hides
+    for name, parameter in ours.named_parameters():
+        flat = parameter.data.view(-1)
+        read = 5 if "embedding" in name or "output" in name else 0  # what belongs to an id read
+        place = read * (parameter.size(-1) if parameter.dim() > 1 else 1)
+        kept = flat[place].clone()
+        flat[place] = torch.nan
+        with torch.no_grad():
+            assert ours(source_ids, torch.tensor([[BOS, 5, 6]] * 3)).isnan().any(), name
+        with pytest.raises(FloatingPointError, match="logits are NaN"):
+            greedy(ours, source_ids, 5)
+        flat[place] = kept
+    assert greedy(ours, source_ids, 5).size(1) <= 5
+
+
 @pytest.mark.parametrize("both_ways", [True, False])
 def test_buckets_are_theirs(both_ways):
     distance = torch.arange(-300, 301)

@@ -1,4 +1,4 @@
-"""The live page's model.js computes what torch computes, and text.js reads what split_words reads.
+"""The live page's model.js computes what torch computes, and text.js is in test_live_text.py.
 
 model.js runs in node; without node these tests are skipped. What torch computes is taken down
 here by hooks on the Python model's own modules, in one pass over the whole target without a cache,
@@ -47,7 +47,7 @@ needs_node = pytest.mark.skipif(NODE is None, reason="no node here to run model.
 def ask(folder: Path, data: dict, **jobs) -> dict:
     """The answer of live_model.js."""
     text = json.dumps({"data": data, **jobs})
-    run = subprocess.run([NODE, SCRIPT, folder], input=text, capture_output=True, text=True)
+    run = subprocess.run([NODE, SCRIPT, folder], input=text, capture_output=True, encoding="utf8")
     assert run.returncode == 0, run.stderr[-2000:]
     return json.loads(run.stdout)
 

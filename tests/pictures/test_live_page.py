@@ -112,6 +112,10 @@ def test_arguments_that_cannot_be_shown_are_errors_that_name_them(tmp_path):
         ((model, words, path), {"half": 1}, TypeError, "half"),
         ((model, words, path), {"source_words": "w1"}, TypeError, "source_words"),
         ((model, words, path), {"source_words": ["no"]}, ValueError, "source_words"),
+        ((model, words, path), {"order": [["w1"]]}, TypeError, "order"),
+        ((model, words, path), {"order": [{"words": "w1", "then": []}]}, TypeError, "order"),
+        ((model, words, path), {"order": [{"words": ["no"], "then": []}]}, ValueError, "order"),
+        ((model, words, path), {"order": [{"words": ["w1"], "then": [1]}]}, ValueError, "order"),
         ((model, words, path), {"sentences": ["w1 w2"]}, TypeError, "sentences"),
         ((model, words, path), {"sentences": [{"source": "w1"}]}, TypeError, "sentences"),
         ((model, words, path), {"sentences": [{"source": ["no"]}]}, ValueError, "sentences"),
@@ -133,11 +137,11 @@ def test_arguments_that_cannot_be_shown_are_errors_that_name_them(tmp_path):
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     model, path = random_model(), tmp_path / "page.html"
-    path.write_text("old")
+    path.write_text("old", encoding="utf8")
     monkeypatch.setattr(module, "page", lambda data: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         live_page(model, words_for(model), path)
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf8") == "old"
 
 
 @pytest.mark.slow

@@ -1,43 +1,56 @@
-"""text.js: whatever a visitor types becomes words and ids, or a word of help; it never throws."""
+"""text.js: whatever a visitor types becomes words and ids, or a word of help; it never throws.
+
+helpers/corpora/reading.py is the definition; the second half compares text.js with it.
+"""
 
 import unicodedata
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
-from helpers.corpora.toy import RUNNING, join_words, split_words, vocabulary
+from helpers.corpora.reading import ENGLISH, SentenceReader
+from helpers.corpora.toy import RUNNING, join_words, vocabulary
+from helpers.corpora.toy_order import german_reader, german_words, read_german, seen_in_training
 from helpers.pictures.live_page import export, ids_of
 from helpers.special_ids import EOS
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
 from tests.pictures.test_live_model import ask, corpus, needs_node
-from tools.live import german_words
 
 pytestmark = needs_node
 SIZES = dict(d_model=4, num_heads=2, d_ff=4, num_encoder_layers=1, num_decoder_layers=1)
 
 
-@pytest.fixture(scope="module")
-def read(tmp_path_factory):
+def node(folder, words, source_words, order=None, max_length=64):
     """read(texts) -> (what readSentence gives for each, the whole answer)."""
-    tokenizer = Tokenizer(vocabulary())
-    model = Transformer(TransformerConfig(len(tokenizer), **SIZES, max_length=64))
+    tokenizer = Tokenizer(words)
+    model = Transformer(TransformerConfig(len(tokenizer), **SIZES, max_length=max_length))
     data = export(model, tokenizer)
-    data["source_words"] = ids_of("source_words", german_words(), tokenizer)
+    data["source_words"] = ids_of("source_words", source_words, tokenizer)
+    if order is not None:
+        data["order"] = order
 
     def run(texts):
-        answer = ask(tmp_path_factory.mktemp("text"), data, texts=list(texts))
+        answer = ask(folder, data, texts=list(texts))
         return answer["read"], answer
 
     return run
 
 
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("text")
+    return node(folder, vocabulary(), german_words(), seen_in_training())
+
+
 @pytest.mark.slow
-def test_it_agrees_with_split_words_on_the_whole_corpus(read):
+def test_sentences_of_the_corpus_are_read_as_they_are(read):
     pairs = [RUNNING, *corpus().test, *corpus().combinations]
     found, answer = read(pair.source_text for pair in pairs)
     tokenizer = Tokenizer(vocabulary())
     for pair, ours in zip(pairs, found, strict=True):
-        assert tuple(ours["words"]) == pair.source == split_words(pair.source_text)
+        assert tuple(ours["words"]) == pair.source
         assert ours["ids"] == [*tokenizer.encode(pair.source), EOS]
         assert ours["changes"] == ours["unknown"] == ours["foreign"] == []
         assert not ours["english"] and not ours["empty"] and ours["sentences"] == 1
@@ -48,18 +61,6 @@ def test_it_agrees_with_split_words_on_the_whole_corpus(read):
 def test_english_sentences_of_the_corpus_look_like_english(read):
     found, _ = read(pair.target_text for pair in corpus().test)
     assert all(ours["english"] for ours in found)
-
-
-def test_it_agrees_with_split_words_wherever_both_know_the_words(read):
-    known = set(vocabulary())
-    texts = ["der Hund schläft", "Der Hund schläft", "Hund", "  Der\tHund \n schläft .", "das, die"]
-    texts += ["Der Hund schläft.Er", "ich, du", ", der Hund", "Hund ,Katze", "I see the hat."]
-    found, _ = read(texts)
-    for text, ours in zip(texts, found, strict=True):
-        words = split_words(text)
-        if set(words) <= known:
-            assert tuple(ours["words"]) == words, text
-    assert sum(set(split_words(text)) <= known for text in texts) >= 7
 
 
 @pytest.mark.parametrize(
@@ -152,3 +153,148 @@ def test_completions_come_from_the_source_language_with_or_without_dots(read):
     assert "Mädchen" in dots and "Mann" not in dots
     assert "Mann" in plain and spelled == ["Mädchen"]
     assert dog[0] == "Hund" and nothing == english == none == []
+
+
+# ---- Python and JavaScript read alike ----------------------------------------------------------
+
+
+def as_python(ours: dict) -> dict:
+    """What text.js says, in the words of reading.py."""
+    rows = lambda name, *keys: tuple(tuple(row[key] for key in keys) for row in ours[name])
+    unknown = rows("unknown", "index", "word", "suggestions")
+    return {
+        "words": tuple(ours["words"]),
+        "changes": rows("changes", "index", "from", "to"),
+        "unknown": tuple((i, word, tuple(near)) for i, word, near in unknown),
+        "foreign": rows("foreign", "index", "word"),
+        "unusual": rows("unusual", "index", "before", "word"),
+        "empty": ours["empty"],
+        "english": ours["english"],
+        "too_long": ours["tooLong"],
+        "sentences": ours["sentences"],
+    }
+
+
+def assert_alike(texts, found, reader: SentenceReader) -> None:
+    for text, ours in zip(texts, found, strict=True):
+        reading = reader.read(text)
+        assert as_python(ours) == vars(reading), repr(text)
+        assert (ours["ids"] is not None) == reading.ready, repr(text)
+
+
+TYPED = [
+    "Schläft der Hund?",
+    "hund",
+    "schläft!",
+    "„Der Hund schläft.“",
+    "»Der Hund«, sagt er, ‚schläft‘ …",
+    "'Der Hund' - schläft's? Rock-'n'-Roll",
+    unicodedata.normalize("NFD", "Der müde Hund hört die Vögel, während das Mädchen schläft."),
+    unicodedata.normalize("NFD", "schlaft Mädhcen Tur"),
+    "The little dog found the ball yesterday.",
+    "Where is my umbrella?",
+    "Der dog sleeps.",
+    "",
+    "Den Mann sieht der Hund.",
+    "Der Mann sieht den Hund.",
+    "Der Hund, den die Katze sieht, schläft.",
+    "Hund der schläft",
+    "  Der\tHund \n schläft .",
+    "Der Hund schläft.Er",
+    ", der Hund",
+    "Hund ,Katze das, die",
+    "I see the hat.",
+    "Der Hund 🐕 schläft 😀.",
+    "🐕🐕🐕",
+    "Hund🐕",
+    "𝔥und 𝕳𝖚𝖓𝖉 ｈｕｎｄ",
+    "3 Hunde, 2,5 Katzen und ½ Ei",
+    "Der\tHund\r\nschläft\v.\f\x1cDie\x85Katze\u2028schläft",
+    "Der\u00a0Hund\u202fschläft",
+    "Der Hund schläft. Die Katze schläft! Wer?",
+    "Donaudampfschifffahrtsgesellschaftskapitän " + "a" * 300,
+    "Hund " * 70 + "Hnud",
+    "HUND MÄDCHEN MAEDCHEN GROẞ GROSS groß weiss ΣΑΣ İstanbul",
+    "Arzte Apfel Aepfel Äpfl öpfel",
+    "\u0301 a\u0301\u0301 x\ud83d y",
+    "<script>alert('x')</script> &amp; __proto__ constructor",
+    " ".join(sorted(ENGLISH)),
+]
+
+
+def test_sentences_as_readers_type_them_are_read_alike(read):
+    texts = [*TYPED, *ENGLISH, *vocabulary(), *(f"x {word}" for word in ENGLISH)]
+    texts += [word.swapcase() for word in vocabulary()]
+    texts += [word[1:] + word[:1] for word in sorted(german_words())[::6]]
+    found, _ = read(texts)
+    assert_alike(texts, found, german_reader(64))
+    kinds = ("changes", "unknown", "foreign", "unusual", "empty", "english", "tooLong")
+    assert [kind for kind in kinds if not any(ours[kind] for ours in found)] == []
+
+
+def pieces():
+    """What sentences are made of: words of both languages, nearly words, marks, and anything."""
+    known = st.sampled_from(vocabulary())
+    nearly = st.builds(lambda word, i: word[:i] + word[i + 1 :], known, st.integers(0, 6))
+    decomposed = known.map(lambda word: unicodedata.normalize("NFD", word))
+    marks = st.sampled_from([*".,!?…„“»«‚‘'’\"-–—()/:; \t\n", "...", "\u00ad", "\u200b", "'s"])
+    shouted = known.map(str.upper)
+    # Not the letters that only the newer of two Unicode versions knows, node's and Python's.
+    characters = st.characters(exclude_categories=["Cn"])
+    anything = st.text(characters, max_size=6)
+    return st.one_of(known, known, nearly, decomposed, shouted, marks, anything)
+
+
+SENTENCES = st.builds(
+    lambda parts, glue: glue.join(parts),
+    st.lists(pieces(), max_size=12),
+    st.sampled_from([" ", ""]),
+)
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=12,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],  # a failure names its text, which is short enough as it is
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(texts=st.lists(SENTENCES, min_size=30, max_size=60))
+def test_any_text_is_read_alike(read, texts):
+    found, _ = read(texts)
+    assert_alike(texts, found, german_reader(64))
+
+
+@pytest.mark.slow
+def test_the_corpus_and_its_scrambled_sentences_are_read_alike(read):
+    pairs = [*corpus().test, *corpus().combinations]
+    texts = [pair.source_text for pair in pairs]
+    texts += [" ".join(sorted(pair.source)) for pair in pairs]
+    texts += [pair.target_text for pair in pairs[::10]]
+    found, _ = read(texts)
+    assert_alike(texts, found, german_reader(64))
+
+
+def test_other_vocabularies_are_read_alike(tmp_path):
+    words = ["zebra", "Zebra", "ähre", "Ahre", ".", "o'clock", "e.g", "dog", "Σας", "x", "𝔥"]
+    source = words[:6] + words[8:]
+    texts = [
+        "zebra ZEBRA Zebr",
+        "o'clock 'o'clock' e.g. e.g",
+        "ahre Ähre aehre",
+        "dog Dog dog",
+        "σας",
+    ]
+    texts += ["x y z", "zebra " * 9, "𝔥 𝔦", "Ahr", "dgo"]
+    for max_length in (6, 64):
+        found, _ = node(tmp_path, words, source, max_length=max_length)(texts)
+        assert_alike(texts, found, SentenceReader(words, source, max_length))
+
+
+def test_a_difference_between_the_two_would_be_seen(read):
+    (ours,), _ = read(["Der hund schlaeft"])
+    for change in ({"words": ["der"]}, {"changes": []}, {"english": True}, {"sentences": 2}):
+        with pytest.raises(AssertionError):
+            assert_alike(["Der hund schlaeft"], [ours | change], german_reader(64))
+    assert read_german("Der hund schlaeft").ready

@@ -16,11 +16,11 @@ import torch
 import helpers
 from helpers.checkpoints import load_model
 from helpers.corpora.toy import RUNNING, vocabulary
+from helpers.corpora.toy_order import german_words, seen_in_training
 from helpers.pictures.live_page import live_page
 from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
 from tests.support import serious
-from tools.live import german_words
 from tools.live_sentences import sentences
 
 pytestmark = pytest.mark.slow
@@ -39,6 +39,7 @@ def html(tmp_path_factory) -> str:
         Tokenizer(vocabulary()),
         path,
         source_words=german_words(),
+        order=seen_in_training(),
         sentences=sentences(),
     )
     return path.read_text(encoding="utf8")
@@ -118,6 +119,7 @@ def test_an_unknown_word_gets_a_suggestion_that_can_be_clicked(opened):
         ("", "Type a German sentence"),
         ("The dog is in the garden", "looks like English"),
         ("Hund " * 300, "too long"),
+        ("Schläft der Hund?", "no sentence began with a word like “schläft”"),
     ],
 )
 def test_what_cannot_be_read_is_explained(opened, text, says):

@@ -5,6 +5,7 @@ Each test starts the real command on a small folder of text.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,12 +14,15 @@ import time
 import psutil
 import pytest
 import torch
+import torch._dynamo as dynamo
+from torch import nn
 
 from helpers.checkpoints import load_model
 from helpers.corpora.toy import splits
 from helpers.decoding import translate
 from helpers.trainer import __main__ as command
 from helpers.trainer.runs import load_run
+from tests.support import needs_signals
 from tools.notebooks import ROOT
 
 pytestmark = pytest.mark.slow
@@ -27,6 +31,7 @@ SMALL = "--d-model 16 --heads 2 --d-ff 32 --encoder-layers 1 --decoder-layers 2 
 RUN = "--steps 24 --reports 4 --tokens 256 --dropout 0 --average 2 --beam 2"
 FIXED = "--precision float32 --kernel fused"  # else measured, which may turn out either way
 OPTIONS = [*SMALL.split(), *RUN.split(), *FIXED.split()]
+HANGS = 900  # seconds after which a process hangs, however slow the machine
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,7 @@ def start(out, *options, processes=1, **more):
 
 
 def finished(process) -> str:
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 0, output[-3000:]
     return output
 
@@ -107,6 +112,9 @@ def test_a_run_leaves_what_its_help_promises(alone):
     assert "case:lc" in result["test beam"]["lc signature"]
     assert result["test beam"]["lc signature"] in output and "tokens/s" in output
     assert f"BLEU {result['test beam']['lc']:.2f}" in output
+    trained, whole = result["minutes"], result["minutes in all"]
+    assert 0 < trained < whole  # evaluating and scoring are not training
+    assert f"{trained:.1f} minutes of training, {whole:.1f} in all" in output
 
 
 def test_without_sacrebleu_the_last_model_counts_and_the_run_says_so(texts, tmp_path):
@@ -116,7 +124,7 @@ def test_without_sacrebleu_the_last_model_counts_and_the_run_says_so(texts, tmp_
     code += "command.main()"
     command = [sys.executable, "-W", "ignore", "-c", code, "--out", tmp_path / "run"]
     command += ["--data", texts, *OPTIONS]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "pip install sacrebleu" in done.stdout.replace("\n", " ")
     assert "kept, with no BLEU to choose by: the last checkpoint" in done.stdout
@@ -139,6 +147,28 @@ def test_accumulating_changes_nothing_but_rounding(alone, texts, tmp_path, parts
     same_run(alone[0], tmp_path / "two", 1e-4)
 
 
+@pytest.mark.filterwarnings("default")  # compiling brings warnings of torch to itself
+def test_compiling_changes_nothing_but_rounding(alone, texts, tmp_path, monkeypatch):
+    """Every layer, for any length. The backend runs each graph as it is: no C++ compiler needed;
+    that a compiled model computes the same is tests/test_compile.py's promise."""
+    compiled, really = [], nn.Module.compile
+
+    def compile_eagerly(self, **options):
+        compiled.append((type(self).__name__, options))
+        really(self, **options, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_eagerly)
+    out = tmp_path / "compiled"
+    try:
+        command.main(["--out", str(out), "--data", str(texts), *OPTIONS, "--compile"])
+    finally:
+        dynamo.reset()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    layers = ["EncoderLayer", "DecoderLayer", "DecoderLayer"]
+    assert compiled == [(layer, {"dynamic": True}) for layer in layers]
+    same_run(alone[0], out, 1e-4)
+
+
 @pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
 def test_two_processes_run_as_one_with_the_whole_batch(alone, texts, tmp_path, shard):
     finished(start(tmp_path / "two", "--data", texts, *OPTIONS, *shard, processes=2))
@@ -147,12 +177,13 @@ def test_two_processes_run_as_one_with_the_whole_batch(alone, texts, tmp_path, s
 
 def when_reported(process, out, rows):
     """Wait until the run has reported `rows` times."""
-    for _ in range(2400):
+    start = time.monotonic()
+    while time.monotonic() < start + HANGS:
         if (out / "log.jsonl").is_file() and len(history(out)) >= rows:
             return
         assert process.poll() is None, process.stdout.read()[-3000:]
         time.sleep(0.05)
-    raise AssertionError("no report in two minutes")
+    raise AssertionError(f"no report in {HANGS} seconds")
 
 
 def test_kill_minus_nine_loses_nothing(texts, tmp_path):
@@ -172,6 +203,7 @@ def test_kill_minus_nine_loses_nothing(texts, tmp_path):
         assert torch.equal(p, q)
 
 
+@needs_signals
 @pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
 def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path, shard):
     options = ["--data", texts, *OPTIONS, "--steps", 240, "--reports", 40]
@@ -181,19 +213,23 @@ def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path,
     workers = psutil.Process(job.pid).children(recursive=True)
     (second,) = [w for w in workers if w.environ().get("RANK") == "1"]
     second.send_signal(signal.SIGKILL)
-    output, _ = job.communicate(timeout=120)
+    output, _ = job.communicate(timeout=HANGS)
     assert job.returncode != 0 and "SIGKILL" in output
     assert "--resume" in output, output[-3000:]
     finished(start(out, "--resume"))  # on one process, whatever it was before
     assert len(history(out)) == 40 and (out / "result.json").is_file()
 
 
+@needs_signals
 def test_ctrl_c_says_how_to_go_on(texts, tmp_path):
     out = tmp_path / "run"
-    process = start(out, "--data", texts, *OPTIONS, "--steps", 2400, "--reports", 400)
+    # A shell makes background jobs ignore Ctrl-C, and children inherit that; this one must not.
+    listening = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    options = ["--data", texts, *OPTIONS, "--steps", 2400, "--reports", 400]
+    process = start(out, *options, preexec_fn=listening)
     when_reported(process, out, 1)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 1 and "--resume" in output and "Traceback" not in output
 
 
@@ -229,7 +265,15 @@ def test_what_is_wrong_is_named(alone, texts, tmp_path, capsys):
     )
 
 
+def test_a_run_of_another_version_is_not_resumed_with_other_settings(alone, tmp_path, capsys):
+    out = shutil.copytree(alone[0], tmp_path / "run")
+    settings = json.loads((out / "settings.json").read_text())
+    (out / "settings.json").write_text(json.dumps(settings | {"bpe_dropout": 0.1}))
+    said = " ".join(refused(capsys, "--out", out, "--resume").split())
+    assert "does not know (bpe_dropout); go on with the version that wrote it" in said
+
+
 def test_pieces_cut_smaller_that_no_longer_fit_stay_whole(texts, tmp_path):
-    """With BPE dropout sentences grow; none may outgrow a batch or the model's positions."""
-    options = [*OPTIONS, "--bpe-dropout", 0.9, "--tokens", 40]
+    """Without some merges sentences grow; none may outgrow a batch or the model's positions."""
+    options = [*OPTIONS, "--drop-merges", 0.9, "--tokens", 40]
     finished(start(tmp_path / "thin", "--data", texts, *options))

@@ -152,7 +152,7 @@ it is given in `view`. Nothing else keeps results. */
       const short = word.length > 30 ? word.slice(0, 29) + "…" : word;
       const line = el("span", { text: `The model does not know ${quoted(short)}. ` });
       if (suggestions.length) line.append("Did you mean ");
-      suggestions.forEach((known, i) => line.append(i ? " or " : "", toggle(known, { class: "inline", lang: "de", onclick: () => replaceWord(word, known) })));
+      suggestions.forEach((known, i) => line.append(i === 0 ? "" : i < suggestions.length - 1 ? ", " : " or ", toggle(known, { class: "inline", lang: "de", onclick: () => replaceWord(word, known) })));
       if (suggestions.length) line.append("?");
       return line;
     });
@@ -161,7 +161,15 @@ it is given in `view`. Nothing else keeps results. */
       said.push(el("span", { text: read.changes.slice(0, 3).map(({ from, to }) => `${quoted(from)} was read as ${quoted(to)}.`).join(" ") }));
     }
     if (read.ids && read.sentences > 1) said.push(el("span", { text: "The model learned from single sentences. It may get lost in two." }));
+    if (read.unusual.length) said.push(el("span", { text: unusualText(read.unusual[0]) }));
     return said;
+  }
+
+  function unusualText({ before, word }) {
+    const what = before === "." ? `no sentence began with a word like ${quoted(word)}`
+      : word === "." ? `no sentence ended with a word like ${quoted(before)}`
+        : `no word like ${quoted(word)} ever followed one like ${quoted(before)}`;
+    return `In training, ${what}, so the translation may well be wrong.`;
   }
 
   function replaceWord(word, known) {

