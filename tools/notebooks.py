@@ -109,7 +109,7 @@ def write_version() -> None:
 
 def sync() -> None:
     write_version()
-    for path in paths():
+    for path in [*paths(), *sorted(ROOT.glob("course/source/*/*.ipynb"))]:
         notebook = read(path)
         if stale := sum([update(cell) for cell in code_cells(notebook)]):
             write(notebook, path)

@@ -49,7 +49,7 @@ if not Path(where).with_name("notebook_setup.py").exists():
         "rename, move or update it, then restart the kernel."
     )
 
-from helpers.notebook_setup import start
+import helpers.notebook_setup
 
 torch.manual_seed(0)
-start(VERSION)
+helpers.notebook_setup.start(VERSION)

@@ -3,6 +3,7 @@
 import math
 import random
 from fractions import Fraction
+from typing import Any
 
 import torch
 
@@ -11,7 +12,7 @@ from helpers.lessons.hearing import best_path
 
 
 @exercise("16.1")
-def check_map_shape(answer):
+def check_map_shape(answer: Any) -> str:
     """Predict: one layer's cross-attention map while 9 pieces and <eos> are written."""
     shape = tuple(attempted(x) for x in answer)
     if shape == (6, 9, 1500):
@@ -32,7 +33,7 @@ def check_map_shape(answer):
 
 
 @exercise("16.2")
-def check_moment(answer):
+def check_moment(answer: Any) -> str:
     """Implement: which of the memory's 1,500 vectors belongs to a time in seconds."""
     got = [ask(answer, seconds) for seconds in (0.0, 1.0, 2.5, 2.59, 29.99)]
     if any(isinstance(x, bool) for x in got) or not all(_is_whole(x) for x in got):
@@ -50,7 +51,7 @@ def check_moment(answer):
 
 
 @exercise("16.3")
-def check_compress(answer):
+def check_compress(answer: Any) -> str:
     """Implement: from mel power to Whisper's picture, the last three lines of log_mel."""
     power = torch.tensor([[1e4, 1e-3, 0.0], [2.0, 1e-7, 50.0]])
     got = ask(answer, power.clone())
@@ -81,7 +82,7 @@ TELLING = [[1, -2, 5, 9, -4], [-6, 9, 2, 1, 0], [9, 9, 6, -2, 1], [-2, 6, -6, -4
 
 
 @exercise("16.4")
-def check_path(answer):
+def check_path(answer: Any) -> str:
     """Implement: the sum of the best path through a small table of matches."""
     draw = random.Random(0)
     sizes = ((2, 3), (4, 3), (4, 7), (1, 5), (5, 5))
@@ -97,7 +98,7 @@ def check_path(answer):
     return "one way through, never back: that is dynamic time warping"
 
 
-def _why_not(table, got, right):
+def _why_not(table: list[list[int]], got: float, right: float) -> str:
     tokens, moments = len(table), len(table[0])
     if got == sum(map(max, table)):
         return "that takes the best moment of each token, also where this goes back in time"
@@ -116,9 +117,9 @@ def _why_not(table, got, right):
     return f"in a table of {tokens} tokens and {moments} moments it should be {right}, not {got:g}"
 
 
-def _best(table, steps):
+def _best(table: list[list[int]], steps: tuple[tuple[int, int], ...]) -> float:
     """The largest sum of a path with these steps alone."""
-    best = {(0, 0): table[0][0]}
+    best: dict[tuple[int, int], float] = {(0, 0): table[0][0]}
     for t in range(len(table)):
         for m in range(len(table[0])):
             came = [best[t - a, m - b] for a, b in steps if (t - a, m - b) in best]
@@ -128,7 +129,7 @@ def _best(table, steps):
 
 
 @exercise("16.5")
-def check_error_rate(answer):
+def check_error_rate(answer: Any) -> str:
     """Implement: the word error rate of one sentence, two lists of words."""
     pairs = (
         (("a", "b", "c"), ("a", "b", "c"), 0.0),
@@ -169,11 +170,11 @@ check_quiz = choice(
 )
 
 
-def _is_whole(x):
+def _is_whole(x: Any) -> bool:
     return isinstance(x, int) or (hasattr(x, "item") and float(x) == int(x))
 
 
-def _has_infinity(got):
+def _has_infinity(got: Any) -> bool:
     try:
         return bool(torch.as_tensor(got, dtype=torch.float64).isinf().any())
     except (TypeError, ValueError, RuntimeError):

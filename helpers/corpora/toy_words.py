@@ -1,6 +1,6 @@
 """The words of the embedded corpus: German forms beside their English ones.
 
-Tables only; the grammar that uses them is `corpus.py`. Left out on purpose, because the English
+Tables only; the grammar that uses them is `toy.py`. Left out on purpose, because the English
 would not be a function of the German: "sie" (she, they, her), and words with two translations.
 """
 

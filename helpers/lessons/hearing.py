@@ -62,14 +62,15 @@ def best_path(match: Tensor) -> list[tuple[int, int]]:
     """
     gain = match.tolist()
     tokens, moments = len(gain), len(gain[0])
-    best = {(-1, -1): (0.0, None)}  # (token, moment): the best sum that ends there, from where
+    start = (-1, -1)
+    best = {start: (0.0, start)}  # (token, moment): the best sum that ends there, and from where
     for t in range(tokens):
         for m in range(moments):
             before = [(t - 1, m - 1), (t, m - 1), (t - 1, m)]
             came = max((b for b in before if b in best), key=lambda b: best[b][0])
             best[t, m] = (best[came][0] + gain[t][m], came)
     place, path = (tokens - 1, moments - 1), []
-    while place != (-1, -1):
+    while place != start:
         path.append(place)
         place = best[place][1]
     return path[::-1]
@@ -81,7 +82,7 @@ def word_times(weights: Tensor, spelling: Spelling, ids: Sequence[int]) -> list[
     weights (heads, tokens + 1, moments), a choice of `heard_where`'s maps for these ids.
     """
     path = best_path(match(weights))
-    first = {}  # token: the first moment that the path gives to it
+    first: dict[int, float] = {}  # token: the first moment that the path gives to it
     for token, moment in path:
         first.setdefault(token, moment * MOMENT)
     words = split_at_spaces(spelling, ids)
@@ -91,9 +92,11 @@ def word_times(weights: Tensor, spelling: Spelling, ids: Sequence[int]) -> list[
 def split_at_spaces(spelling: Spelling, ids: Sequence[int]) -> list[tuple[str, int, int]]:
     """(word, its first token, the token after its last) for each word of a text."""
     theirs = spelling.vocabulary.decode(torch.tensor(ids, dtype=torch.long)).tolist()
-    starts = [i for i, t in enumerate(theirs) if i == 0 or spelling.pieces.id_to_token(t)[0] == "Ġ"]
+    starts = [
+        i for i, t in enumerate(theirs) if i == 0 or str(spelling.pieces.id_to_token(t))[0] == "Ġ"
+    ]
     return [
-        (spelling.decode(ids[start:end]), start, end)
+        (spelling.decode(list(ids[start:end])), start, end)
         for start, end in zip(starts, [*starts[1:], len(ids)], strict=True)
     ]
 

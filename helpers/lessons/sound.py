@@ -115,7 +115,7 @@ def example() -> tuple[Tensor, list[Timing]]:
 
     A synthetic voice; `python -m tools.speech` made both files.
     """
-    folder = resources.files("helpers") / "data"
+    folder = Path(str(resources.files("helpers"))) / "data"
     rows, _ = read_table(folder / "speech.csv", "python -m tools.speech")
     timings = [(row["word"], float(row["start"]), float(row["end"])) for row in rows]
     return read_wav(folder / "speech.wav"), timings

@@ -11,6 +11,7 @@ import os
 import struct
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from platformdirs import user_cache_path
@@ -46,7 +47,7 @@ def tiny_en(address: str = ADDRESS) -> Path:
     are not the published ones.
     """
     package = importlib.util.find_spec(PACKAGE)
-    if package is not None:
+    if package is not None and package.origin is not None:
         return Path(package.origin).parent / "model"
     try:
         import pooch
@@ -117,7 +118,7 @@ def read_variables(path: Path) -> dict[str, Tensor]:
     kinds = {0: torch.float32, 1: torch.int8, 2: torch.int16, 4: torch.float16}
     data, at, variables = path.read_bytes(), 0, {}
 
-    def take(code: str):
+    def take(code: str) -> Any:
         nonlocal at
         (value,) = struct.unpack_from(f"<{code}", data, at)
         at += struct.calcsize(code)
@@ -132,8 +133,8 @@ def read_variables(path: Path) -> dict[str, Tensor]:
             raise ValueError(f"{path.name} must be WhisperSpec of version 6, got {kind} {version}")
         for _ in range(count):
             name, shape = take_text(), [take("I") for _ in range(take("B"))]
-            kind, size = kinds[take("B")], take("I")
-            numbers = torch.frombuffer(bytearray(take(f"{size}s")), dtype=kind)
+            dtype, size = kinds[take("B")], take("I")
+            numbers = torch.frombuffer(bytearray(take(f"{size}s")), dtype=dtype)
             variables[name] = numbers.view(shape)
         for _ in range(take("I")):  # other names of what stands there already
             take_text(), take_text()

@@ -58,9 +58,9 @@ def read_spelling(folder: Path, vocab_size: int, rules: dict) -> Spelling:
 
 def spell(pieces: Tokenizer, vocab_size: int, rules: dict) -> Spelling:
     """The spelling with these pieces, and with our ids in the rules."""
-    special = [pieces.token_to_id(name) for name in SPECIAL]
+    special = [i for i in map(pieces.token_to_id, SPECIAL) if i is not None]
     never = [i for i in rules["suppress_tokens"] if i not in special]
-    if None in special or len(never) < 2:
+    if len(special) < len(SPECIAL) or len(never) < 2:
         raise ValueError(f"tokenizer.json must have {SPECIAL}, and two tokens must be suppressed")
     start, eos, first = special
     vocabulary = Vocabulary(vocab_size, never[-2], start, eos, never[-1])
@@ -71,7 +71,7 @@ def spell(pieces: Tokenizer, vocab_size: int, rules: dict) -> Spelling:
     return Spelling(
         vocabulary,
         pieces,
-        *ours([first]),
+        ours([first])[0],
         ours(never),
         ours(rules["begin_suppress_tokens"]),
         tuple((layer, head) for layer, head in rules["alignment_heads"]),

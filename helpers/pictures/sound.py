@@ -17,6 +17,7 @@ from helpers.pictures.style import (
     MUTED,
     OFF,
     WIDTH,
+    Numbers,
     as_array,
     escape_dollars,
     in_house_style,
@@ -27,7 +28,7 @@ Timing = tuple[str, float, float]  # a word, its start and its end in seconds
 
 
 @in_house_style
-def spectrogram(picture, seconds: float, words: Sequence[Timing] = ()) -> Figure:
+def spectrogram(picture: Numbers, seconds: float, words: Sequence[Timing] = ()) -> Figure:
     """A log-mel spectrogram (bands, columns of 10 ms), its first `seconds`; words written above."""
     figure, (axes,) = new_figure(2.9)
     _draw_sound(axes, picture, seconds)
@@ -44,7 +45,11 @@ def spectrogram(picture, seconds: float, words: Sequence[Timing] = ()) -> Figure
 
 @in_house_style
 def attention_to_sound(
-    picture, weights, tokens: Sequence[str], seconds: float, words: Sequence[Timing] = ()
+    picture: Numbers,
+    weights: Numbers,
+    tokens: Sequence[str],
+    seconds: float,
+    words: Sequence[Timing] = (),
 ) -> Figure:
     """A spectrogram, and under it who looked where: weights (tokens, moments) over the same time.
 
@@ -92,7 +97,7 @@ def attention_to_sound(
 
 @in_house_style
 def heads_over_sound(
-    maps: Mapping[str, object], seconds: float, marked: Collection[str], columns: int = 6
+    maps: Mapping[str, Numbers], seconds: float, marked: Collection[str], columns: int = 6
 ) -> Figure:
     """Small multiples: {title: weights (tokens, moments)}; those in `marked` have a thick frame."""
     rows = -(-len(maps) // columns)
@@ -125,7 +130,7 @@ def heads_over_sound(
 
 
 @in_house_style
-def words_kept(kept, words: Sequence[Timing], seconds: float, length: float) -> Figure:
+def words_kept(kept: Numbers, words: Sequence[Timing], seconds: float, length: float) -> Figure:
     """Which words are left when a piece of the sound is silenced: kept (pieces, words), boolean.
 
     Row i is the sentence with `length` seconds from i · length silenced (hatched); a word that is
@@ -136,8 +141,9 @@ def words_kept(kept, words: Sequence[Timing], seconds: float, length: float) -> 
     axes.set(xlim=(0, seconds), ylim=(len(grid) - 0.5, -0.5), xlabel="seconds")
     for row, written in enumerate(grid):
         for (_, left, right), there in zip(words, written, strict=True):
-            style = dict(fc=DECODER_TINT, ec=DECODER) if there else dict(fc="white", ec=OFF)
-            axes.add_patch(Rectangle((left, row - 0.36), right - left, 0.72, lw=0.9, **style))
+            fill, edge = (DECODER_TINT, DECODER) if there else ("white", OFF)
+            box = Rectangle((left, row - 0.36), right - left, 0.72, lw=0.9, fc=fill, ec=edge)
+            axes.add_patch(box)
         start = row * length
         silenced = min(length, seconds - start)
         axes.add_patch(
@@ -160,7 +166,7 @@ def words_kept(kept, words: Sequence[Timing], seconds: float, length: float) -> 
     return figure
 
 
-def _draw_sound(axes: Axes, picture, seconds: float) -> None:
+def _draw_sound(axes: Axes, picture: Numbers, seconds: float) -> None:
     shown = as_array(picture)[:, : round(seconds * 100)]
     axes.imshow(
         shown,
