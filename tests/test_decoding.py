@@ -17,7 +17,7 @@ from helpers.decoding import (
     decode,
     greedy,
     length_divisor,
-    length_limit,
+    length_limits,
     log_probability,
     nucleus,
     sample,
@@ -566,9 +566,12 @@ def test_by_default_a_sentence_may_have_50_tokens_more_than_its_source():
     model = tiny_model()  # 32 positions
     roomy = Transformer(TransformerConfig(23, 8, 2, 8, 1, 1, max_length=60))
     for length, wanted in ((1, 51), (9, 59), (10, 60), (11, 60)):
-        assert length_limit(roomy, torch.ones(2, length), None) == wanted
-    assert length_limit(model, torch.ones(2, 5), None) == 32
-    assert [length_limit(model, torch.ones(2, 5), n) for n in (1, 32)] == [1, 32]
+        assert length_limits(roomy, torch.full((2, length), 5)).tolist() == [wanted] * 2
+    assert length_limits(roomy, torch.tensor([[5, 6, EOS], [EOS, PAD, PAD]])).tolist() == [53, 51]
+    assert length_limits(roomy, torch.zeros(2, 4, 7)).tolist() == [54, 54]  # pictures of 4 parts
+    assert length_limits(model, torch.full((2, 5), 5), None).tolist() == [32, 32]
+    for limit in (1, 32):
+        assert length_limits(model, torch.full((2, 5), 5), limit).tolist() == [limit] * 2
 
 
 def never_ends(model):
@@ -620,7 +623,7 @@ def test_the_length_penalty_is_that_of_its_paper(length, penalty, plain, wanted)
 
 
 def test_a_negative_length_penalty_is_refused():
-    with pytest.raises(ValueError, match="length_penalty must not be negative, got -0.1"):
+    with pytest.raises(ValueError, match=r"length_penalty must lie in \[0, 10\], got -0.1"):
         length_divisor(5, -0.1)
 
 

@@ -276,6 +276,8 @@ class Session:
             self.failed.append(str(call.excinfo.getrepr(style="short")))
 
     def pytest_runtestloop(self, session) -> bool:
+        if session.testsfailed:
+            return False  # a file of tests that cannot be imported; pytest says which
         import hypothesis  # not earlier, or pytest complains that it cannot rewrite it
 
         hypothesis.settings.register_profile("mutants", database=None, derandomize=True)
@@ -362,8 +364,8 @@ def run(name: str, processes: int) -> tuple[int, list[str]]:
     places = [Path(place) for place in (name, *ALSO[name].split())]
     tests = [str(ROOT / "tests" / place.with_name(f"test_{place.name}.py")) for place in places]
     quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-s", "--assert=plain"]
-    if pytest.main([*tests, *quiet], plugins=[session]) != pytest.ExitCode.OK:
-        sys.exit(f"pytest could not run the tests of {name}")
+    if pytest.main([*tests, *quiet], plugins=[session]) or not session.count:
+        sys.exit(f"pytest could not collect the tests of {name}: {', '.join(tests)}")
     return session.count, session.survived
 
 

@@ -58,7 +58,7 @@ class Vocabulary:
 
     def bias(self, theirs: Tensor) -> Tensor:
         """Their output bias (vocab_size,) -> ours; a BOS that they do not have is never said."""
-        bias = theirs[self.rows].clone()
+        bias = theirs[self.rows]
         if self.twin_start:
             bias[BOS] = -torch.inf
         return bias

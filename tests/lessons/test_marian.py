@@ -56,7 +56,7 @@ def test_a_stored_table_of_positions_must_be_the_one_that_is_computed(tmp_path, 
     table = theirs.state_dict()[name].clone()
     change_weights(tmp_path / "m", lambda w: w.update({name: table.half()}))
     from_marian(tmp_path / "m")  # half of the digits are enough
-    for other in (table.roll(1, 0).contiguous(), table[:39].clone(), table + 0.01):
+    for other in (table.roll(1, 0).contiguous(), table[:39].clone(), table + 0.01, 0 * table):
         change_weights(tmp_path / "m", lambda w, other=other: w.update({name: other}))
         with pytest.raises(ValueError, match=f"{name} must hold the sines and cosines of 40"):
             from_marian(tmp_path / "m")

@@ -136,6 +136,17 @@ def test_ids_go_there_and_back():
     assert len(own_start) == 10 and own_start.encode(torch.tensor(4)) == BOS
 
 
+def test_ids_may_be_on_another_device_and_a_bias_is_left_as_it_was():
+    ids, elsewhere = Vocabulary(10, pad=9, start=9, eos=0, unk=1), torch.ones(3, device="meta")
+    assert ids.encode(elsewhere.long()).device.type == ids.decode(elsewhere.long()).device.type
+    assert ids.encode(elsewhere.long()).device.type == "meta"
+    theirs = torch.arange(10.0)
+    ours = ids.bias(theirs)
+    assert ours.tolist() == [9, -torch.inf, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert torch.equal(theirs, torch.arange(10.0))
+    assert Vocabulary(10, pad=9, start=4, eos=0, unk=1).bias(theirs).isfinite().all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_missing_unknown_and_misshaped_weights_are_named(kind, tmp_path):
     make, read = KINDS[kind]
