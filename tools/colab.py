@@ -100,7 +100,9 @@ def standalone(notebook: NotebookNode) -> NotebookNode:
         packages=packages_for(files),
         version=helpers.__version__,
         right_kernel=source[source.index("class SetUpStopped") : source.index("for folder in")],
-        right_helpers=source[source.index("where =") : source.index("import helpers.notebook_setup")],
+        right_helpers=source[
+            source.index("where =") : source.index("import helpers.notebook_setup")
+        ],
     )
     alone.cells.insert(index, nbformat.v4.new_markdown_cell(INTRODUCTION, id="standalone"))
     return alone
