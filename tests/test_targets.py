@@ -57,6 +57,15 @@ def test_several_targets_run_in_their_order_with_the_settings(monkeypatch):
     assert done == [("execute", "07", "1"), ("sync", "07", "1")]
 
 
+@pytest.mark.parametrize("notebook, count", [("", 17), ("07", 1), ("attention", 5)])
+def test_make_test_takes_every_test_and_the_notebooks_asked_for(notebook, count, monkeypatch):
+    ran = []
+    monkeypatch.setattr(Environment, "teach", lambda self, *words, **_: ran.extend(words))
+    targets.test(Environment({"NOTEBOOK": notebook}))
+    paths = [word for word in ran if word.endswith(".ipynb")]
+    assert "tests" in ran and len(paths) == count and all((ROOT / path).is_file() for path in paths)
+
+
 def test_ctrl_c_ends_in_a_sentence(monkeypatch):
     def interrupted(here):
         raise KeyboardInterrupt
