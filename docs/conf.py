@@ -56,11 +56,14 @@ html_theme_options = {
 
 add_module_names = False
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "undoc-members": True}
+# matplotlib writes a `set` for every kind of figure, in markup of its own.
+autodoc_default_options = {"members": True, "undoc-members": True, "exclude-members": "set"}
 autodoc_inherit_docstrings = False  # those of torch are not ours
 autodoc_typehints_format = "short"
 # Types of torch, matplotlib and Python are described elsewhere, where an offline book cannot link.
 nitpick_ignore_regex = [("py:.*", r"(?!helpers\.).*")]
+# Type variables have no entry of their own.
+nitpick_ignore_regex += [("py:class", r"helpers\..*\.(Read|Written|Value|Given|Drawn)")]
 
 # ---- The first use of a term on a page leads to the glossary ------------------------------------
 

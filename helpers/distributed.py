@@ -25,6 +25,10 @@ from helpers.transformer import Transformer
 
 Value = TypeVar("Value")
 
+# With parts of every weight on a CPU, torch 2.6 stops and 2.7 and 2.8 learn something else than one
+# process does. 2.13 is right; the versions between were not tried.
+SHARDS_ON_CPU = "2.13"
+
 
 class Objective(nn.Module):
     """The loss as a module, because torch's wrappers watch a module's forward."""
@@ -43,7 +47,8 @@ class DataParallelWorker(Worker):
     Every batch is cut into (processes × accumulate) parts of like work. A part's loss counts by
     its tokens, so the gradient is that of the whole batch in one process, to rounding. With
     `shard` each process keeps only its part of weights, gradients and optimizer state.
-    Raises ValueError if accumulate is below 1, or shard is asked for in a single process.
+    Raises ValueError if accumulate is below 1, or shard is asked for in a single process, or on
+    CPUs with a torch that is too old for it.
     """
 
     def __init__(
@@ -57,13 +62,19 @@ class DataParallelWorker(Worker):
             raise ValueError(f"accumulate must be at least 1, got {accumulate}")
         if shard and not dist.is_initialized():
             raise ValueError("shard needs several processes: start them with torchrun")
+        device = next(model.parameters()).device.type
+        if shard and device == "cpu" and torch.__version__ < SHARDS_ON_CPU:
+            raise ValueError(
+                f"shard on CPUs needs torch {SHARDS_ON_CPU} or later, and this is "
+                f"{torch.__version__}: leave shard out, or pip install --upgrade torch"
+            )
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.size = dist.get_world_size() if dist.is_initialized() else 1
         self.accumulate, self.sharded = accumulate, shard
         self.whole_copy = copy.deepcopy(model) if shard and self.rank == 0 else None
         self.objective: nn.Module = Objective(model, loss)
         if shard:
-            mesh = init_device_mesh(next(model.parameters()).device.type, (self.size,))
+            mesh = init_device_mesh(device, (self.size,))
             for layer in (*model.encoder.layers, *model.decoder.layers):
                 fully_shard(layer, mesh=mesh)
             fully_shard(self.objective, mesh=mesh)

@@ -13,6 +13,7 @@ from helpers.attention import MultiHeadAttention
 from helpers.batching import endless_batches
 from helpers.checkpoints import load_model
 from helpers.corpora.toy import vocabulary
+from helpers.distributed import SHARDS_ON_CPU
 from helpers.lessons.torch_nn import attention_pairs, copy_weights
 from helpers.special_ids import EOS
 from helpers.tokenizer import Tokenizer
@@ -32,6 +33,9 @@ WORDS = [f"w{i}" for i in range(4, 23)]  # a vocabulary for tiny_model
 
 needs_signals = pytest.mark.skipif(
     os.name == "nt", reason="Windows cannot kill or interrupt a process by a signal"
+)
+needs_shards = pytest.mark.skipif(
+    torch.__version__ < SHARDS_ON_CPU, reason=f"needs torch {SHARDS_ON_CPU}"
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.torch_version import TorchVersion
 
 from helpers.batching import collate
 from helpers.distributed import (
@@ -25,6 +26,7 @@ from tests.support import (
     all_equal,
     batches,
     copies_of_parameters,
+    needs_shards,
     small_model,
 )
 
@@ -91,6 +93,13 @@ def test_what_cannot_be_is_named():
     with pytest.raises(ValueError, match="accumulate must be at least 1, got 0"):
         DataParallelWorker(small_model(), translation_loss, accumulate=0)
     with pytest.raises(ValueError, match="shard needs several processes"):
+        DataParallelWorker(small_model(), translation_loss, shard=True)
+
+
+def test_a_torch_that_cannot_keep_parts_of_weights_on_cpus_is_named(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.8.0+cu128"))
+    with pytest.raises(ValueError, match=r"needs torch 2.13 or later, and this is 2.8.0\+cu128"):
         DataParallelWorker(small_model(), translation_loss, shard=True)
 
 
@@ -169,7 +178,7 @@ def in_two_processes(work, folder):
     return [torch.load(path, weights_only=True) for path in paths]
 
 
-@pytest.mark.parametrize("shard", [False, True])
+@pytest.mark.parametrize("shard", [False, pytest.param(True, marks=needs_shards)])
 class TestTwoProcesses:
     pytestmark = several
 

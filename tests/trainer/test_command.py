@@ -22,7 +22,7 @@ from helpers.corpora.toy import splits
 from helpers.decoding import translate
 from helpers.trainer import __main__ as command
 from helpers.trainer.runs import load_run
-from tests.support import needs_signals
+from tests.support import needs_shards, needs_signals
 from tools.notebooks import ROOT
 
 pytestmark = pytest.mark.slow
@@ -32,6 +32,15 @@ RUN = "--steps 24 --reports 4 --tokens 256 --dropout 0 --average 2 --beam 2"
 FIXED = "--precision float32 --kernel fused"  # else measured, which may turn out either way
 OPTIONS = [*SMALL.split(), *RUN.split(), *FIXED.split()]
 HANGS = 900  # seconds after which a process hangs, however slow the machine
+
+
+either_way = pytest.mark.parametrize(
+    "shard",
+    [
+        pytest.param([], id="DistributedDataParallel"),
+        pytest.param(["--shard"], id="FSDP", marks=needs_shards),
+    ],
+)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +178,7 @@ def test_compiling_changes_nothing_but_rounding(alone, texts, tmp_path, monkeypa
     same_run(alone[0], out, 1e-4)
 
 
-@pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
+@either_way
 def test_two_processes_run_as_one_with_the_whole_batch(alone, texts, tmp_path, shard):
     finished(start(tmp_path / "two", "--data", texts, *OPTIONS, *shard, processes=2))
     same_run(alone[0], tmp_path / "two", 1e-4)
@@ -204,7 +213,7 @@ def test_kill_minus_nine_loses_nothing(texts, tmp_path):
 
 
 @needs_signals
-@pytest.mark.parametrize("shard", [[], ["--shard"]], ids=["DistributedDataParallel", "FSDP"])
+@either_way
 def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path, shard):
     options = ["--data", texts, *OPTIONS, "--steps", 240, "--reports", 40]
     out = tmp_path / "run"
