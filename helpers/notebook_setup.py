@@ -36,9 +36,9 @@ def start(version: str, needed: Sequence[str] = NEEDED) -> None:
     """
     if helpers.__version__ != version:
         print(
-            f"This notebook is of version {version}, but the helpers in "
-            f"{Path(helpers.__file__).parent} are of version {helpers.__version__}: take both from "
-            "the same place."
+            f"This notebook is version {version}, but the helpers in "
+            f"{Path(helpers.__file__).parent} are version {helpers.__version__}. Use a "
+            "notebook and helpers from the same download."
         )
     install_missing(*needed)
     explain_missing_names()  # a NameError then says which cell to run first

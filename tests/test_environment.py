@@ -69,11 +69,11 @@ def copied(venv):
     "options, change, words",
     [
         ({}, half_made, "not complete"),
-        ({}, python_removed, "its Python in /usr/bin is gone"),
+        ({}, python_removed, "its Python in /usr/bin no longer exists"),
         ({}, moved, "made in /home/me/old name/.venv"),
         ({}, copied, "the old one/.venv"),
         ({"runs": False}, None, "does not run"),
-        ({"version": "3.13"}, None, "made with Python 3.12, which has become 3.13"),
+        ({"version": "3.13"}, None, "made with Python 3.12, but that Python is now 3.13"),
         ({"pip": False}, None, "pip does not work"),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_half_made_environment_is_made_anew_and_works(tmp_path, capsys):
     venv = tmp_path / "Meine Übungen" / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     python = usable(venv)
-    assert "Making .venv anew: its pip does not work" in capsys.readouterr().out
+    assert "Rebuilding .venv: its pip does not work" in capsys.readouterr().out
     subprocess.run([python, "-m", "pip", "--version"], check=True)
     assert usable(venv) == python and capsys.readouterr().out == ""
     moved = venv.parent.rename(tmp_path / "moved") / ".venv"

@@ -49,7 +49,7 @@ def main(words):
         try:
             known[name](Environment(settings))
         except KeyboardInterrupt:
-            sys.exit("\nStopped. The same command takes up the work where this one left it.")
+            sys.exit("\nStopped. Run the same command to start it again.")
 
 
 def listed(known):

@@ -43,7 +43,7 @@ def prepare(lock: str = READER, gpu: str = "", root: Path = ROOT) -> Path:
     stamps = {name: fingerprint(root, name) for name in locks}
     missing = [name for name in locks if stamp_of(venv, name) != stamps[name]]
     if other_torch_is_wanted(python, gpu):
-        print("Replacing torch, because GPU says so.", flush=True)
+        print(f"Replacing torch, because you set GPU={gpu}.", flush=True)
         pip(python, "uninstall", "--yes", "--quiet", "torch")
         missing = locks
     for name in missing:
@@ -130,7 +130,7 @@ def usable(venv: Path) -> Path:
     if not venv.exists():
         print(f"Making a virtual environment in {venv.name}.", flush=True)
     elif reason := fault(venv):
-        print(f"Making {venv.name} anew: {reason}.", flush=True)
+        print(f"Rebuilding {venv.name}: {reason}.", flush=True)
     else:
         return python
     check_python()
@@ -162,13 +162,13 @@ def fault(venv: Path) -> str | None:
     if made_in and not same_folder(made_in[1], venv):
         return f"it was made in {made_in[1]}, and an environment cannot be moved"
     if not python.exists():
-        return f"its Python in {notes.get('home', 'another folder')} is gone"
+        return f"its Python in {notes.get('home', 'another folder')} no longer exists"
     version = output([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
     if version is None:
         return "its Python does not run"
     made_with = ".".join(notes.get("version", version).split(".")[:2])
     if made_with != version:
-        return f"it was made with Python {made_with}, which has become {version} since"
+        return f"it was made with Python {made_with}, but that Python is now {version}"
     if output([python, "-m", "pip", "--version"]) is None:
         return "its pip does not work, perhaps because it was interrupted while being made"
     return None
@@ -229,7 +229,7 @@ def pip(python: Path, *arguments: str) -> None:
     command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
     if subprocess.run(command, env=pip_environment()).returncode == 0:
         return
-    advice = "If the network was at fault, run the same command again: it goes on where it stopped."
+    advice = "If the network failed, run the same command again: what has arrived is not fetched twice."
     first, last = (".".join(map(str, version)) for version in TRIED)
     if sys.version_info[:2] > TRIED[1]:
         advice = f"Python {first} to {last} have been tried, this one is newer; take one of those."
@@ -305,14 +305,14 @@ def choose_build(own: list[str], gpu: str) -> tuple[str, str]:
         return "cuda", "This is the build with CUDA, because of GPU=1"
     if not gpu and has_nvidia_gpu():
         return "cuda", "This is the build with CUDA for your NVIDIA GPU; GPU=0 takes the small one"
-    why = "because of GPU=0" if gpu else "since no NVIDIA GPU was found; GPU=1 takes the other"
+    why = "because of GPU=0" if gpu else "because no NVIDIA GPU was found; use GPU=1 for the CUDA build"
     if index_answers(CPU_INDEX):
         return "cpu", f"This is the build without CUDA, {why}"
     if own:
         return "own", f"{CPU_INDEX} does not answer, so your pip configuration decides"
     return "cuda", (
         f"{CPU_INDEX}, which has the small build without CUDA, did not answer within {PATIENCE} "
-        "seconds, so this is the large one. Ctrl-C stops it if that is too much"
+        "seconds, so pip will download the large one. Press Ctrl-C if you do not want that"
     )
 
 

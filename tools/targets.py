@@ -154,7 +154,7 @@ def rules(here: Environment) -> None:
 def diffs(here: Environment) -> None:
     """Let git show notebooks as text in this clone (outputs left out)"""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        raise SystemExit("This is for a clone made with git; here is no git, or no clone.")
+        raise SystemExit("This needs git and a clone made with it: git is not installed, or this is not a clone.")
     python = here.python().as_posix()
     # git hands this to a shell, with the file's name behind it.
     text = f"{shlex.quote(python)} -m jupytext --quiet --from ipynb --to py:percent --output -"
