@@ -49,7 +49,7 @@ def own_part(path: Path) -> Path:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what writers of `path` left when they were killed: parts untouched for 5 minutes."""
-    for part in path.parent.glob(glob.escape(path.name) + ".*.part"):
+    for part in path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * 8}.part"):
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > 300:
                 part.unlink()

@@ -54,6 +54,8 @@ def install_missing(*packages: str) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-color", "--retries=1", *missing]
     done = subprocess.run(pip, capture_output=True, text=True)
     invalidate_caches()
+    if done.returncode == 0 and any(find_spec(package) is None for package in packages):
+        print("They are installed where this kernel does not look yet: restart the kernel once.")
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "ERROR:" in line]
         reason = (errors or done.stderr.splitlines() or ["pip gave no reason"])[0].strip()

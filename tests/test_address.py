@@ -200,6 +200,17 @@ def test_without_an_address_nothing_is_written_and_one_is_told(clone, remote):
     assert texts(folder) == before
 
 
+@pytest.mark.parametrize("known", ["https://gitlab.com/ada/x", "https://example.org"])
+def test_an_address_that_is_not_on_github_is_named(clone, known):
+    folder = clone(None, f"{GITHUB}ada/x")
+    project = folder / "pyproject.toml"
+    project.write_text(project.read_text("utf8").replace(f"{GITHUB}ada/x", known), "utf8")
+    before = texts(folder)
+    with pytest.raises(SystemExit, match="is not one on github.com"):
+        address.write_address(folder)
+    assert texts(folder) == before
+
+
 @pytest.mark.parametrize("remote", [None, "https://gitlab.com/ada/x.git"])
 def test_a_known_address_is_kept_where_the_remote_says_nothing(clone, remote, capsys):
     folder = clone(remote, f"{GITHUB}ada/x")

@@ -89,12 +89,31 @@ def test_a_half_made_environment_is_made_anew_and_works(tmp_path, capsys):
     """What is left where venv fails on the way to pip, as Ubuntu's does without python3-venv."""
     venv = tmp_path / "Meine Übungen" / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    python = usable(venv)
-    assert "Rebuilding .venv: its pip does not work" in capsys.readouterr().out
+    python = usable(venv)  # the module that was missing then is here now, and adds pip
+    subprocess.run([python, "-m", "pip", "--version"], check=True)
+    shutil.rmtree(python.parent)
+    assert usable(venv) == python and "Rebuilding .venv: its Python" in capsys.readouterr().out
     subprocess.run([python, "-m", "pip", "--version"], check=True)
     assert usable(venv) == python and capsys.readouterr().out == ""
     moved = venv.parent.rename(tmp_path / "moved") / ".venv"
     assert f"it was made in {venv}" in fault(moved)
+
+
+@posix
+def test_an_environment_with_a_prompt_of_its_own_is_kept(tmp_path):
+    venv = stand_in(tmp_path / "my .venv")
+    notes = (venv / "pyvenv.cfg").read_text()
+    options = '-m venv --prompt="my course" --upgrade-deps --prompt=short '
+    (venv / "pyvenv.cfg").write_text(notes.replace("-m venv ", options))
+    assert fault(venv) is None
+
+
+def test_an_environment_that_conda_made_is_not_removed(tmp_path):
+    kept = tmp_path / ".venv" / "conda-meta"
+    kept.mkdir(parents=True)
+    with pytest.raises(SystemExit, match="conda made.*Move or rename it"):
+        usable(tmp_path / ".venv")
+    assert kept.is_dir()
 
 
 @pytest.mark.parametrize("lacking", ["venv", "ensurepip"])
@@ -122,6 +141,32 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "other_torch_is_wanted", lambda *_: False)
     monkeypatch.setattr(environment, "output", lambda *_: "")
     return tmp_path, tmp_path_calls
+
+
+def test_replacing_torch_is_taken_up_again_after_an_interruption(project, monkeypatch):
+    root, calls = project
+    prepare(READER, root=root)
+    monkeypatch.setattr(environment, "other_torch_is_wanted", lambda python, gpu: gpu == "1")
+
+    def no_network(*_):
+        raise SystemExit("no network")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(environment, "install", no_network)
+        with pytest.raises(SystemExit, match="no network"):
+            prepare(READER, "1", root)
+    assert ("uninstall", "--yes", "--quiet", "torch") in calls
+    before = len(calls)
+    prepare(READER, root=root)
+    assert any("install" in words for words in calls[before:])
+
+
+def test_settings_that_install_elsewhere_reach_no_command(monkeypatch):
+    for name in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"):
+        monkeypatch.setenv(name, "1")
+    code = "import os, sys; sys.exit(any(n.startswith('PIP_') for n in os.environ if n[4:] in "
+    code += "('USER', 'TARGET', 'PREFIX', 'ROOT')))"
+    environment.call([sys.executable, "-c", code], {})
 
 
 def test_what_is_installed_is_not_installed_again(project):

@@ -88,13 +88,14 @@ def test_writers_that_meet_at_the_worst_moment_do_not_spoil_it_either(tmp_path, 
 
 def test_what_a_killed_writer_left_is_removed_when_it_is_old(tmp_path):
     path = tmp_path / "run [1]"  # brackets mean something to glob
-    old, fresh, other = (tmp_path / n for n in ("run [1].aa.part", "run [1].bb.part", "x.cc.part"))
-    for left in (old, fresh, other):
+    names = ("run [1].0a0a0a0a.part", "run [1].0b0b0b0b.part", "x.0c0c0c0c.part", "run [1].my.part")
+    old, fresh, others, mine = (tmp_path / name for name in names)
+    for left in (old, fresh, others, mine):
         left.write_bytes(b"half")
-    for left in (old, other):
+    for left in (old, others, mine):
         os.utime(left, (time.time() - 4000,) * 2)
     write_file(path, b"whole")
-    assert {p.name for p in tmp_path.iterdir()} == {path.name, fresh.name, other.name}
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, fresh.name, others.name, mine.name}
 
 
 def test_what_cannot_be_written_is_told_before_the_work(tmp_path):

@@ -295,7 +295,9 @@ def test_a_notebook_of_main_fetches_main_and_says_if_main_has_moved_on(able, emp
     setup, where = in_kernel(able, empty, cell_of("0.2.0.dev0"), ASK, **variables, **OFFLINE)
     said = setup.outputs[0].text.splitlines()
     assert said[0].startswith("This notebook is of version 0.2.0.dev0, but the helpers in ")
-    assert said[0].endswith("are version 0.3.0.dev0. Use a notebook and helpers from the same download.")
+    assert said[0].endswith(
+        "are version 0.3.0.dev0. Use a notebook and helpers from the same download."
+    )
     assert where.outputs[0].text.startswith("0.3.0.dev0 ")
 
 

@@ -66,6 +66,22 @@ def test_make_test_takes_every_test_and_the_notebooks_asked_for(notebook, count,
     assert "tests" in ran and len(paths) == count and all((ROOT / path).is_file() for path in paths)
 
 
+def test_a_notebook_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(Environment, "teach", lambda self, *words, **_: pytest.fail("ran"))
+    with pytest.raises(SystemExit, match="No notebook in notebooks/ has '99' in its name"):
+        targets.test(Environment({"NOTEBOOK": "99"}))
+
+
+def test_clean_keeps_the_results_of_hours(tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "ROOT", tmp_path)
+    for name in (".venv/bin", "build/book", "build/experiment", "build/multi30k"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "build" / "live.html").write_text("")
+    targets.clean(Environment({}))
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert left == ["build", "build/experiment", "build/multi30k"]
+
+
 def test_ctrl_c_ends_in_a_sentence(monkeypatch):
     def interrupted(here):
         raise KeyboardInterrupt
@@ -155,7 +171,7 @@ def test_git_shows_notebooks_as_text_without_an_identity_and_with_odd_paths(tmp_
 
 def test_diffs_without_a_clone_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(targets, "ROOT", tmp_path)
-    with pytest.raises(SystemExit, match="a clone made with git"):
+    with pytest.raises(SystemExit, match="git is not installed, or this is not a clone"):
         targets.diffs(Environment({}))
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -83,7 +84,10 @@ def wanted_address(root: Path = ROOT) -> tuple[str, str]:
     except ValueError as error:
         reason = str(error)
     if f"/{NOBODY}/" not in known:
-        return known, f"{reason}; keeping the address in pyproject.toml, {known}"
+        try:
+            return address_of(known), f"{reason}; keeping the address in pyproject.toml, {known}"
+        except ValueError:
+            reason += f", and the address in pyproject.toml, {known}, is not one on github.com"
     raise ValueError(
         f"{reason}. Push the repository to GitHub and run this again, or write its address into "
         "pyproject.toml, under [project.urls]."
@@ -144,7 +148,9 @@ def write_address(root: Path = ROOT) -> None:
         sys.exit(f"The address is not known: {error}")
     if remark:
         print(remark)
-    changed, before = {}, [repository(root)]
+    changed, before = {}, []
+    with suppress(ValueError):  # one that is not on GitHub is in no link
+        before.append(address_of(repository(root)))
     for path in address_files(root):
         text = path.read_bytes().decode("utf8")
         if text != (new := with_address(text, address, before)):

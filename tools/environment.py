@@ -44,6 +44,8 @@ def prepare(lock: str = READER, gpu: str = "", root: Path = ROOT) -> Path:
     missing = [name for name in locks if stamp_of(venv, name) != stamps[name]]
     if other_torch_is_wanted(python, gpu):
         print(f"Replacing torch, because you set GPU={gpu}.", flush=True)
+        for name in locks:  # or an interruption would leave an environment without torch for good
+            (venv / f".{name}.installed").unlink(missing_ok=True)
         pip(python, "uninstall", "--yes", "--quiet", "torch")
         missing = locks
     for name in missing:
@@ -101,7 +103,7 @@ def call(command: list[str], variables: dict[str, str]) -> None:
     places = [str(Path(command[0]).parent), os.environ.get("PATH", os.defpath)]
     active = {"VIRTUAL_ENV": str(ROOT / ".venv"), "PATH": os.pathsep.join(places)}
     active |= own_folders(Path.home(), ROOT / ".venv" / "home")
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | active | variables) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=pip_environment() | active | variables) as process:
         while process.returncode is None:
             try:
                 process.wait()
@@ -129,6 +131,11 @@ def usable(venv: Path) -> Path:
     python = python_of(venv)
     if not venv.exists():
         print(f"Making a virtual environment in {venv.name}.", flush=True)
+    elif (venv / "conda-meta").exists():
+        raise SystemExit(
+            f"{venv} is an environment that conda made, and this command needs one of its own "
+            "there. Move or rename it, and run this again."
+        )
     elif reason := fault(venv):
         print(f"Rebuilding {venv.name}: {reason}.", flush=True)
     else:
@@ -158,7 +165,7 @@ def fault(venv: Path) -> str | None:
     notes = settings(venv / "pyvenv.cfg")
     if not notes:
         return "it is not complete"
-    made_in = re.search(r" -m venv (?:--\S+ )*(.+)", notes.get("command", ""))
+    made_in = re.search(r' -m venv (?:--[\w-]+(?:="[^"]*"|=\S+)? )*(.+)', notes.get("command", ""))
     if made_in and not same_folder(made_in[1], venv):
         return f"it was made in {made_in[1]}, and an environment cannot be moved"
     if not python.exists():
@@ -169,7 +176,10 @@ def fault(venv: Path) -> str | None:
     made_with = ".".join(notes.get("version", version).split(".")[:2])
     if made_with != version:
         return f"it was made with Python {made_with}, but that Python is now {version}"
-    if output([python, "-m", "pip", "--version"]) is None:
+    works = [python, "-m", "pip", "--version"]
+    if output(works) is None:  # as in what `uv venv` makes; Python can add it
+        output([python, "-m", "ensurepip"])
+    if output(works) is None:
         return "its pip does not work, perhaps because it was interrupted while being made"
     return None
 
@@ -229,7 +239,9 @@ def pip(python: Path, *arguments: str) -> None:
     command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
     if subprocess.run(command, env=pip_environment()).returncode == 0:
         return
-    advice = "If the network failed, run the same command again: what has arrived is not fetched twice."
+    advice = (
+        "If the network failed, run the same command again: what has arrived is not fetched twice."
+    )
     first, last = (".".join(map(str, version)) for version in TRIED)
     if sys.version_info[:2] > TRIED[1]:
         advice = f"Python {first} to {last} have been tried, this one is newer; take one of those."
@@ -237,8 +249,9 @@ def pip(python: Path, *arguments: str) -> None:
 
 
 def pip_environment() -> dict[str, str]:
-    """PIP_USER and PIP_TARGET would install somewhere else than into the environment."""
-    return {k: v for k, v in os.environ.items() if k not in ("PIP_USER", "PIP_TARGET")}
+    """Without the settings that would install somewhere else than into the environment."""
+    elsewhere = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+    return {name: value for name, value in os.environ.items() if name not in elsewhere}
 
 
 def pinned_torch(root: Path) -> str:
@@ -274,7 +287,10 @@ def install_torch(python: Path, pin: str, gpu: str) -> None:
     have = installed_torch(python)
     if have is not None and have.partition("+")[0] == pin.removeprefix("torch=="):
         return
-    build, why = choose_build(own_sources(python), gpu)
+    own = own_sources(python)
+    if have is not None and not (gpu or own):  # a newer torch comes in the build that was chosen
+        gpu = "0" if have.endswith("+cpu") else "1"
+    build, why = choose_build(own, gpu)
     download, disk = TORCH["cuda" if build == "cuda" else "cpu"]
     if build == "own":
         small, large = TORCH["cpu"][0], TORCH["cuda"][0]
@@ -305,7 +321,11 @@ def choose_build(own: list[str], gpu: str) -> tuple[str, str]:
         return "cuda", "This is the build with CUDA, because of GPU=1"
     if not gpu and has_nvidia_gpu():
         return "cuda", "This is the build with CUDA for your NVIDIA GPU; GPU=0 takes the small one"
-    why = "because of GPU=0" if gpu else "because no NVIDIA GPU was found; use GPU=1 for the CUDA build"
+    why = (
+        "because of GPU=0"
+        if gpu
+        else "because no NVIDIA GPU was found; use GPU=1 for the CUDA build"
+    )
     if index_answers(CPU_INDEX):
         return "cpu", f"This is the build without CUDA, {why}"
     if own:

@@ -415,7 +415,10 @@ def main() -> None:
                 problems.append(mutant)
     print(line("all", total))
     if problems or total["survived"] > (1 - WANTED) * total["mutants"]:
-        sys.exit(f"{len(problems)} mutants are otherwise than {HARMLESS.name} says")
+        sys.exit(
+            f"{len(problems)} mutants are otherwise than {HARMLESS.name} says, and "
+            f"{total['survived']} of {total['mutants']} survived; at most {1 - WANTED:.0%} may"
+        )
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ def test(here: Environment) -> None:
     # A file's tests run in one process and in their order, as a notebook's cells must.
     two = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
     places = ["tests", *(f"notebooks/{p.name}" for p in notebooks if here.notebook in p.name)]
+    if len(places) == 1:
+        raise SystemExit(f"No notebook in notebooks/ has {here.notebook!r} in its name.")
     here.teach("pytest", "-q", *two, *nbval, *places, **ONE_THREAD)
 
 
@@ -154,7 +156,9 @@ def rules(here: Environment) -> None:
 def diffs(here: Environment) -> None:
     """Let git show notebooks as text in this clone (outputs left out)"""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        raise SystemExit("This needs git and a clone made with it: git is not installed, or this is not a clone.")
+        raise SystemExit(
+            "This needs git and a clone made with it: git is not installed, or this is not a clone."
+        )
     python = here.python().as_posix()
     # git hands this to a shell, with the file's name behind it.
     text = f"{shlex.quote(python)} -m jupytext --quiet --from ipynb --to py:percent --output -"
@@ -189,7 +193,12 @@ def lock(here: Environment) -> None:
 
 
 def clean(here: Environment) -> None:
-    """Remove the environment and everything built"""
-    for path in (ROOT / ".venv", ROOT / "build", *ROOT.glob("*.egg-info")):
-        if path.exists():
-            shutil.rmtree(path)
+    """Remove the environment and what was built; results of experiments stay"""
+    built = [p for p in (ROOT / "build").glob("*") if p.name not in ("experiment", "multi30k")]
+    for path in (ROOT / ".venv", *built, *ROOT.glob("*.egg-info")):
+        try:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        except OSError as error:
+            raise SystemExit(
+                f"{path} could not be removed ({error}). Close what uses it."
+            ) from None

@@ -50,7 +50,8 @@ def match(weights: Tensor) -> Tensor:
     """
     spread = weights.std(-2, keepdim=True, correction=0)
     compared = (weights - weights.mean(-2, keepdim=True)) / spread.clamp(min=1e-8)
-    windows = F.pad(compared, (3, 3), mode="reflect").unfold(-1, 7, 1)
+    edge = "reflect" if weights.size(-1) > 3 else "replicate"
+    windows = F.pad(compared, (3, 3), mode=edge).unfold(-1, 7, 1)
     return windows.median(-1).values.mean(0)  # (tokens, moments)
 
 
@@ -91,6 +92,8 @@ def word_times(weights: Tensor, spelling: Spelling, ids: Sequence[int]) -> list[
 
 def split_at_spaces(spelling: Spelling, ids: Sequence[int]) -> list[tuple[str, int, int]]:
     """(word, its first token, the token after its last) for each word of a text."""
+    if not len(ids):
+        return []
     theirs = spelling.vocabulary.decode(torch.tensor(ids, dtype=torch.long)).tolist()
     starts = [
         i for i, t in enumerate(theirs) if i == 0 or str(spelling.pieces.id_to_token(t))[0] == "Ġ"

@@ -35,6 +35,7 @@ def read_wav(path: str | Path) -> Tensor:
         with wave.open(str(path), "rb") as file:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
             data = bytearray(file.readframes(file.getnframes()))
+            del data[len(data) - len(data) % (width * channels) :]  # cut off within a sample
     except (wave.Error, EOFError) as error:
         raise ValueError(
             f"{path.name} is not a WAV file with plain (PCM) samples ({error or 'it ends early'}); "

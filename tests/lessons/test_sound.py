@@ -64,6 +64,15 @@ def test_other_files_are_refused(tmp_path, content, complaint):
         read_wav(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("width", [2, 3])
+def test_a_recording_that_was_cut_off_within_a_sample_is_read_as_far_as_it_goes(tmp_path, width):
+    path = write(tmp_path / "a.wav", [tone(440)], width)
+    whole = read_wav(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    got = read_wav(path)
+    assert len(got) == len(whole) - 1 and torch.equal(got, whole[:-1])
+
+
 def test_no_file_and_no_sound_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.wav"):
         read_wav(tmp_path / "nothing.wav")
