@@ -294,7 +294,7 @@ def test_a_notebook_of_main_fetches_main_and_says_if_main_has_moved_on(able, emp
     commit(source)
     setup, where = in_kernel(able, empty, cell_of("0.2.0.dev0"), ASK, **variables, **OFFLINE)
     said = setup.outputs[0].text.splitlines()
-    assert said[0].startswith("This notebook is of version 0.2.0.dev0, but the helpers in ")
+    assert said[0].startswith("This notebook is version 0.2.0.dev0, but the helpers in ")
     assert said[0].endswith(
         "are version 0.3.0.dev0. Use a notebook and helpers from the same download."
     )
@@ -325,10 +325,12 @@ def test_what_stands_in_the_way_is_told_in_a_sentence(able, empty, published):
 # ---- The second half ---------------------------------------------------------------------------
 
 
-def test_only_what_is_missing_is_installed_and_never_torch(monkeypatch, capsys):
+@pytest.mark.parametrize("seen", [True, False])
+def test_only_what_is_missing_is_installed_and_never_torch(seen, monkeypatch, capsys):
+    """And where pip installs into a folder that this kernel did not know, that is said."""
     commands = []
     real = notebook_setup.find_spec
-    hide = lambda name: None if name == "sacrebleu" else real(name)
+    hide = lambda name: None if name == "sacrebleu" and not (commands and seen) else real(name)
     monkeypatch.setattr(notebook_setup, "find_spec", hide)
     done = subprocess.CompletedProcess([], 0, "", "")
     monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command) or done)
@@ -336,7 +338,8 @@ def test_only_what_is_missing_is_installed_and_never_torch(monkeypatch, capsys):
     (command,) = commands
     assert command[-1] == "sacrebleu" and not {"torch", "numpy", "tokenizers"} & set(command)
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"Installing sacrebleu into {sys.executable} …" and len(said) == 2
+    assert said[0] == f"Installing sacrebleu into {sys.executable} …"
+    assert ["restart the kernel once" in line for line in said[1:-1]] == [True] * (not seen)
 
 
 def test_what_cannot_be_installed_is_told_and_the_notebook_goes_on(monkeypatch, capsys):
