@@ -19,7 +19,6 @@ import gc
 import importlib
 import os
 import pickle
-import resource
 import signal
 import sys
 import tempfile
@@ -30,6 +29,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:
+    raise SystemExit(
+        "make mutants starts a copy of itself for each change (os.fork), and Windows has no such "
+        "call. Run it on Linux or macOS; the Windows Subsystem for Linux will do."
+    ) from None
 
 import coverage
 import libcst as cst
@@ -60,6 +67,7 @@ ALSO = {  # the files that are mutated, the most important first, and whose test
     "distributed": "",
     "evaluation": "training",
 }
+UNTRIED = 3  # the exit status of a process whose mutant could not be made
 SLOW_ONES_TOO = "distributed"  # two processes are slow to start, but nothing else tests them
 
 
@@ -229,7 +237,11 @@ def function_of(module: types.ModuleType, name: str) -> types.FunctionType:
 
 
 def put_into(live: types.ModuleType, tree: cst.Module, mutant: Mutant) -> None:
-    """Give one function of a module, which others have imported already, the mutant's code."""
+    """Give one function of a module, which others have imported already, the mutant's code.
+
+    Raises whatever compiling it raises: such a mutant is a mistake of this tool, because no test
+    has had anything to notice.
+    """
     broken = types.ModuleType(live.__name__)
     code = tree.deep_replace(mutant.old, mutant.new).code
     exec(compile(code, live.__file__, "exec"), vars(broken))
@@ -263,7 +275,7 @@ class Session:
         self.is_mutant, self.failed = False, []
         self.seconds: dict[str, float] = {}  # of each test, without a mutant
         self.readers: dict[int, list[str]] = {}  # which tests read a line
-        self.count, self.survived = 0, []
+        self.count, self.survived, self.untried = 0, [], []
 
     def pytest_collection_modifyitems(self, items: list) -> None:
         if not self.slow_too:
@@ -297,6 +309,8 @@ class Session:
             mutant = running.pop(child)
             if status == 0:
                 self.survived.append(str(mutant))
+            elif os.waitstatus_to_exitcode(status) == UNTRIED:
+                self.untried.append(str(mutant))
 
         for mutant in mutants:
             if len(running) >= self.processes:
@@ -324,11 +338,17 @@ class Session:
         return self.failed, self.seconds, readers
 
     def try_out(self, live, tree, mutant: Mutant, items: dict) -> None:
-        """Ends this process: with 0 if the mutant survives, 1 if a test fails or takes too long."""
+        """Ends this process: with 0 if the mutant survives, 1 if a test fails or takes too long.
+
+        With UNTRIED if the mutant cannot even be compiled, so that no test could see it.
+        """
         self.is_mutant = True
         in_silence()
         try:
             put_into(live, tree, mutant)
+        except BaseException:
+            os._exit(UNTRIED)
+        try:
             readers = {name for line in mutant.lines for name in self.readers.get(line, ())} - {""}
             elsewhere = {name for name in items if items[name].get_closest_marker("slow")}
             names = (
@@ -358,15 +378,15 @@ def in_silence() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run(name: str, processes: int) -> tuple[int, list[str]]:
-    """How many mutants a file has, and which survive."""
+def run(name: str, processes: int) -> tuple[int, list[str], list[str]]:
+    """How many mutants a file has, which survive, and which could not be tried."""
     session = Session(name, processes)
     places = [Path(place) for place in (name, *ALSO[name].split())]
     tests = [str(ROOT / "tests" / place.with_name(f"test_{place.name}.py")) for place in places]
     quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-s", "--assert=plain"]
     if pytest.main([*tests, *quiet], plugins=[session]) or not session.count:
         sys.exit(f"pytest could not collect the tests of {name}: {', '.join(tests)}")
-    return session.count, session.survived
+    return session.count, session.survived, session.untried
 
 
 # ---- The report --------------------------------------------------------------------------------
@@ -398,22 +418,27 @@ def main() -> None:
             parser.error(f"files must be among {', '.join(ALSO)}, got {name}")
     os.chdir(ROOT)
     importlib.import_module("torch._dynamo")  # once, before the forks: an optimizer wants it
-    harmless, problems, total = read_harmless(), [], Counter()
+    harmless, problems, total, untried = read_harmless(), [], Counter(), 0
     print(f"{'file':36s}{'mutants':>9s}{'killed':>9s}{'survived':>10s}{'share':>9s}{'time':>10s}")
     for name in arguments.files or ALSO:
         began = time.perf_counter()
-        count, survived = in_fork(lambda name=name: run(name, arguments.processes))
+        count, survived, broken = in_fork(lambda name=name: run(name, arguments.processes))
         seconds = round(time.perf_counter() - began)
         counts = Counter(mutants=count, survived=len(survived), seconds=seconds)
         total += counts
         print(line(f"helpers/{name}.py", counts), flush=True)
         new = [mutant for mutant in survived if mutant not in harmless[name]]
         gone = sorted(harmless[name].difference(survived))
+        untried += len(broken)
+        for mutant in broken:
+            print(f"    could not be compiled, a mistake of this tool: {mutant}", flush=True)
         for title, mutants in (("not in the list", new), ("in the list, but noticed", gone)):
             for mutant in mutants:
                 print(f"    {title}: {mutant}", flush=True)
                 problems.append(mutant)
     print(line("all", total))
+    if untried:
+        sys.exit(f"{untried} mutants could not be compiled: correct the operators in this file")
     if problems or total["survived"] > (1 - WANTED) * total["mutants"]:
         sys.exit(
             f"{len(problems)} mutants are otherwise than {HARMLESS.name} says, and "
