@@ -76,8 +76,11 @@ SLOW_ONES_TOO = "distributed"  # two processes are slow to start, but nothing el
 
 def skip_call(node: cst.Call) -> Iterator[cst.BaseExpression]:
     """f(x, …) -> x, and x.f(…) -> x: `self.dropout(found)`, `scores.masked_fill(mask, 0)`."""
-    if node.args and not node.args[0].star and node.args[0].keyword is None:
-        yield node.args[0].value
+    first = node.args[0] if node.args else None
+    # `sum(x for …)` and `x.size(1).f()` would become `x for …` and `1.f()`, which is not Python.
+    no_operand = cst.GeneratorExp | cst.Integer
+    if first and not (first.star or first.keyword or isinstance(first.value, no_operand)):
+        yield first.value
     owner = getattr(node.func, "value", None) if isinstance(node.func, cst.Attribute) else None
     if owner is not None and getattr(owner, "value", None) not in NO_TENSORS:
         yield owner
