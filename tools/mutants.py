@@ -276,7 +276,8 @@ class Session:
         self.file = ROOT / "helpers" / f"{name}.py"
         self.slow_too, self.processes = name in SLOW_ONES_TOO, processes
         self.is_mutant, self.failed = False, []
-        self.seconds: dict[str, float] = {}  # of each test, without a mutant
+        # Of each test, without a mutant: of the processor, and on the clock.
+        self.seconds: dict[str, tuple[float, float]] = {}
         self.readers: dict[int, list[str]] = {}  # which tests read a line
         self.count, self.survived, self.untried = 0, [], []
 
@@ -333,9 +334,10 @@ class Session:
         watch.start()
         for item, following in in_turn(items.values()):
             watch.switch_context(item.nodeid)
-            began = time.process_time()
+            began = time.process_time(), time.perf_counter()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            self.seconds[item.nodeid] = time.process_time() - began
+            ended = time.process_time(), time.perf_counter()
+            self.seconds[item.nodeid] = (ended[0] - began[0], ended[1] - began[1])
         watch.stop()
         readers = watch.get_data().contexts_by_lineno(str(self.file))
         return self.failed, self.seconds, readers
@@ -357,11 +359,13 @@ class Session:
             names = (
                 readers | elsewhere if readers else items.keys()
             )  # all for an argument's default
-            tests = [items[name] for name in sorted(names, key=self.seconds.__getitem__)]
+            tests = [
+                items[name] for name in sorted(names, key=lambda name: max(self.seconds[name]))
+            ]
             for test, following in in_turn(tests):
-                seconds = self.seconds[test.nodeid]
-                signal.setitimer(signal.ITIMER_PROF, 5 + 10 * seconds)  # of the processor
-                signal.setitimer(signal.ITIMER_REAL, 60 + 20 * seconds)  # it waits for ever
+                computing, waiting = self.seconds[test.nodeid]
+                signal.setitimer(signal.ITIMER_PROF, 5 + 10 * computing)
+                signal.setitimer(signal.ITIMER_REAL, 60 + 20 * waiting)  # it waits for ever
                 test.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
             os._exit(0)
         finally:
