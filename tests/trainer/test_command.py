@@ -296,3 +296,4 @@ def test_pieces_cut_smaller_that_no_longer_fit_stay_whole(texts, tmp_path):
     """Without some merges sentences grow; none may outgrow a batch or the model's positions."""
     options = [*OPTIONS, "--drop-merges", 0.9, "--tokens", 40]
     run_here(tmp_path / "thin", "--data", texts, *options)
+    assert len(history(tmp_path / "thin")) == 4 and (tmp_path / "thin" / "result.json").is_file()
