@@ -42,7 +42,7 @@ def bleu(
     except ImportError:
         return float("nan"), "not computed: sacreBLEU is missing (pip install sacrebleu)"
     metric = sacrebleu.BLEU(lowercase=lowercase)
-    score = metric.corpus_score(list(translations), [list(references)]).score
+    score = metric.corpus_score(translations, [references]).score
     return score, str(metric.get_signature())
 
 
