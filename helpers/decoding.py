@@ -18,6 +18,7 @@ from helpers.batching import pad
 from helpers.cache import Cache
 from helpers.evaluation import evaluating
 from helpers.special_ids import BOS, EOS, PAD
+from helpers.tokenizer import check_list
 from helpers.transformer import Transformer
 
 Read = TypeVar("Read", contravariant=True)
@@ -351,6 +352,7 @@ def translate(
     tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
     tokenizer does not have.
     """
+    check_list("sentences", sentences)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     encoded = [[*tokenizer.encode(words), EOS] for words in sentences]
