@@ -102,7 +102,12 @@ def test_accents_are_read_alike_however_they_are_encoded(subwords):
 
 def test_pieces_are_single_characters_where_words_have_no_spaces():
     """BPE knows no words there and would learn whole clauses by heart."""
-    texts = ["我们今天去公园，你呢？", "犬がコンピュータを見ている。", "ฉันกินข้าวที่บ้าน", "the dog sees it"]
+    texts = [
+        "我们今天去公园，你呢？",
+        "犬がコンピュータを見ている。",
+        "ฉันกินข้าวที่บ้าน",
+        "the dog sees it",
+    ]
     pieces = Subwords.learn(texts * 20, 300)
     assert pieces.pieces("我们去")[1:] == ["我", "们", "去"]
     assert pieces.pieces("コンピュータ")[1:] == list("コンピュータ")
