@@ -28,12 +28,13 @@ NEEDED = (
 )
 
 
-def start(version: str, needed: Sequence[str] = NEEDED) -> None:
-    """Compare versions, install what is missing, let a NameError explain itself; print versions.
+def start(version: str, seed: int, needed: Sequence[str] = NEEDED) -> None:
+    """Compare versions, install what is missing, let a NameError explain itself, seed torch.
 
-    version is the notebook's; needed are packages to install if they are missing. Whatever is
-    wrong is said in a sentence, and the notebook goes on: most of it may work all the same.
+    version is the notebook's; needed are packages to install if they are missing. If something is
+    wrong, a sentence says so and the notebook goes on: most of it may work all the same.
     """
+    torch.manual_seed(seed)
     if helpers.__version__ != version:
         print(
             f"This notebook is version {version}, but the helpers in "

@@ -2,8 +2,8 @@
 
 `make test-colab` runs this; it is no part of `make test`, for it installs torch again and runs the
 whole series. What is checked: the stand-alone edition runs when it is the only file in an empty
-folder; the badge edition runs in an empty folder when the repository's address is this clone (its
-branch main); and neither installs a torch or numpy, nor, where the packages are there, anything
+folder; the badge edition runs in an empty folder when the repository's address serves this clone's
+last commit; and neither installs a torch or numpy, nor, where the packages are there, anything
 else.
 
 `COLAB_NOTEBOOKS="00 07" make test-colab` runs some of them.
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from nbclient import NotebookClient
 
+from tests.support import served
 from tools import colab, notebooks
 from tools.address import repository
 
@@ -91,19 +92,16 @@ def test_alone_in_an_empty_folder(path, python, tmp_path):
 def test_from_the_badge_with_this_clone_as_the_repository(path, python, tmp_path):
     folder = tmp_path / "empty"
     folder.mkdir()
-    address = "https://github.com/somebody/understanding-transformers"
-    notebook = notebooks.read(path)
-    setup = next(c for c in notebook.cells if "setup" in notebooks.tags(c))
-    setup.source = setup.source.replace(repository(), address)
-    git = {
-        "GIT_CONFIG_COUNT": "2",
-        "GIT_CONFIG_KEY_0": f"url.{notebooks.ROOT.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": address,
-        "GIT_CONFIG_KEY_1": "safe.directory",
-        "GIT_CONFIG_VALUE_1": "*",
-    }
+    archives = tmp_path / "site" / "archive"
+    archives.mkdir(parents=True)
+    pack = ["git", "archive", "--format=zip", "--prefix=x/", f"--output={archives / 'main.zip'}"]
+    subprocess.run([*pack, "HEAD"], cwd=notebooks.ROOT, check=True)
     before = installed(python)
-    execute(notebook, python, folder, git)
+    with served(archives.parent) as address:
+        notebook = notebooks.read(path)
+        setup = next(c for c in notebook.cells if "setup" in notebooks.tags(c))
+        setup.source = setup.source.replace(repository(), address)
+        execute(notebook, python, folder, {})
     after = installed(python)
     assert after.pop("understanding-transformers")
     after.pop("sacrebleu", None)  # the one package that Colab lacks, and what it needs

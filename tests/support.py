@@ -1,7 +1,10 @@
 """What several test files need: sizes, tolerances, small models, and copies of them in torch.nn."""
 
+import contextlib
 import functools
+import http.server
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -163,6 +166,26 @@ HISTORY = [
 
 
 # ---- Pages in a browser ------------------------------------------------------------------------
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 64  # a page asks for twenty files at once, and a busy machine is slow
+
+
+@contextlib.contextmanager
+def served(folder: Path):
+    """The address of a folder on this machine."""
+    with Server(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 def serious(page) -> list[str]:

@@ -5,18 +5,15 @@ through Playwright, over a local server, and is skipped where either is missing.
 also shown a page that it must refuse.
 """
 
-import contextlib
 import functools
-import http.server
 import re
-import threading
 from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from tests.support import serious
+from tests.support import serious, served
 from tools import book as tool
 from tools.address import repository
 from tools.book import alternative_texts, complaints, for_the_book, glossary_entries, page_text
@@ -234,26 +231,6 @@ def test_a_picture_that_says_nothing_is_seen():
 
 
 # ---- In a browser --------------------------------------------------------------------------
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments) -> None:
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 64  # a page asks for twenty files at once, and a busy machine is slow
-
-
-@contextlib.contextmanager
-def served(folder: Path):
-    """The address of a folder on this machine."""
-    with Server(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

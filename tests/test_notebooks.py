@@ -77,8 +77,8 @@ def has_short_cells(notebook):
         if "imports" in tools.tags(cell):
             continue
         limit = 30
-        if tools.helper_names(cell) or "setup" in tools.tags(cell):
-            limit = 55  # a class that is being built, or a cell that is folded away
+        if tools.helper_names(cell):
+            limit = 55  # a class that is being built
         length = len(cell.source.splitlines())
         assert length <= limit, f"a cell of {length} lines: {cell.source[:60]!r}"
 

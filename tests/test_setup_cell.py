@@ -21,6 +21,7 @@ from nbclient import NotebookClient
 
 import helpers
 from helpers import notebook_setup
+from tests.support import served
 from tools import colab
 from tools.address import NOBODY
 from tools.notebooks import ROOT, paths, read, setup_source
@@ -105,11 +106,11 @@ def in_kernel(
 
 
 def sentence(cell) -> str:
-    """What a reader sees of a cell that stopped: one sentence, no traceback. Checks that it is."""
+    """What a reader sees of a cell that stopped: two sentences, no traceback."""
     (output,) = [o for o in cell.outputs if o.output_type == "error"]
     text = "\n".join(output.traceback)
     assert "\n" not in text and "\x1b" not in text and "Traceback" not in text, text
-    assert len(re.findall(r"[.?!](?= [A-Z]|$)", text)) == 1, text
+    assert len(re.findall(r"[.?!](?= [A-Z]|$)", text)) == 2, text  # what is wrong, what to do
     return text
 
 
@@ -125,33 +126,31 @@ def empty(tmp_path) -> Path:
 
 
 @pytest.fixture
-def published(tmp_path) -> tuple[Path, dict[str, str]]:
-    """(a repository as it is here, with a tag for its version; what makes git fetch from it)."""
-    source = tmp_path / "published"
+def published(tmp_path):
+    """(a folder with what the repository publishes, its address, publish), served on this machine.
+
+    publish(name, version) packs the folder as the archive of a branch or tag, as GitHub does.
+    """
+    source, site = tmp_path / "published", tmp_path / "site"
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "helpers", source / "helpers", ignore=ignore)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    git(source, "init", "-q", "-b", "main")
-    commit(source)
-    variables = {
-        "GIT_CONFIG_COUNT": "2",
-        "GIT_CONFIG_KEY_0": f"url.{source.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": "https://github.com/ada/x",
-        "GIT_CONFIG_KEY_1": "safe.directory",
-        "GIT_CONFIG_VALUE_1": "*",
-        "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this as "no isolation": nothing is fetched
-    }
-    return source, variables
+
+    def publish(name: str, version: str) -> None:
+        version_in(source, version)
+        archives = site / "ada" / "x" / "archive"
+        archives.mkdir(parents=True, exist_ok=True)
+        shutil.make_archive(str(archives / name), "zip", tmp_path, "published")
+
+    with served(site) as address:
+        yield f"{address}/ada/x", publish
 
 
-def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", "-C", folder, *words], check=True, capture_output=True)
-
-
-def commit(folder: Path) -> None:
-    git(folder, "add", "--all")
-    git(folder, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x")
+def version_in(folder: Path, version: str) -> None:
+    path = folder / "helpers" / "__init__.py"
+    text = re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', path.read_text("utf8"))
+    path.write_text(text, "utf8")
 
 
 def cell_of(version: str, address: str = "https://github.com/ada/x") -> str:
@@ -201,8 +200,8 @@ def test_a_kernel_without_torch_is_named_and_left_alone(bare, for_a_kernel, empt
     where = ROOT / "notebooks" if folder == "a checkout" else empty
     (cell,) = in_kernel(bare, where, cell_of("0.2.0"), **for_a_kernel)
     text = sentence(cell)
-    assert text.startswith(f"This kernel runs {bare}, which cannot be used here (No module named ")
-    assert "Change Kernel" in text and "VS Code" in text and ".venv" in text
+    assert text.startswith(f"{bare} cannot run this (No module named ")
+    assert "menu Kernel" in text and "VS Code" in text and ".venv" in text
     assert installed(bare) == before
 
 
@@ -220,7 +219,7 @@ def test_the_edition_that_carries_its_helpers_says_the_same(bare, for_a_kernel, 
     notebook = colab.standalone(read(paths("01_")[0]))
     source = next(c.source for c in notebook.cells if c.source.startswith("# @title"))
     (cell,) = in_kernel(bare, empty, source, **for_a_kernel)
-    assert sentence(cell).startswith(f"This kernel runs {bare}")
+    assert sentence(cell).startswith(f"{bare} cannot run this (")
 
 
 # ---- Somebody else's helpers -------------------------------------------------------------------
@@ -245,9 +244,7 @@ def test_another_helpers_is_named_with_its_path_and_does_not_run(able, empty):
         cells += [make, cell_of("0.2.0"), "file.unlink()"]
     done = in_kernel(able, empty, *cells, **OFFLINE)
     for (_, named), cell in zip(theirs, done[1::3], strict=True):
-        assert f"is another module here, or an old version of ours ({named}): rename" in sentence(
-            cell
-        )
+        assert sentence(cell).startswith(f"{named} hides our helpers. Move or update it")
 
 
 def test_another_helpers_that_is_already_imported_is_named(able, tmp_path):
@@ -265,21 +262,16 @@ def test_another_helpers_that_is_already_imported_is_named(able, tmp_path):
 ASK = "import helpers; print(helpers.__version__, helpers.__file__)"
 
 
-def version_in(folder: Path, version: str) -> None:
-    path = folder / "helpers" / "__init__.py"
-    text = re.sub(r'__version__ = ".*"', f'__version__ = "{version}"', path.read_text("utf8"))
-    path.write_text(text, "utf8")
+# pip reads this as "no isolation": nothing else is fetched to build the archive.
+TO_FETCH = {**OFFLINE, "no_proxy": "127.0.0.1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_RETRIES": "0"}
 
 
 def test_a_released_notebook_fetches_the_helpers_of_its_own_version(able, empty, published):
-    source, variables = published
-    version_in(source, "0.2.0")
-    commit(source)
-    git(source, "tag", "v0.2.0")
-    version_in(source, "0.3.0.dev0")
-    commit(source)
+    address, publish = published
+    publish("v0.2.0", "0.2.0")
+    publish("main", "0.3.0.dev0")
     before = installed(able)
-    setup, where = in_kernel(able, empty, cell_of("0.2.0"), ASK, **variables, **OFFLINE)
+    setup, where = in_kernel(able, empty, cell_of("0.2.0", address), ASK, **TO_FETCH)
     assert [o.output_type for o in setup.outputs] == ["stream"], setup.outputs
     assert re.fullmatch(r"Python \S+, torch \S+, numpy \S+\n", setup.outputs[0].text)
     version, path = where.outputs[0].text.split()
@@ -289,10 +281,9 @@ def test_a_released_notebook_fetches_the_helpers_of_its_own_version(able, empty,
 
 
 def test_a_notebook_of_main_fetches_main_and_says_if_main_has_moved_on(able, empty, published):
-    source, variables = published
-    version_in(source, "0.3.0.dev0")
-    commit(source)
-    setup, where = in_kernel(able, empty, cell_of("0.2.0.dev0"), ASK, **variables, **OFFLINE)
+    address, publish = published
+    publish("main", "0.3.0.dev0")
+    setup, where = in_kernel(able, empty, cell_of("0.2.0.dev0", address), ASK, **TO_FETCH)
     said = setup.outputs[0].text.splitlines()
     assert said[0].startswith("This notebook is version 0.2.0.dev0, but the helpers in ")
     assert said[0].endswith(
@@ -301,25 +292,30 @@ def test_a_notebook_of_main_fetches_main_and_says_if_main_has_moved_on(able, emp
     assert where.outputs[0].text.startswith("0.3.0.dev0 ")
 
 
-def test_what_stands_in_the_way_is_told_in_a_sentence(able, empty, published):
+def test_what_stands_in_the_way_is_told(able, empty, published):
     """No such version, no network, nothing to write to, no pip, no address: in one kernel."""
-    _, variables = published
+    address, publish = published
+    publish("main", "0.2.0.dev0")
     (empty.parent / "file").write_text("")
     below_a_file = str(empty.parent / "file" / "below")  # where not even root can write
     nobody = f"https://github.com/{NOBODY}/understanding-transformers"
     cases = [  # (what is done before, the cell, what it says)
-        ("", cell_of("9.9.9"), "(pathspec 'v9.9.9' did not match"),
-        ("", cell_of("9.9.9", "https://github.com/ada/y"), "(fatal: unable to access"),
-        (f"os.environ['PIP_TARGET'] = {below_a_file!r}", cell_of("0.2.0.dev0"), "[Errno 20]"),
+        ("", cell_of("9.9.9", address), "HTTP error 404"),
+        ("", cell_of("9.9.9", "https://github.com/ada/y"), "(ERROR: Could not install"),
+        (
+            f"os.environ['PIP_TARGET'] = {below_a_file!r}",
+            cell_of("0.2.0.dev0", address),
+            "[Errno 20]",
+        ),
         (f"os.unlink({str(site_packages(able) / 'pip')!r})", cell_of("1.0"), "No module named pip"),
-        ("subprocess.run = None", cell_of("1.0", nobody), "(their repository has no address yet)"),
+        ("subprocess.run = None", cell_of("1.0", nobody), "(an address to be filled in)"),
     ]
     cells = [source for before, cell, _ in cases for source in (before or "import os", cell)]
-    done = in_kernel(able, empty, *cells, **variables, **OFFLINE)
+    done = in_kernel(able, empty, *cells, **TO_FETCH)
     for (_, cell, said), answer in zip(cases, done[1::2], strict=True):
-        text, address = sentence(answer), re.search(r'"(https://[^"]*)"', cell)[1]
-        assert said in text and f"cannot be fetched from {address} (" in text
-        assert "download the repository and work in it" in text
+        text, address = sentence(answer), re.search(r'"(https?://[^"]*)"', cell)[1]
+        assert said in text and text.startswith(f"No helpers here, nor at {address} (")
+        assert text.endswith("Is there a network?")
 
 
 # ---- The second half ---------------------------------------------------------------------------
@@ -334,7 +330,7 @@ def test_only_what_is_missing_is_installed_and_never_torch(seen, monkeypatch, ca
     monkeypatch.setattr(notebook_setup, "find_spec", hide)
     done = subprocess.CompletedProcess([], 0, "", "")
     monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command) or done)
-    notebook_setup.start(helpers.__version__)
+    notebook_setup.start(helpers.__version__, 0)
     (command,) = commands
     assert command[-1] == "sacrebleu" and not {"torch", "numpy", "tokenizers"} & set(command)
     said = capsys.readouterr().out.splitlines()
@@ -346,7 +342,7 @@ def test_what_cannot_be_installed_is_told_and_the_notebook_goes_on(monkeypatch, 
     variables = {**OFFLINE, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    notebook_setup.start(helpers.__version__, ["no-such-package-here"])
+    notebook_setup.start(helpers.__version__, 0, ["no-such-package-here"])
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 3 and "torch" in said[2]
     assert "(ERROR: Could not find a version" in said[1] and said[1].endswith("be written to?")

@@ -49,7 +49,9 @@ def needed(notebook: NotebookNode) -> list[str]:
         r"```python\n(.*?)```", "\n".join(c.source for c in notebook.cells), re.S
     )
     cells = [cell.source for cell in code_cells(notebook)]
-    waiting = {"helpers/__init__.py"}.union(*map(imported, [*cells, *solutions]))
+    waiting = {"helpers/__init__.py", "helpers/notebook_setup.py"}.union(
+        *map(imported, [*cells, *solutions])
+    )
     if any("helpers.trainer" in source for source in cells):
         waiting.add("helpers/trainer/__main__.py")  # `launch` starts it as a command
     found: set[str] = set()
@@ -99,10 +101,8 @@ def standalone(notebook: NotebookNode) -> NotebookNode:
         data=data,
         packages=packages_for(files),
         version=helpers.__version__,
-        right_kernel=source[source.index("class SetUpStopped") : source.index("for folder in")],
-        right_helpers=source[
-            source.index("where =") : source.index("import helpers.notebook_setup")
-        ],
+        right_kernel=source[source.index("Stopped =") : source.index("for folder in")],
+        right_helpers=source[source.index("where =") : source.index("importlib.import_module")],
     )
     alone.cells.insert(index, nbformat.v4.new_markdown_cell(INTRODUCTION, id="standalone"))
     return alone

@@ -39,6 +39,7 @@ FIGURES = {
     "self_attention": mechanism.self_attention,
     "cross_attention": mechanism.cross_attention,
     "heads": mechanism.heads,
+    "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
     "masks": masks,
     "pre_and_post_norm": architecture.pre_post_norm,
     "decoding_step": lambda: mechanism.decoding_step(

@@ -1,4 +1,4 @@
-"""Drawings of how a part works: attention, heads, a decoding step, the tree of a beam search."""
+"""Drawings of how a part works: attention, heads, next words, a decoding step, a beam search."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -73,6 +73,33 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
         f"A matrix of {d_model} columns is split into {num_heads} heads of {d_k} columns; each "
         "head attends on its own; the results are put side by side again."
     )
+    return figure
+
+
+@in_house_style
+def next_word(tokens: Sequence[str]) -> Figure:
+    """Next-word prediction: above, what a model reads; below, the same tokens shifted by one."""
+    if not 3 <= len(tokens) <= 8:
+        raise ValueError(f"tokens must be 3 to 8 to be drawn, got {len(tokens)}")
+    read, answers = tokens[:-1], tokens[1:]
+    figure, axes = new_canvas(2.9, (0, 8.4), (0, 2.9))
+    left, step = 1.35, 6.95 / len(read)
+    fontsize = min(10.5, 84 * step / max(map(len, tokens)))
+    for y, name, role, row in (
+        (2.1, "it reads", DECODER, read),
+        (0.25, "it should\npredict", MUTED, answers),
+    ):
+        axes.text(left - 0.2, y + 0.25, name, ha="right", va="center", fontsize=10.5)
+        for i, token in enumerate(row):
+            bounds = (left + i * step, y, 0.88 * step, 0.5)
+            draw_box(axes, bounds, escape_dollars(token), role, fontsize=fontsize)
+    draw_box(axes, (left, 1.2, 6.95 - 0.12 * step, 0.45), "the model", DECODER, bold=True)
+    for i in range(len(read)):
+        x = left + (i + 0.44) * step
+        draw_arrow(axes, (x, 2.08), (x, 1.67), MUTED)
+        draw_arrow(axes, (x, 1.18), (x, 0.77), MUTED)
+    pairs = ", ".join(f"at {a} it should predict {b}" for a, b in zip(read, answers, strict=True))
+    figure.alt = f"A model reads one sentence and predicts the next word at every place: {pairs}."
     return figure
 
 

@@ -1,11 +1,9 @@
 """lessons/whisper_files.py: CTranslate2's format, and fetching from a hub that is a stand-in."""
 
 import hashlib
-import http.server
 import importlib.util
 import json
 import struct
-import threading
 
 import pytest
 import torch
@@ -20,6 +18,7 @@ from helpers.lessons.whisper_files import (
     tiny_en,
 )
 from tests.lessons.support import save_whisper
+from tests.support import served
 
 KINDS = {torch.float32: 0, torch.int8: 1, torch.int16: 2, torch.float16: 4}
 
@@ -169,24 +168,8 @@ def hub(folders, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     without = lambda name: None if name == PACKAGE else find(name)
     monkeypatch.setattr(importlib.util, "find_spec", without)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_of(folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", folder
-    server.shutdown()
-    server.server_close()
-
-
-def handler_of(folder):
-    """A handler that serves a folder and prints nothing."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=folder)
-
-        def log_message(self, *args):
-            pass
-
-    return Handler
+    with served(folder) as address:
+        yield f"{address}/", folder
 
 
 def test_files_are_fetched_once_and_checked(hub):

@@ -44,6 +44,8 @@ FIGURES = {
     "cross_attention": lambda: mechanism.cross_attention(),
     "self_attention": lambda: mechanism.self_attention(),
     "heads": lambda: mechanism.heads(),
+    "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
+    "next_word long": lambda: mechanism.next_word(["<bos>", *ENGLISH[2:], "<eos>"]),
     "pre_post_norm": lambda: architecture.pre_post_norm(),
     "attention_map": lambda: pictures.attention_map(
         shares(8, 9), WORDS, ENGLISH, {(0, 2)}, title="x"
