@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from helpers.files import write_file
+from helpers.layers import Embedding, sinusoidal_positions
 from helpers.transformer import Transformer, TransformerConfig
 
 KEY = "facts"  # the entry of a file that holds its metadata, as JSON, since version 0.1
@@ -127,8 +128,53 @@ def average(paths: Sequence[str | Path]) -> Transformer:
 
 
 def save_model(model: Transformer, path: str | Path) -> None:
-    """Weights and configuration in one file, written atomically."""
+    """Weights and configuration in one file, written atomically.
+
+    Raises ValueError if load_model would make another model of it, as check_described says.
+    """
+    check_described(model)
     write_tensors(path, dict(model.named_parameters()), {"model": asdict(model.config)})
+
+
+def check_described(model: Transformer) -> None:
+    """Raise ValueError unless the model is the one that its configuration describes.
+
+    A published model in our classes, for example, may have another activation, a bias or another
+    table of positions, of which the configuration knows nothing.
+    """
+    c = model.config
+    with torch.device("meta"):  # shapes without numbers: it takes no memory, whatever the size
+        twin = Transformer(c)
+    ours, theirs = (dict(m.named_modules(remove_duplicate=False)) for m in (model, twin))
+    other = [f"{name or 'the model'} is missing" for name in sorted(theirs.keys() - ours.keys())]
+    for name, module in ours.items():
+        like = theirs.get(name)
+        if like is None or type(module) is not type(like):
+            other.append(f"{name or 'the model'} is a {type(module).__name__}")
+            continue
+        for key, value in vars(like).items():
+            mine = vars(module).get(key)
+            plain = isinstance(value, bool | int | float | str | tuple)
+            # The two ways to compute attention are one formula, so `attention` may be either.
+            if key in ("training", "attention") or key.startswith("_"):
+                continue
+            if (plain or callable(value)) and mine != value:
+                other.append(f"{name}.{key} is {getattr(mine, '__name__', mine)}")
+        shapes = {key: p.shape for key, p in module.named_parameters(recurse=False)}
+        if shapes != {key: p.shape for key, p in like.named_parameters(recurse=False)}:
+            other.append(f"{name} has {', '.join(shapes) or 'no parameters'}")
+        if isinstance(module, Embedding):
+            right = sinusoidal_positions(c.max_length, c.d_model).to(module.positions)
+            if right.shape != module.positions.shape or not torch.allclose(
+                right, module.positions, rtol=0, atol=1e-2
+            ):
+                other.append(f"{name} has other positions")
+    if other:
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        raise ValueError(
+            "this model would not be the same when it is loaded, because its configuration does "
+            f"not say that {'; '.join(other[:3])}{more}. write_tensors saves the weights alone"
+        )
 
 
 def read_config(metadata: dict, path: str | Path) -> TransformerConfig:

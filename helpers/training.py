@@ -160,6 +160,10 @@ class Worker:
         """The part of a whole tensor that this process holds, as it holds `like`."""
         return tensor
 
+    def agree(self, enough: bool) -> bool:
+        """What process 0 decided about stopping early, in every process."""
+        return enough
+
     def whole_model(self, model: nn.Module) -> nn.Module | None:
         """The model to evaluate, with all of its weights; only process 0 needs to return one."""
         return model
@@ -171,7 +175,7 @@ def train(
     batches: Callable[[int], Iterator[Batch]],
     config: TrainingConfig,
     evaluate: Callable[[Any, int], dict] | None = None,
-    report: Callable[[list[dict]], None] | None = None,
+    report: Callable[[list[dict]], object] | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     worker: Worker | None = None,
@@ -181,7 +185,8 @@ def train(
     loss(model, batch) is minimised; batches(start) yields the batches from step `start` on.
     A row has step, seconds (of training, without evaluating and saving), tokens_per_second,
     train_loss (mean since the last row), learning_rate, and what `evaluate(model, step)` returns,
-    for example {"validation_loss": mean_loss(…)}; `report(history)` is called after each.
+    for example {"validation_loss": mean_loss(…)}; `report(history)` is called after each, and
+    training ends early if it returns True.
 
     With `checkpoint`, model, optimizer and history are saved there at every row, so that
     train(..., resume=True) goes on from it and ends in the same weights, bit for bit on one
@@ -236,8 +241,9 @@ def train(
                 if checkpoint is not None:
                     _save_state(model, optimizer, config, history, checkpoint, worker)
                     saved = end
-                if report is not None and worker.rank == 0:
-                    report(history)
+                enough = report is not None and worker.rank == 0 and report(history) is True
+                if worker.agree(enough):
+                    break
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_resume(saved, checkpoint)) from None
     except OSError as error:

@@ -10,10 +10,13 @@ from torch import nn
 from helpers.evaluation import (
     alignment_error_rate,
     bleu,
+    chrf,
     evaluating,
     exact_match,
+    finds_words,
     pointing_accuracy,
     strongest_links,
+    tokenizer_for,
 )
 
 
@@ -92,3 +95,65 @@ def test_nothing_computed_in_evaluation_can_be_trained_on():
     with evaluating(model):
         assert model(torch.zeros(1, 2)).is_inference()
     assert model(torch.zeros(1, 2)).requires_grad
+
+
+@pytest.mark.parametrize("score", [bleu, chrf, exact_match])
+@pytest.mark.parametrize("arguments", [("a b", ["a b"]), (["a b"], "a b"), ("a b", "a b")])
+def test_a_string_is_not_taken_for_a_list_of_its_letters(score, arguments):
+    with pytest.raises(TypeError, match="must be a list, got the single string 'a b'"):
+        score(*arguments)
+
+
+TEXTS = {  # tokenizers without a package of their own, which is not installed here
+    "13a": "Der Hund schläft. Собака спит. 犬",
+    "zh": "狗在睡觉，猫也在 sofa 上。",
+    "char": "犬が寝ています。",
+}
+
+
+@pytest.mark.parametrize("wanted, text", TEXTS.items())
+def test_the_tokenizer_follows_the_script(wanted, text, monkeypatch):
+    monkeypatch.setattr("helpers.evaluation.find_spec", lambda name: None)
+    assert tokenizer_for([text]) == wanted
+    _, signature = bleu([text], [text])
+    assert f"tok:{wanted}" in signature
+
+
+@pytest.mark.parametrize(
+    "text, without, having",
+    [
+        ("犬が寝ています。", "char", "ja-mecab"),
+        ("コンピュータ", "char", "ja-mecab"),
+        ("개가 자고 있다.", "char", "ko-mecab"),
+        ("หมากำลังนอนหลับ", "char", "char"),
+        ("12 %", "13a", "13a"),
+        ("", "13a", "13a"),
+    ],
+)
+def test_japanese_and_korean_words_need_a_package(text, without, having, monkeypatch):
+    for installed, wanted in ((None, without), (object(), having)):
+        monkeypatch.setattr("helpers.evaluation.find_spec", lambda name, is_it=installed: is_it)
+        assert tokenizer_for([text]) == wanted
+
+
+def test_a_tokenizer_that_needs_spaces_finds_no_words_without_them():
+    chinese, german = ["狗在睡觉。", "猫也在。"], ["Der Hund schläft."]
+    assert not finds_words("13a", chinese) and not finds_words("intl", chinese)
+    assert finds_words("zh", chinese) and finds_words("char", chinese)
+    assert finds_words("13a", german) and finds_words("char", german)
+    # What that costs: one wrong character of nine, in sentences that are one "word" each.
+    said = ["狗在睡觉。", "猫也在！"]
+    assert bleu(said, chinese, tokenize="13a")[0] == 0 < bleu(said, chinese)[0]
+
+
+def test_letters_are_scored_beside_words():
+    score, signature = chrf(["the dogs found it"], ["the dog found it"])
+    assert 60 < score < 100 and "chrF" not in signature and "nc:6" in signature
+    assert chrf(["THE DOG"], ["the dog"])[0] < 100
+    assert chrf(["THE DOG"], ["the dog"], lowercase=True)[0] == pytest.approx(100)
+
+
+def test_without_sacrebleu_there_is_no_chrf_either(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    score, signature = chrf(["a"], ["a"])
+    assert math.isnan(score) and "pip install sacrebleu" in signature

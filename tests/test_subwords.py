@@ -19,7 +19,7 @@ def subwords():
 
 def test_special_tokens_have_their_ids(subwords):
     assert [subwords.inner.token_to_id(s) for s in SPECIAL_TOKENS] == [PAD, BOS, EOS, UNK]
-    assert len(subwords) == 300
+    assert len(subwords) == 300 + 256  # a piece for each byte comes on top
 
 
 def test_every_sentence_comes_back(subwords):
@@ -41,7 +41,6 @@ def test_any_words_of_known_letters_come_back(words):
 def test_decoding_stops_at_the_end(subwords):
     ids = subwords.encode("Der Hund")
     assert subwords.decode([BOS, *ids, EOS, *ids, PAD]) == "Der Hund"
-    assert subwords.encode("漢")[-1] == UNK
 
 
 def test_lowercase_is_the_vocabularys_business():
@@ -79,3 +78,57 @@ def test_a_vocabulary_is_saved_and_loaded(subwords, tmp_path):
 def test_too_small_a_vocabulary_is_refused():
     with pytest.raises(ValueError, match="vocab_size must be at least 100, got 4"):
         Subwords.learn(TEXTS, 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Der 😀 Hund ☕️ schläft 🏳️‍🌈.",  # emoji, joined by marks that nobody sees
+        "全角！，…　です",  # full-width punctuation and an ideographic space
+        "10\u00a0km, 5\u202f%, ﬁn, ½, ²",  # what NFKC would replace
+        "龘 and <eos> <0xE6> too",
+        "zwei  Leerzeichen\tund ein Tab",
+        "ქართული, İstanbul",
+    ],
+)
+def test_characters_that_were_never_seen_come_back_as_they_were(subwords, text):
+    assert UNK not in subwords.encode(text)
+    assert subwords.decode(subwords.encode(text)) == text
+
+
+def test_accents_are_read_alike_however_they_are_encoded(subwords):
+    assert subwords.encode("scha\u0308ft") == subwords.encode("schäft")
+
+
+def test_pieces_are_single_characters_where_words_have_no_spaces():
+    """BPE knows no words there and would learn whole clauses by heart."""
+    texts = [
+        "我们今天去公园，你呢？",
+        "犬がコンピュータを見ている。",
+        "ฉันกินข้าวที่บ้าน",
+        "the dog sees it",
+    ]
+    pieces = Subwords.learn(texts * 20, 300)
+    assert pieces.pieces("我们去")[1:] == ["我", "们", "去"]
+    assert pieces.pieces("コンピュータ")[1:] == list("コンピュータ")
+    assert pieces.pieces("ที่บ้าน")[1:] == ["ที่", "บ้", "า", "น"]  # with their marks
+    assert pieces.pieces("the dog") == ["▁the", "▁dog"]
+    for text in texts:
+        assert pieces.decode(pieces.encode(text)) == text
+
+
+def test_thousands_of_characters_leave_room_for_pieces():
+    """The rare ones are spelled in bytes."""
+    rare = [chr(0x4E00 + i) for i in range(500)]
+    texts = [f"der Hund {character}" for character in rare] + ["狗 der Hund"] * 50
+    pieces = Subwords.learn(texts, 120)
+    assert len(pieces) <= 120 + 256
+    assert pieces.pieces("狗")[-1] == "狗" and "▁Hund" in pieces.pieces("der Hund")
+    assert sum(len(pieces.pieces(c)) == 4 for c in rare) > 400  # ▁ and three bytes
+    assert all(pieces.decode(pieces.encode(c)) == c for c in rare)
+
+
+def test_a_string_is_not_taken_for_a_list_of_its_letters(subwords):
+    for call in (lambda: Subwords.learn("ab", 300), lambda: subwords.encode_many("ab")):
+        with pytest.raises(TypeError, match="texts must be a list, got the single string 'ab'"):
+            call()

@@ -32,3 +32,16 @@ def test_tokenizer_refuses_doubles_and_foreign_ids():
         Tokenizer(["<pad>"])
     with pytest.raises(ValueError, match=r"ids must lie in \[0, 5\), got 5"):
         Tokenizer(["Hund"]).decode([5])
+
+
+@pytest.mark.parametrize(
+    "call, name",
+    [
+        (lambda: Tokenizer("Hund"), "words"),
+        (lambda: Tokenizer(["H", "u"]).encode("Hu"), "words"),
+        (lambda: Tokenizer(["H", "u"]).encode_lossy("Hu"), "words"),
+    ],
+)
+def test_a_sentence_where_a_list_of_words_belongs_is_not_taken_for_its_letters(call, name):
+    with pytest.raises(TypeError, match=f"{name} must be a list, got the single string 'Hu"):
+        call()

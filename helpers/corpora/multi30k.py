@@ -6,16 +6,19 @@ Image Descriptions"; the captions come from Flickr30k, whose terms ask for non-c
 """
 
 import errno
+import gzip
 import hashlib
 import os
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
 from tqdm import tqdm
 
-from helpers.corpora.parallel_text import Pair, read_text
+from helpers.corpora.parallel_text import Pair
+from helpers.corpora.text_files import locate, open_bytes
 from helpers.files import FULL, cannot_write, remove
 
 ADDRESS = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
@@ -55,7 +58,7 @@ def load(folder: str | Path | None = None, address: str = ADDRESS) -> Multi30k:
     """
     folder = folder or os.environ.get(VARIABLE)
     if folder:
-        texts = {n: check(n, read_text(Path(folder), n, TEXTS)) for n in TEXTS}
+        texts = {n: check(n, read(locate(Path(folder), n, TEXTS))) for n in TEXTS}
     else:
         texts = {name: fetch(name, address) for name in TEXTS}
     splits = ("train", "val", "test_2016_flickr")
@@ -64,6 +67,15 @@ def load(folder: str | Path | None = None, address: str = ADDRESS) -> Multi30k:
         for split in splits
     ]
     return Multi30k(*(list(zip(*pair, strict=True)) for pair in sides))
+
+
+def read(path: Path) -> str:
+    """The text of a file, plain or .gz. Raises ValueError if it is damaged."""
+    try:
+        with open_bytes(path) as file:
+            return file.read().decode("utf8")
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from None
 
 
 def check(name: str, text: str) -> str:
@@ -102,12 +114,12 @@ def fetch(name: str, address: str = ADDRESS) -> str:
     path = folder / f"{name}.gz"
     if path.is_file():
         try:
-            return check(name, read_text(folder, name, TEXTS))
+            return check(name, read(path))
         except ValueError:
             remove(path)
     download(url, path)
     try:
-        return check(name, read_text(folder, name, TEXTS))
+        return check(name, read(path))
     except ValueError as error:  # a proxy's page, for example
         remove(path)
         raise Unavailable(help_for(url, error)) from None

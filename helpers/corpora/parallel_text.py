@@ -1,51 +1,215 @@
-"""Sentence pairs from a folder of your own: two plain text files, line beside line."""
+"""Sentence pairs of your own: two plain files, line beside line, or two columns of a table.
 
-import gzip
-import zlib
-from collections.abc import Iterable, Sequence
+Files are read as they are needed and never held in memory. What is kept, what is left out and why
+is counted and put into words (`Texts.notes`). Text is normalised in one way only, on both sides:
+accents are put together with their letters (Unicode's NFC), and spaces at both ends are dropped.
+"""
+
+import hashlib
+import random
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from helpers.corpora.text_files import ParallelText, locate
+
 Pair = tuple[str, str]  # source and target sentence
+PARTS = {"train": "train", "validation": "val", "test": "test"}  # and what their files are called
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The pairs of a text that have both sides, without some of its lines; read anew each time."""
+
+    text: ParallelText
+    count: int
+    without: Collection[int] = frozenset()  # numbers of lines
+
+    def __len__(self) -> int:
+        return self.count
+
+    def lines(self) -> Iterator[int]:
+        """The line of each pair."""
+        return (n for n, s, t in self.text if s and t and n not in self.without)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return ((s, t) for n, s, t in self.text if s and t and n not in self.without)
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Sentence pairs to train on, to choose by, and to report."""
+    """Sentence pairs to train on, to choose by, and to report; the test set may be empty.
 
-    train: Sequence[Pair]
+    test_lines: for each line of the test file the number of its pair, or None for a blank one.
+    notes: what was read, kept and left out, as sentences. checksums: of each file's pairs.
+    """
+
+    train: Sequence[Pair] | Kept
     validation: Sequence[Pair]
     test: Sequence[Pair]
+    test_lines: Sequence[int | None]
+    notes: Sequence[str]
+    checksums: dict[str, str]
 
 
-def read_pairs(folder: Path, name: str, sides: Sequence[str]) -> list[Pair]:
-    """Line by line, the sentences of name.de and name.en (plain or .gz), for example."""
-    needed = [f"{part}.{side}" for part in ("train", "val", "test") for side in sides]
-    texts = [read_text(folder, f"{name}.{side}", needed) for side in sides]
-    texts = [text.removeprefix("\ufeff") for text in texts]  # the mark that some editors leave
-    lines = [text.removesuffix("\n").split("\n") for text in texts]
-    if len(lines[0]) != len(lines[1]):
-        raise ValueError(f"{name}: {len(lines[0])} lines against {len(lines[1])} in {folder}")
-    pairs = [(s.strip(), t.strip()) for s, t in zip(*lines, strict=True)]
-    pairs = [(s, t) for s, t in pairs if s and t]
-    if not pairs:
-        both = " and ".join(f"{name}.{side}" for side in sides)
-        raise ValueError(f"{both} in {str(folder)!r} must hold at least one pair of sentences")
-    return pairs
+class Survey:
+    """What one pass over a text finds. `held`: the surveys of validation and test, if this is the
+    training text, whose pairs are not kept in memory.
 
-
-def read_text(folder: Path, name: str, needed: Iterable[str]) -> str:
-    """The text of `name` or `name`.gz in a folder that should hold all of `needed`.
-
-    Raises FileNotFoundError if it is not there, ValueError if it is damaged.
+    Raises ValueError for a text without a pair, and with `strict` for a blank side.
     """
-    packed, plain = folder / f"{name}.gz", folder / name
-    if not packed.is_file() and not plain.is_file():
-        raise FileNotFoundError(
-            f"{str(folder)!r} holds neither {name} nor {name}.gz; it needs {', '.join(needed)}"
+
+    def __init__(
+        self, text: ParallelText, strict: bool, held: "Mapping[str, Survey] | None" = None
+    ):
+        self.text, self.lines, self.blank = text, 0, 0
+        self.first_blank = 0  # its line
+        self.pairs: list[Pair] = []
+        self.pair_of_line: list[int | None] = []
+        numbers, sources, targets = array("q"), array("q"), array("q")
+        digest = hashlib.sha256()
+        for number, source, target in text:
+            self.lines += 1
+            if held is None:
+                self.pair_of_line.append(len(numbers) if source and target else None)
+            if not (source and target):
+                if strict:
+                    where = text.paths[-1 if source else 0]
+                    raise ValueError(
+                        f"{where}, line {number:,}: a side is blank; without --strict such lines "
+                        "are left out and counted"
+                    )
+                self.first_blank = self.first_blank or number
+                self.blank += 1
+                continue
+            digest.update(f"{source}\t{target}\n".encode())
+            numbers.append(number)
+            sources.append(hash(source.casefold()))
+            targets.append(hash(target.casefold()))
+            if held is None:
+                self.pairs.append((source, target))
+        if not numbers:
+            raise ValueError(f"{text} must hold at least one pair of sentences")
+        self.digest = digest.hexdigest()
+        self.numbers = np.asarray(numbers)
+        self.sources, self.targets = np.asarray(sources), np.asarray(targets)
+        self.held = held or {}
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def note(self) -> str:
+        said = f"{len(self):,} pairs from {self.lines:,} lines of {self.text}"
+        if self.blank:
+            said += f"; {self.blank:,} left out because a side is blank (first: line "
+            said += f"{self.first_blank:,})"
+        return said
+
+    def shared(self) -> dict[str, int]:
+        """How many source sentences of each held text are in this one, too."""
+        return {p: int(np.isin(h.sources, self.sources).sum()) for p, h in self.held.items()}
+
+    def draw(self, parts: Sequence[str]) -> dict[str, frozenset[int]]:
+        """Lines for each of these parts, a tenth of all but at most 1,000, always the same ones."""
+        free = once(self.sources) & once(self.targets)
+        for held in self.held.values():
+            free &= ~np.isin(self.sources, held.sources) & ~np.isin(self.targets, held.targets)
+        lines = self.numbers[free].tolist()
+        size = min(1000, max(1, len(self) // 10), len(lines) // (len(parts) + 1))
+        if parts and not size:
+            raise ValueError(
+                f"{self.text} has too few different sentences to take {' and '.join(parts)} out of "
+                "it: put them into files of their own (val.…, test.…)"
+            )
+        drawn = random.Random(0).sample(lines, size * len(parts))
+        return {part: frozenset(drawn[i :: len(parts)]) for i, part in enumerate(parts)}
+
+
+def once(keys: np.ndarray) -> np.ndarray:
+    """For each key whether no other equals it."""
+    _, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+    return sizes[group] == 1
+
+
+def find_parts(data: Sequence[str], sides: Sequence[str], encoding: str) -> dict[str, ParallelText]:
+    """The texts that `data` names: a folder with train.de, train.en, …, two files, or a table.
+
+    Raises FileNotFoundError saying what is missing.
+    """
+    paths = [Path(name) for name in data]
+    if len(paths) == 1 and paths[0].is_dir():
+        folder = paths[0]
+        parts = {}
+        for part, name in PARTS.items():
+            names = [f"{name}.{side}" for side in sides]
+            here = [
+                n for n in names if any((folder / f"{n}{end}").is_file() for end in ("", ".gz"))
+            ]
+            if here or part == "train":
+                parts[part] = ParallelText(
+                    [locate(folder, n, names) for n in names], sides, encoding
+                )
+        return parts
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(
+                "--data must be multi30k, corpus, a folder, a table (.tsv, .csv) or two plain "
+                f"files, and {str(path)!r} is none"
+            )
+    if len(paths) == 1 and not {".tsv", ".csv"} & set(paths[0].suffixes):
+        raise ValueError(
+            f"--data {paths[0]}: one file must be a table, .tsv or .csv; else name two"
         )
-    try:
-        data = gzip.decompress(packed.read_bytes()) if packed.is_file() else plain.read_bytes()
-        return data.decode("utf8")
-    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise ValueError(f"{name} in {str(folder)!r} is damaged ({error})") from None
+    return {"train": ParallelText(paths, sides, encoding)}
+
+
+def read_own(
+    data: Sequence[str], sides: Sequence[str], encoding: str = "utf-8", strict: bool = False
+) -> Texts:
+    """The texts of a reader. Without a validation set, one is taken out of the training text.
+
+    Where all comes from one text, a test set is taken out of it as well. Both are drawn from the
+    pairs whose two sentences occur only once, always in the same way, so no sentence is in two
+    parts. With `strict`, a pair with a blank side is an error. Raises as ParallelText does.
+    """
+    parts = find_parts(data, sides, encoding)
+    held = {part: Survey(text, strict) for part, text in parts.items() if part != "train"}
+    train = Survey(parts["train"], strict, held)
+    surveys = {"train": train, **held}
+    notes = [f"{part}: {survey.note()}" for part, survey in surveys.items()]
+    notes += [
+        f"careful: of the {len(held[part]):,} source sentences of {part}, {count:,} are also in "
+        "train"
+        for part, count in train.shared().items()
+        if count
+    ]
+    wanted = [part for part in ("validation", "test") if part not in parts]
+    taken = train.draw(wanted if "validation" in wanted else [])
+    for part, lines in taken.items():
+        notes.append(
+            f"{part}: {len(lines):,} pairs taken out of train, from those whose sentences occur "
+            "only once there"
+        )
+    if "test" not in parts and "test" not in taken:
+        notes.append("test: none, so the last scores will be those on validation")
+    pairs: dict[str, list[Pair]] = {"test": []} | {p: survey.pairs for p, survey in held.items()}
+    pairs |= {part: [] for part in taken}
+    for number, source, target in parts["train"] if taken else ():
+        for part, lines in taken.items():
+            if number in lines:
+                pairs[part].append((source, target))
+    without = frozenset().union(*taken.values())
+    kept = Kept(parts["train"], len(train) - len(without), without)
+    source, target = next(iter(kept))
+    notes.append(f"the first pair: {source[:60]!r} -> {target[:60]!r}")
+    return Texts(
+        kept,
+        pairs["validation"],
+        pairs["test"],
+        held["test"].pair_of_line if "test" in held else range(len(pairs["test"])),
+        notes,
+        {part: survey.digest for part, survey in surveys.items()},
+    )

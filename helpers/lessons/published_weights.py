@@ -17,6 +17,7 @@ from helpers.transformer import Transformer
 
 Names = Iterable[tuple[str, str]]  # (their name of a weight, ours)
 SPECIAL_IDS = ("pad_token_id", "decoder_start_token_id", "eos_token_id")
+INDEX = "model.safetensors.index.json"  # of weights that are cut into several files
 ACTIVATIONS = {"relu": torch.relu, "swish": F.silu, "silu": F.silu, "gelu": F.gelu}
 
 
@@ -67,17 +68,18 @@ class Vocabulary:
 def read_checkpoint(path_or_name: str | Path) -> tuple[dict, dict[str, Tensor]]:
     """(settings, weights) of a checkpoint: a folder, or a name on the Hugging Face hub.
 
-    A folder holds config.json and model.safetensors (or pytorch_model.bin, read without running
-    anything it may contain). Files from the hub are kept in its cache; what is there needs no
+    A folder holds config.json and model.safetensors (in one file, or in several that
+    model.safetensors.index.json lists), or pytorch_model.bin, read without running anything it may
+    contain. Files from the hub are kept in its cache; what is there needs no
     network. Raises FileNotFoundError or OSError saying what is missing, ValueError if damaged.
     """
     folder = Path(path_or_name)
     if not folder.is_dir():
         folder = fetch_checkpoint(str(path_or_name))
-    settings, safe, pickled = (
-        folder / name for name in ("config.json", "model.safetensors", "pytorch_model.bin")
+    settings, safe, index, pickled = (
+        folder / name for name in ("config.json", "model.safetensors", INDEX, "pytorch_model.bin")
     )
-    if not settings.is_file() or not (safe.is_file() or pickled.is_file()):
+    if not settings.is_file() or not any(path.is_file() for path in (safe, index, pickled)):
         raise FileNotFoundError(
             f"{str(folder)!r} must hold config.json and model.safetensors (or pytorch_model.bin), "
             f"it holds {sorted(p.name for p in folder.iterdir())}"
@@ -85,6 +87,12 @@ def read_checkpoint(path_or_name: str | Path) -> tuple[dict, dict[str, Tensor]]:
     try:
         if safe.is_file():
             weights = load_file(safe)
+        elif index.is_file():
+            weights = {}
+            for name in shards(index.read_text(encoding="utf8")):
+                if not (folder / name).is_file():
+                    raise FileNotFoundError(f"{str(folder)!r} lacks {name}, a part of the weights")
+                weights |= load_file(folder / name)
         else:
             weights = torch.load(pickled, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -92,6 +100,17 @@ def read_checkpoint(path_or_name: str | Path) -> tuple[dict, dict[str, Tensor]]:
         raise ValueError(f"the weights in {str(folder)!r} are damaged ({reason})") from None
     weights = {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
     return json.loads(settings.read_text(encoding="utf8")), weights
+
+
+def shards(index: str) -> list[str]:
+    """The files that an index lists. Raises ValueError if it is none, or names other folders."""
+    try:
+        names = sorted(set(json.loads(index)["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{INDEX} is damaged: it must list its files in weight_map") from None
+    if outside := [name for name in names if Path(name).name != name]:
+        raise ValueError(f"{INDEX} must name files beside it, got {outside}")
+    return names
 
 
 def fetch_checkpoint(name: str) -> Path:
@@ -106,7 +125,12 @@ def fetch_checkpoint(name: str) -> Path:
         try:
             hf_hub_download(name, "model.safetensors")
         except EntryNotFoundError:
-            hf_hub_download(name, "pytorch_model.bin")
+            try:
+                index = Path(hf_hub_download(name, INDEX)).read_text(encoding="utf8")
+                for shard in shards(index):
+                    hf_hub_download(name, shard)
+            except EntryNotFoundError:
+                hf_hub_download(name, "pytorch_model.bin")
     except HFValidationError:
         raise FileNotFoundError(
             f"path_or_name={name!r} is neither a folder nor a checkpoint's name"

@@ -14,8 +14,11 @@ import matplotlib
 import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -29,7 +32,6 @@ Numbers = ArrayLike | Tensor  # a tensor, an array, lists of numbers
 Given = ParamSpec("Given")
 Drawn = TypeVar("Drawn")
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -46,9 +48,51 @@ STYLE: dict[Any, Any] = {
 
 
 class Picture(Figure):
-    """A figure and, in `alt`, what it shows, for readers who cannot see it."""
+    """A figure and, in `alt`, what it shows, for readers who cannot see it.
+
+    Letters that the reader's font lacks (Chinese, Arabic, …) come from other fonts of the machine.
+    """
 
     alt: str = ""
+
+    def draw(self, renderer: RendererBase) -> None:
+        labels = [label for axes in self.axes for label in tick_labels(axes)]
+        for text in {*labels, *self.findobj(Text)}:
+            families = text.get_fontfamily()
+            fonts = [findfont(FontProperties(family=[family])) for family in families]
+            missing = frozenset(text.get_text()).difference("\n", *map(letters_of, fonts))
+            if missing:
+                text.set_fontfamily([*families, *fonts_with(missing)])
+        super().draw(renderer)
+
+
+def tick_labels(axes: Axes) -> list[Text]:
+    """The labels of both axes, which do not exist before somebody asks for them."""
+    return [*axes.get_xticklabels(), *axes.get_yticklabels()]
+
+
+@functools.cache
+def letters_of(path: str) -> frozenset[str]:
+    """Every letter that a font can draw; none if matplotlib cannot read it."""
+    try:
+        return frozenset(map(chr, get_font(path).get_charmap()))
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
+@functools.cache
+def fonts_with(missing: frozenset[str]) -> list[str]:
+    """Fonts of this machine that have these letters between them, as far as any has."""
+    found = []
+    for font in sorted(fontManager.ttflist, key=lambda f: (f.style != "normal", f.weight != 400)):
+        if not missing:
+            break
+        if "Emoji" in font.name or "Last Resort" in font.name:  # pictures, and boxes
+            continue
+        if missing & letters_of(font.fname):
+            found.append(font.name)
+            missing = missing - letters_of(font.fname)
+    return found
 
 
 # Used as a decorator: a drawing function sees the house style, the reader's own figures do not.

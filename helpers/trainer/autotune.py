@@ -2,15 +2,13 @@
 
 import argparse
 import copy
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
 
 from helpers.attention import attention, fused_attention, use_attention
 from helpers.batching import Batch
-from helpers.distributed import DataParallelWorker, broadcast_from_main, is_main_process
-from helpers.files import write_text
+from helpers.distributed import DataParallelWorker, broadcast_from_main
 from helpers.training import make_optimizer
 from helpers.transformer import Transformer
 
@@ -56,7 +54,7 @@ def autotune(
     worker_for: WorkerFor,
     batches: Callable[[int], Iterator[Batch]],
 ) -> None:
-    """Measure what was left open (precision, kernel, steps for the minutes) and write it down."""
+    """Measure what was left open (precision, kernel, steps for the minutes) and fill it in."""
     some = list(islice(batches(0), 24))
     if "auto" in (arguments.precision, arguments.kernel):
         kinds = precisions_and_kernels(arguments.precision, arguments.kernel)
@@ -68,6 +66,3 @@ def autotune(
         tokens = sum(batch.num_tokens for batch in some) / len(some)
         steps = 60 * arguments.minutes / (RESERVE * pace * tokens)
         arguments.steps = broadcast_from_main(max(1, int(steps)))
-    if is_main_process():
-        settings = {k: v for k, v in vars(arguments).items() if k not in ("out", "resume")}
-        write_text(arguments.out / "settings.json", json.dumps(settings, indent=1) + "\n")

@@ -1,63 +1,148 @@
 """The texts of a training run, its vocabulary and its batches."""
 
 import argparse
-from collections.abc import Sequence
+import hashlib
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from helpers.batching import Batch, Example, collate, one_epoch
 from helpers.corpora import multi30k
-from helpers.corpora.parallel_text import Texts, read_pairs
+from helpers.corpora.parallel_text import Kept, Pair, Texts, read_own
 from helpers.corpora.toy import splits
-from helpers.distributed import broadcast_from_main, is_main_process
+from helpers.evaluation import finds_words, tokenizer_for
 from helpers.files import write_text
 from helpers.subwords import Subwords
+from helpers.trainer.encoded import open_examples, write_examples
 
 
 def read_texts(arguments: argparse.Namespace) -> Texts:
     """The three sets of sentence pairs. Raises OSError or ValueError saying what is missing."""
     sides = (arguments.source, arguments.target)
-    if arguments.data == "corpus":
+    name = arguments.data[0]
+    if name not in ("multi30k", "corpus"):
+        return read_own(arguments.data, sides, arguments.encoding, arguments.strict)
+    if name == "corpus":
         data = splits()
         sets = [data.train, data.validation, data.test]
         pairs = [[(p.source_text, p.target_text) for p in s] for s in sets]
-    elif arguments.data == "multi30k":
+    else:
         texts = multi30k.load()
         pairs = [texts.train, texts.validation, texts.test]
-    else:
-        folder = Path(arguments.data)
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"--data must be multi30k, corpus or a folder, and {arguments.data!r} is none"
-            )
-        return Texts(*(read_pairs(folder, name, sides) for name in ("train", "val", "test")))
     if set(sides) != {"de", "en"}:
-        raise ValueError(f"--data {arguments.data} has de and en, not {' and '.join(sides)}")
+        raise ValueError(f"--data {name} has de and en, not {' and '.join(sides)}")
     if sides == ("en", "de"):
         pairs = [[(target, source) for source, target in s] for s in pairs]
-    return Texts(*pairs)
+    checksums = {part: checksum(s) for part, s in zip(("train", "val", "test"), pairs, strict=True)}
+    train, validation, test = pairs
+    return Texts(train, validation, test, range(len(test)), [], checksums)
+
+
+def checksum(pairs: Iterable[Pair]) -> str:
+    digest = hashlib.sha256()
+    for source, target in pairs:
+        digest.update(f"{source}\t{target}\n".encode())
+    return digest.hexdigest()
+
+
+def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
+    """What process 0 does before training: choose by the texts, learn the vocabulary, encode.
+
+    Returns the texts without what is too long, and the number of pieces of the longest sentence.
+    Raises ValueError if the run that is resumed had other texts, or for sentences without room.
+    """
+    references = [target for _, target in texts.validation]
+    if not arguments.resume:
+        arguments.checksums = texts.checksums
+        arguments.capitals = begin_with_capitals(references)
+        if arguments.bleu_tokenize == "auto":
+            arguments.bleu_tokenize = tokenizer_for(references)
+    elif changed := [p for p, s in texts.checksums.items() if s != arguments.checksums.get(p)]:
+        raise ValueError(
+            f"the texts are not those that the run began with: {' and '.join(changed)} changed. "
+            "Name the old ones with --data, or begin a run on the new ones with --from "
+            f"{arguments.out}"
+        )
+    subwords = vocabulary_of(arguments, texts)
+    room = min(arguments.max_length, arguments.tokens - 2)
+    said = []
+    if not (arguments.resume and (arguments.out / "train.starts.npy").is_file()):
+        left_out = write_examples(arguments.out, texts.train, subwords, room)
+        said += too_long("train", texts.train, left_out, room, arguments.strict)
+    longest = open_examples(arguments.out, subwords).longest()
+    kept: dict[str, list[Pair]] = {}
+    test_lines = texts.test_lines
+    for part in ("validation", "test"):
+        pairs = getattr(texts, part)
+        lengths = [max(map(len, example)) for example in subwords.examples(pairs)] if pairs else []
+        fits = [length <= arguments.max_length for length in lengths]
+        kept[part] = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
+        left_out = [i for i, fit in enumerate(fits) if not fit]
+        said += too_long(part, pairs, left_out, arguments.max_length, arguments.strict)
+        longest = max([longest, *(n for n, fit in zip(lengths, fits, strict=True) if fit)])
+        if part == "test" and left_out:
+            place_of = {old: new for new, old in enumerate(i for i, fit in enumerate(fits) if fit)}
+            test_lines = [None if i is None else place_of.get(i) for i in test_lines]
+    if not kept["validation"]:
+        raise ValueError("no validation sentence has room; raise --max-length")
+    if arguments.beam > len(subwords):
+        raise ValueError(f"--beam must be at most {len(subwords)}, got {arguments.beam}")
+    if not finds_words(arguments.bleu_tokenize, references):
+        said.append(
+            f"BLEU with {arguments.bleu_tokenize} finds no words in this script, so the validation "
+            "loss chooses the model"
+        )
+    texts = replace(texts, validation=kept["validation"], test=kept["test"], test_lines=test_lines)
+    return replace(texts, notes=[*texts.notes, *said]), longest
+
+
+def too_long(
+    part: str, pairs: Sequence[Pair] | Kept, left_out: Sequence[int], room: int, strict: bool
+) -> list[str]:
+    """What to say about pairs that have no room. Raises ValueError if `strict` allows none."""
+    if not left_out:
+        return []
+    where = place(pairs, left_out[0])
+    if strict:
+        raise ValueError(f"{part}, {where}: a side has more than {room} pieces (--max-length)")
+    return [
+        f"{part}: {len(left_out):,} left out because a side has more than {room} pieces "
+        f"(first: {where})"
+    ]
+
+
+def place(pairs: Sequence[Pair] | Kept, index: int) -> str:
+    """Where a pair of the training text stands."""
+    if not isinstance(pairs, Kept):
+        return f"pair {index + 1:,}"
+    line = next(line for i, line in enumerate(pairs.lines()) if i == index)
+    return f"line {line:,} of {pairs.text}"
+
+
+def begin_with_capitals(sentences: Sequence[str]) -> bool:
+    """Whether most of the sentences that begin with a letter begin with a capital one."""
+    first = [s[0] for s in sentences if s[:1].lower() != s[:1].title()]  # of a script that has both
+    return sum(letter == letter.title() for letter in first) > len(first) / 2
 
 
 def vocabulary_of(arguments: argparse.Namespace, texts: Texts) -> Subwords:
-    """The run's pieces of words: learned by process 0, kept in the folder, read by all."""
+    """The run's pieces of words: learned here, or those of the run that this one begins with."""
     path = arguments.out / "vocabulary.json"
-    if is_main_process() and not arguments.resume:
-        both = (text for pair in texts.train for text in pair)
-        learned = Subwords.learn(both, arguments.vocabulary, lowercase=not arguments.cased)
-        write_text(path, learned.inner.to_str())
-    broadcast_from_main(None)  # wait until it is there
-    return Subwords.load(path)
-
-
-def check_room(arguments: argparse.Namespace, subwords: Subwords, longest: int) -> None:
-    """Raise ValueError if a sentence does not fit into a batch, or a beam into the vocabulary."""
-    if longest + 2 > arguments.tokens:
-        raise ValueError(
-            f"--tokens must be at least {longest + 2}, because a sentence of training or "
-            f"validation has {longest} pieces, got {arguments.tokens}"
-        )
-    if arguments.beam > len(subwords):
-        raise ValueError(f"--beam must be at most {len(subwords)}, got {arguments.beam}")
+    if arguments.resume:
+        return Subwords.load(path)
+    if arguments.start_from is not None:
+        shutil.copyfile(Path(arguments.start_from) / "vocabulary.json", path)
+        return Subwords.load(path)
+    both = (text for pair in texts.train for text in pair)
+    learned = Subwords.learn(both, arguments.vocabulary, lowercase=not arguments.cased)
+    write_text(path, learned.inner.to_str())
+    return learned
 
 
 def in_batches(examples: Sequence[Example], max_tokens: int) -> list[Batch]:
-    return [collate([examples[i] for i in ids]) for ids in one_epoch(examples, max_tokens, seed=0)]
+    """Batches to measure the loss on. A sentence that is longer than a batch is left out."""
+    short = [e for e in examples if max(map(len, e)) <= max_tokens - 2]
+    if not short:
+        raise ValueError(f"--tokens must be more, got {max_tokens}: no validation sentence fits")
+    return [collate([short[i] for i in ids]) for ids in one_epoch(short, max_tokens, seed=0)]

@@ -3,11 +3,14 @@
 import argparse
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from helpers import trainer
+from helpers.evaluation import TOKENIZERS
+from helpers.files import write_text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,21 +32,45 @@ def parser() -> argparse.ArgumentParser:
 
     where = p.add_argument_group("where")
     where.add_argument("--out", type=Path, required=True, help="the run's folder")
-    where.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    where.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out, on the same texts wherever they are now (--data); with "
+        "a larger --steps or --minutes, also with a finished one",
+    )
+    where.add_argument(
+        "--from",
+        dest="start_from",
+        type=Path,
+        metavar="RUN",
+        help="begin with the model and the vocabulary of another run (fine-tuning)",
+    )
 
     data = p.add_argument_group("data")
-    add(
-        data,
+    data.add_argument(
         "--data",
-        "multi30k",
-        "multi30k (downloaded, or from the folder that $MULTI30K names), corpus (the embedded "
-        "one), or a folder of yours with train.de, train.en, val.de, val.en, test.de, test.en",
+        nargs="+",
+        default=["multi30k"],
+        help="multi30k (downloaded, or from the folder that $MULTI30K names), corpus (the embedded "
+        "one), or your own: two text files, source and target, line beside line; a table (.tsv, "
+        ".csv) with a column for each; or a folder with train.de, train.en and, if you like, val "
+        "and test (default: multi30k)",
     )
     add(data, "--source", "de", "the language to translate from")
     add(data, "--target", "en", "the language to translate into")
+    add(data, "--encoding", "utf-8", "of your files")
+    add(data, "--strict", False, "stop at a blank or over-long line, instead of leaving it out")
+    add(data, "--max-length", 400, "the most pieces that a sentence may have in training")
     add(data, "--vocabulary", 8000, "pieces of words, one vocabulary for both languages")
     add(data, "--cased", False, "keep capital letters")
     add(data, "--drop-merges", 0.0, "probability to leave out a merge, drawn anew each epoch")
+    add(
+        data,
+        "--bleu-tokenize",
+        "auto",
+        "how sacreBLEU finds words; auto goes by the script of the target",
+        choices=("auto", *TOKENIZERS),
+    )
 
     model = p.add_argument_group("model")
     add(model, "--d-model", 128, "width")
@@ -72,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     add(how, "--average", 5, "at the end try the mean of this many last checkpoints; 0: do not")
     add(how, "--beam", 5, "beam size for the test set")
     add(how, "--seed", 0, "of weights, order and dropout")
-
+    add(how, "--patience", 0, "stop after this many reports without a better model; 0: never")
     add(
         how,
         "--precision",
@@ -97,54 +124,112 @@ def parser() -> argparse.ArgumentParser:
         "spread weights and optimizer over the processes (FSDP), for models too big for one",
     )
     add(engine, "--compile", False, "torch.compile the layers")
+    add(engine, "--device", "auto", "cpu, cuda, cuda:1, mps; auto takes a GPU if there is one")
+    add(engine, "--tensorboard", False, "log for TensorBoard too, into the run's folder")
     return p
 
 
 LEAST = {  # the smallest value of an argument
-    **dict.fromkeys(("steps", "tokens", "reports", "beam", "accumulate"), 1),
+    **dict.fromkeys(("steps", "tokens", "reports", "beam", "accumulate", "max_length"), 1),
     **dict.fromkeys(("learning_rate", "warmup", "smoothing", "dropout", "drop_merges"), 0),
-    "average": 0,
+    **dict.fromkeys(("average", "patience"), 0),
     "minutes": 0.01,
 }
-MACHINE = ("accumulate", "shard", "compile")  # what may differ on --resume
+MACHINE = ("accumulate", "shard", "compile", "device", "tensorboard")  # may differ on --resume
+LENGTH = ("steps", "minutes")  # may become more
+PLACE = ("data", "encoding")  # the texts themselves must stay the same, see `checksums`
+# Of a run that another one begins with: the shape of its model, and how it reads text.
+INHERITED = (
+    *("d_model", "heads", "d_ff", "encoder_layers", "decoder_layers", "norm", "untied"),
+    *("vocabulary", "cased"),
+)
 
 
 def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments, completed on --resume by those of the run. Exits naming what is wrong."""
+    """The arguments, completed on --resume by those of the run. Exits naming what is wrong.
+
+    `checksums` and `capitals` are what a run finds out about its texts; `more` holds a length that
+    was asked for on --resume.
+    """
     p = parser()
     arguments = p.parse_args(argv)
+    arguments.checksums, arguments.capitals, arguments.more = {}, False, {}
+    if arguments.data[0] not in ("multi30k", "corpus"):
+        arguments.data = [os.path.abspath(path) for path in arguments.data]
+    if len(arguments.data) > 2:
+        p.error(f"--data takes one or two names, got {len(arguments.data)}")
+    chosen = typed(argv)
     stored = arguments.out / "settings.json"
-    if not arguments.resume:
+    if arguments.resume:
+        resumed(p, arguments, chosen, stored)
+    else:
         if stored.exists() or any(arguments.out.glob("*.safetensors")):
             p.error(f"{arguments.out} holds a run; add --resume to go on, or name another --out")
         if arguments.steps is None and arguments.minutes is None:
             arguments.minutes = 10.0
-        check_range(p, arguments)
-        return arguments
-    if not stored.exists():
-        p.error(f"{arguments.out} holds no run to resume: there is no settings.json")
-    try:
-        settings = json.loads(stored.read_text(encoding="utf8"))
-    except ValueError as error:
-        p.error(
-            f"{stored} is damaged ({error}), so the run cannot go on; the models beside it stay "
-            "as they are. To train from the start, name another --out"
-        )
+        if arguments.start_from is not None:
+            inherit(p, arguments, chosen)
+    check_range(p, arguments)
+    return arguments
+
+
+def resumed(
+    p: argparse.ArgumentParser, arguments: argparse.Namespace, chosen: dict, stored: Path
+) -> None:
+    """Take over the settings of the run in the folder, apart from what may be chosen anew."""
+    settings = settings_in(p, stored, f"{arguments.out} holds no run to resume")
     settings = {name: value for name, value in settings.items() if name not in MACHINE}
     if unknown := sorted(settings.keys() - vars(arguments).keys()):
         p.error(
             f"{stored} has settings that this version does not know ({', '.join(unknown)}); go on "
             "with the version that wrote it, or name another --out"
         )
-    for name, value in typed(argv).items():
-        if value != settings.get(name, value):
+    arguments.more = {name: chosen[name] for name in LENGTH if name in chosen}
+    anew = {name: getattr(arguments, name) for name in PLACE if name in chosen}
+    for name, value in chosen.items():
+        if name not in (*LENGTH, *PLACE) and value != settings.get(name, value):
             p.error(
                 f"--{name.replace('_', '-')} is {settings[name]} in that run and cannot change; "
                 "leave it out"
             )
-    vars(arguments).update(settings)
-    check_range(p, arguments)
-    return arguments
+    check_range(p, argparse.Namespace(**(vars(arguments) | arguments.more)))
+    vars(arguments).update(settings | anew)
+
+
+def inherit(p: argparse.ArgumentParser, arguments: argparse.Namespace, chosen: dict) -> None:
+    """Take over from the run that this one begins with what its model and vocabulary need."""
+    other = arguments.start_from
+    settings = settings_in(p, other / "settings.json", f"--from {other} is no run")
+    for name in INHERITED:
+        if chosen.get(name, settings[name]) != settings[name]:
+            p.error(
+                f"--{name.replace('_', '-')} is {settings[name]} in {other} and cannot change; "
+                "leave it out"
+            )
+        setattr(arguments, name, settings[name])
+    for name in ("source", "target"):
+        setattr(arguments, name, chosen.get(name, settings[name]))
+
+
+def settings_in(p: argparse.ArgumentParser, stored: Path, otherwise: str) -> dict:
+    """The settings of a run. Exits if there are none, or if they are damaged."""
+    if not stored.exists():
+        p.error(f"{otherwise}: there is no settings.json")
+    try:
+        return json.loads(stored.read_text(encoding="utf8"))
+    except ValueError as error:
+        p.error(
+            f"{stored} is damaged ({error}), so the run cannot go on; the models beside it stay "
+            "as they are. To train from the start, name another --out"
+        )
+
+
+def write_settings(arguments: argparse.Namespace) -> None:
+    """All that was chosen or measured, into the run's folder."""
+    passing = ("out", "resume", "more")
+    settings = {k: v for k, v in vars(arguments).items() if k not in passing}
+    text = json.dumps(settings, indent=1, ensure_ascii=False, default=str)
+    write_text(arguments.out / "settings.json", text + "\n")
 
 
 def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:

@@ -81,7 +81,7 @@ def test_another_text_or_a_damaged_file_is_refused(folder):
     with pytest.raises(ValueError, match="val.en is not Multi30k's"):
         multi30k.load(folder)
     (folder / "val.en.gz").write_bytes(gzip.compress(b"cut short, halfway")[:-9])
-    with pytest.raises(ValueError, match="val.en in .* is damaged"):
+    with pytest.raises(ValueError, match="val.en.gz is damaged"):
         multi30k.load(folder)
 
 

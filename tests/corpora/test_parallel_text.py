@@ -1,38 +1,204 @@
-"""corpora/parallel_text.py: two files, line beside line, and what may be wrong with them."""
+"""corpora/parallel_text.py and text_files.py: what is read, kept, left out, and said about it."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 
-from helpers.corpora.parallel_text import read_pairs
+from helpers.corpora.parallel_text import read_own
+from helpers.corpora.text_files import ParallelText
+
+SIDES = ("de", "en")
 
 
-def test_lines_that_do_not_pair_up_are_counted(tmp_path):
-    (tmp_path / "train.de").write_text("eins\nzwei\n", encoding="utf8")
-    (tmp_path / "train.en").write_text("one\n", encoding="utf8")
-    with pytest.raises(ValueError, match="train: 2 lines against 1"):
-        read_pairs(tmp_path, "train", ("de", "en"))
+def write(folder, **files):
+    """Files with these texts, "train_de" for train.de."""
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_bytes(
+            text if isinstance(text, bytes) else text.encode()
+        )
+    return [str(folder)]
 
 
-def test_texts_without_a_sentence_and_missing_ones_are_named(tmp_path):
-    (tmp_path / "test.de").write_text("\n\n", encoding="utf8")
-    (tmp_path / "test.fr").write_text("\n\n", encoding="utf8")
-    with pytest.raises(ValueError, match=r"test.de and test.fr .* at least one pair"):
-        read_pairs(tmp_path, "test", ("de", "fr"))
-    with pytest.raises(FileNotFoundError, match=r"train.de, train.fr, val.de, .* test.fr"):
-        read_pairs(tmp_path, "val", ("de", "fr"))
+def numbered(word, count, first=0):
+    return "".join(f"{word} {i}\n" for i in range(first, first + count))
 
 
-def test_an_editors_mark_is_not_part_of_the_first_sentence(tmp_path):
-    (tmp_path / "test.de").write_text("eins\n", encoding="utf-8-sig")
-    (tmp_path / "test.en").write_text("one\n", encoding="utf8")
-    assert read_pairs(tmp_path, "test", ("de", "en")) == [("eins", "one")]
+@pytest.fixture
+def three(tmp_path):
+    """A folder with all three parts."""
+    write(tmp_path, train_de=numbered("Satz", 20), train_en=numbered("sentence", 20))
+    write(tmp_path, val_de=numbered("Satz", 3, 50), val_en=numbered("sentence", 3, 50))
+    return write(tmp_path, test_de="eins\n\ndrei\n\n", test_en="one\ntwo\nthree\n\n")
 
 
-def test_packed_and_plain_files_are_read_and_damaged_ones_named(tmp_path):
-    (tmp_path / "test.de.gz").write_bytes(gzip.compress("größer\n".encode()))
-    (tmp_path / "test.en").write_text("larger\n", encoding="utf8")
-    assert read_pairs(tmp_path, "test", ("de", "en")) == [("größer", "larger")]
-    (tmp_path / "test.en").write_bytes("größer\n".encode("latin1"))
-    with pytest.raises(ValueError, match="test.en in .* is damaged"):
-        read_pairs(tmp_path, "test", ("de", "en"))
+def test_a_folder_with_three_parts_is_read_as_it_is(three):
+    texts = read_own(three, SIDES)
+    assert list(texts.train) == [(f"Satz {i}", f"sentence {i}") for i in range(20)]
+    assert list(texts.train) == list(texts.train) and len(texts.train) == 20  # again and again
+    assert texts.validation == [(f"Satz {i}", f"sentence {i}") for i in (50, 51, 52)]
+    assert texts.test == [("eins", "one"), ("drei", "three")]
+
+
+def test_what_is_left_out_is_counted_and_the_test_set_keeps_its_lines(three):
+    texts = read_own(three, SIDES)
+    assert texts.notes == [
+        "train: 20 pairs from 20 lines of train.de and train.en",
+        "validation: 3 pairs from 3 lines of val.de and val.en",
+        "test: 2 pairs from 4 lines of test.de and test.en; 2 left out because a side is blank "
+        "(first: line 2)",
+        "the first pair: 'Satz 0' -> 'sentence 0'",
+    ]
+    assert texts.test_lines == [0, None, 1, None]
+    with pytest.raises(ValueError, match=r"test.de, line 2: a side is blank; without --strict"):
+        read_own(three, SIDES, strict=True)
+
+
+def test_sentences_of_training_in_another_part_are_counted(three, tmp_path):
+    write(tmp_path, val_de="satz 7\nSatz 50\n", val_en="another\nsentence 50\n")
+    notes = read_own(three, SIDES).notes
+    assert "careful: of the 2 source sentences of validation, 1 are also in train" in notes
+
+
+@pytest.mark.parametrize("kind", ["two files", "tsv", "csv", "packed tsv"])
+def test_one_text_is_enough(tmp_path, kind):
+    """Validation and test come out of it: always the same, and no sentence is in two parts."""
+    pairs = [(f"Satz, {i}", f"sentence {i % 90}") for i in range(100)]
+    if kind == "two files":
+        for name, side in (("a.txt", 0), ("b.txt", 1)):
+            (tmp_path / name).write_text("".join(pair[side] + "\n" for pair in pairs))
+        data = [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")]
+    else:
+        cell, name = ('"{}",{}\n', "t.csv") if kind == "csv" else ("{}\t{}\n", "t.tsv")
+        text = "".join(cell.format(*pair) for pair in pairs).encode()
+        packed = kind.startswith("packed")
+        path = tmp_path / (name + ".gz" if packed else name)
+        path.write_bytes(gzip.compress(text) if packed else text)
+        data = [str(path)]
+    texts = read_own(data, SIDES)
+    assert sorted([*texts.train, *texts.validation, *texts.test]) == sorted(pairs)
+    assert (len(texts.train), len(texts.validation), len(texts.test)) == (80, 10, 10)
+    assert texts.test_lines == range(10)
+    for side in (0, 1):
+        parts = [{p[side] for p in s} for s in (texts.train, texts.validation, texts.test)]
+        assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    again = read_own(data, SIDES)
+    assert (again.validation, again.test) == (texts.validation, texts.test)
+    assert again.checksums == texts.checksums and len(texts.checksums) == 1
+    assert "10 pairs taken out of train" in texts.notes[1]
+
+
+def test_where_there_is_a_validation_set_none_is_taken_and_the_test_set_may_be_missing(three):
+    for name in ("test.de", "test.en"):
+        Path(three[0], name).unlink()
+    texts = read_own(three, SIDES)
+    assert len(texts.train) == 20 and list(texts.test) == []
+    assert "test: none, so the last scores will be those on validation" in texts.notes
+
+
+def test_a_text_of_repeated_sentences_has_nothing_to_take_out(tmp_path):
+    (tmp_path / "t.tsv").write_text("ja\tyes\n" * 50)
+    with pytest.raises(ValueError, match="too few different sentences to take validation and test"):
+        read_own([str(tmp_path / "t.tsv")], SIDES)
+
+
+def test_a_tables_header_says_which_column_is_which(tmp_path):
+    rows = "".join(f"{i}\tsentence {i}\tSatz {i}\n" for i in range(40))
+    (tmp_path / "t.tsv").write_text("id\tEN\tDe\n" + rows)
+    text = ParallelText([tmp_path / "t.tsv"], SIDES)
+    assert next(iter(text)) == (2, "Satz 0", "sentence 0")
+    (tmp_path / "t.tsv").write_text("Hallo.\tHi.\tTatoeba 12\n\t\t\n")
+    assert list(text) == [(1, "Hallo.", "Hi."), (2, "", "")]
+    (tmp_path / "t.tsv").write_text("Hallo.\tHi.\nWie geht's?\n")
+    with pytest.raises(ValueError, match=r"t.tsv, line 2: a row needs at least 2 columns, got 1"):
+        list(text)
+
+
+def test_the_checksum_is_that_of_the_sentences_wherever_they_are(three, tmp_path):
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for path in tmp_path.glob("*.*"):
+        (moved / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert read_own([str(moved)], SIDES).checksums == read_own(three, SIDES).checksums
+    write(tmp_path, train_de=numbered("Satz", 19) + "anders\n")
+    changed = read_own(three, SIDES).checksums
+    before = read_own([str(moved)], SIDES).checksums
+    assert [part for part in before if before[part] != changed[part]] == ["train"]
+
+
+@pytest.mark.parametrize("shorter", ["de", "en"])
+def test_files_of_unequal_length_are_told_by_file_and_line(tmp_path, shorter):
+    write(tmp_path, train_de="eins\nzwei\ndrei\nvier\n", train_en="one\ntwo\nthree\nfour\n")
+    write(tmp_path, **{f"train_{shorter}": "a\nb\n"})
+    longer = {"de": "en", "en": "de"}[shorter]
+    with pytest.raises(
+        ValueError, match=rf"train.{longer} has 4 lines, but .*train.{shorter} ends after line 2:"
+    ):
+        read_own([str(tmp_path)], SIDES)
+
+
+ENCODED = {  # the bytes of the German file, and what is to be said about them
+    "Latin-1": ("größer\n".encode("latin1"), "line 3: the text is not UTF-8.*--encoding cp1252"),
+    "UTF-16": (None, "line 1: the text is not UTF-8. It looks like UTF-16: add --encoding utf-16"),
+    "UTF-16 without a mark": ("Hund\n".encode("utf-16-le"), "--encoding utf-16-le"),
+    "GB18030": ("我们今天去公园\n".encode("gb18030"), "two bytes a letter"),
+    "Cyrillic": ("большая собака спит\n".encode("cp1251"), "Windows-1251"),
+}
+
+
+@pytest.mark.parametrize("kind", ENCODED)
+def test_another_encoding_is_named_with_its_line(tmp_path, kind):
+    line, message = ENCODED[kind]
+    text = b"eins\nzwei\n" + line if line else "eins\nzwei\ngrößer\n".encode("utf-16")
+    if kind.endswith("mark"):
+        text = line * 3
+    write(tmp_path, train_de=text, train_en="one\ntwo\nthree\n")
+    with pytest.raises(ValueError, match=f"train.de, {message}" if "line" in message else message):
+        read_own([str(tmp_path)], SIDES)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252", "UTF_8", "utf-8-sig"])
+def test_an_encoding_that_is_named_is_read(tmp_path, encoding):
+    for name, text in (("train.de", "größer\n"), ("train.en", "larger, naïve\n")):
+        (tmp_path / name).write_bytes(text.encode(encoding))
+    paths = [tmp_path / "train.de", tmp_path / "train.en"]
+    assert list(ParallelText(paths, SIDES, encoding)) == [(1, "größer", "larger, naïve")]
+
+
+def test_an_encoding_that_nobody_knows_is_named(three):
+    with pytest.raises(ValueError, match="--encoding must name an encoding, got 'utf-9'"):
+        read_own(three, SIDES, "utf-9")
+
+
+def test_an_editors_mark_windows_lines_and_decomposed_letters_make_no_difference(tmp_path):
+    write(tmp_path, a="\ufeffscho\u0308n\u00a0da  \r\n".encode(), b="nice \u2028 here\n")
+    read = list(ParallelText([tmp_path / "a", tmp_path / "b"], SIDES))
+    assert read == [(1, "schön\u00a0da", "nice \u2028 here")]  # nothing else is changed
+
+
+def test_two_versions_of_a_text_are_refused_and_two_copies_are_not(three, tmp_path):
+    (tmp_path / "train.de.gz").write_bytes(gzip.compress((tmp_path / "train.de").read_bytes()))
+    assert len(read_own(three, SIDES).train) == 20
+    (tmp_path / "train.de").write_text(numbered("Neu", 20))
+    with pytest.raises(ValueError, match="train.de and train.de.gz .* two different texts; remove"):
+        read_own(three, SIDES)
+
+
+def test_damaged_and_missing_files_and_texts_without_a_pair_are_named(three, tmp_path):
+    (tmp_path / "val.de").unlink()
+    with pytest.raises(FileNotFoundError, match=r"neither val.de nor val.de.gz; it needs val.de, "):
+        read_own(three, SIDES)  # val.en alone is no validation set, and none is taken silently
+    (tmp_path / "val.de.gz").write_bytes(gzip.compress(b"eins\nzwei\n")[:-9])
+    with pytest.raises(ValueError, match="val.de.gz is damaged"):
+        read_own(three, SIDES)
+    write(tmp_path, train_de="\n\n", train_en="one\n\n")
+    (tmp_path / "val.de.gz").unlink()
+    (tmp_path / "val.en").unlink()
+    with pytest.raises(ValueError, match="train.de and train.en must hold at least one pair"):
+        read_own(three, SIDES)
+    for wrong, message in (
+        ([str(tmp_path / "none")], "must be multi30k, corpus, a folder, a table"),
+        ([str(tmp_path / "train.de")], "one file must be a table"),
+    ):
+        with pytest.raises((FileNotFoundError, ValueError), match=message):
+            read_own(wrong, SIDES)

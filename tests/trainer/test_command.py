@@ -140,19 +140,17 @@ def test_a_run_leaves_what_its_help_promises(alone):
     assert f"{trained:.1f} minutes of training, {whole:.1f} in all" in output
 
 
-def test_without_sacrebleu_the_last_model_counts_and_the_run_says_so(
+def test_without_sacrebleu_the_validation_loss_chooses_and_the_run_says_so(
     texts, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     run_here(tmp_path / "run", "--data", texts, *OPTIONS)
     said = capsys.readouterr().out
     assert "pip install sacrebleu" in said.replace("\n", " ")
-    assert "kept, with no BLEU to choose by: the last checkpoint" in said
-    last, model = (
-        load_model(tmp_path / "run" / f"{name}.safetensors") for name in ("step-0000012", "model")
-    )
-    for p, q in zip(last.parameters(), model.parameters(), strict=True):
-        assert torch.equal(p, q)
+    assert "by validation loss, because there is no BLEU" in said
+    rows = history(tmp_path / "run")
+    best = min(rows, key=lambda row: row["validation_loss"])["step"]
+    assert f"the best checkpoint is that of step {best}" in said
 
 
 def test_the_runs_model_translates_text(alone):
@@ -272,7 +270,8 @@ def test_what_is_wrong_is_named(alone, texts, tmp_path, capsys):
         ("--reports", 0, "--reports must be at least 1"),
         ("--average", -1, "--average must be at least 0"),
         ("--smoothing", 2, "--smoothing must be below 1"),
-        ("--tokens", 8, "--tokens must be at least"),
+        ("--tokens", 8, "raise --max-length or --tokens"),
+        ("--patience", -1, "--patience must be at least 0"),
         ("--beam", 100_000, "--beam must be at most"),
     ):
         options = [o for o in OPTIONS if option != "--minutes" or o not in ("--steps", "12")]
