@@ -189,7 +189,7 @@ def run(
         model,
         lambda m, b: translation_loss(m, b, label_smoothing=0.1),
         lambda start: endless_batches(task.train, task.max_tokens, seed, start),
-        TrainingConfig(steps, rate, min(200, steps // 4), -(-steps // 6), seed=seed),
+        TrainingConfig(steps, rate, max(1, min(200, steps // 4)), -(-steps // 6), seed=seed),
         evaluate=lambda m, step: {"validation_loss": mean_loss(m, translation_loss, watched)},
         report=at_report,
     )

@@ -1,7 +1,9 @@
 """lessons/wiring_experiment.py: what is measured, what is written down, and how it goes on."""
 
 import importlib.util
+import re
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +27,7 @@ from helpers.lessons.wiring_experiment import (
 from helpers.lessons.wirings import WIRINGS, WiredTransformer, build
 from helpers.transformer import TransformerConfig
 from tests.support import ROOT
+from tools import notebooks as tools
 
 SMALL = on_corpus(splits(train=200, validation=60, test=20))
 CONFIG = TransformerConfig(24, 16, 4, 32, 3, 3, dropout=0.0, norm_first=True, max_length=32)
@@ -82,6 +85,27 @@ def test_an_unknown_wiring_is_an_error_and_one_of_your_own_is_trained():
     losses = [[r.value for r in x if r.measure == "validation_loss"] for x in (rows, full)]
     assert losses[0] != losses[1]
     assert not made[0].training  # it is the very model that was trained
+
+
+@pytest.mark.slow
+def test_exercise_5s_beginning_runs_and_trains_what_it_defines(monkeypatch):
+    notebook = tools.read(next(tools.NOTEBOOKS.glob("11*.ipynb")))
+    (cell,) = [c for c in notebook.cells if "class FirstWordOnly" in c.source]
+    code = re.search(r"```python\n(class FirstWordOnly.*?)```", cell.source, re.DOTALL).group(1)
+    built = []
+
+    class Watched(WiredTransformer):
+        def encode(self, source_ids):
+            memory, mask = super().encode(source_ids)
+            built.append(memory.shape[2])
+            return memory, mask
+
+    short = partial(run, steps=2)
+    names = dict(WiredTransformer=Watched, run=short, on_corpus=lambda _: SMALL, splits=int)
+    exec(code, names)
+    assert {r.wiring for r in names["mine"]} == {"first word"} and max(built) > 1
+    memory, mask = names["FirstWordOnly"](SMALL.config, "full").encode(torch.tensor([[5, 6, 7]]))
+    assert memory.shape[2] == mask.size(-1) == 1
 
 
 @pytest.mark.slow
