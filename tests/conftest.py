@@ -9,12 +9,14 @@ SLOW_FIXTURES = {"browser", "book", "speakers"}  # a browser, a built book, mode
 
 # These take minutes. They begin first, so that one process does not wait for the other at the end.
 LONGEST = (
-    "15_cross_attention_everywhere",
     "13_real_language",
-    "test_command",
     "test_problem_sets",
+    "test_command",
     "09_training_a_translator",
     "11_why_cross_attention",
+    "15_cross_attention_everywhere",
+    "test_book",
+    "test_compile",
 )
 
 

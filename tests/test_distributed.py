@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.distributed.tensor import DTensor
 from torch.torch_version import TorchVersion
 
 from helpers.batching import collate
@@ -301,6 +302,34 @@ class TestTwoProcesses:
 
         wanted = [False, False, True] if shard else [True]
         assert in_two_processes(work, tmp_path) == [wanted, wanted]
+
+
+@needs_shards
+class TestParts:
+    pytestmark = several
+
+    def test_a_layers_weights_are_whole_while_it_computes_and_at_no_other_time(self, tmp_path):
+        """Or a model that one process cannot hold would be gathered in each of them."""
+
+        def work():
+            model, seen = small_model(dropout=0.0), []
+            worker = DataParallelWorker(model, translation_loss, shard=True)
+            layers = [*model.encoder.layers, *model.decoder.layers]
+
+            def whole():
+                return [not isinstance(layer.feed_forward.w_1.weight, DTensor) for layer in layers]
+
+            for layer in layers:  # within its own forward, after its weights were gathered
+                layer.feed_forward.register_forward_pre_hook(lambda *_: seen.append(whole()))
+            batch = collate(EXAMPLES[:9])
+            worker.step(model, make_optimizer(model), translation_loss, batch, "float32")
+            shares = [p.to_local().numel() / p.numel() for p in model.parameters()]
+            return seen, whole(), min(shares), max(shares)
+
+        alone = [[i == j for j in range(3)] for i in range(3)]
+        for seen, afterwards, least, most in in_two_processes(work, tmp_path):
+            assert seen == alone and afterwards == [False] * 3
+            assert 0.3 < least <= most < 0.7
 
 
 class TestTheMainProcess:

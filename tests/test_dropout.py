@@ -52,7 +52,7 @@ def test_in_every_precision_the_mean_stays(rate, dtype):
     assert y.dtype == x.grad.dtype == dtype
     growth = y[kept].double().sum() / x.detach()[kept].double().sum()
     assert growth.item() == pytest.approx(1 / (1 - Dropout(rate).rate), rel=1e-4)
-    assert (x.grad[~kept] == 0).all() or (x.detach()[~kept] == 0).any()
+    assert (x.grad[~kept & (x.detach() != 0)] == 0).all()  # what was 0 before may have been kept
     assert y.double().mean().item() == pytest.approx(x.double().mean().item(), rel=2e-3)
 
 

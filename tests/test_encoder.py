@@ -26,10 +26,11 @@ def test_encoder_layer_equals_torch(norm_first, masked):
 
 def test_dropout_acts_in_training_only():
     torch.manual_seed(0)
-    layer, x = EncoderLayer(*SIZES, dropout=0.5), torch.randn(B, S, D_MODEL)
-    assert not torch.equal(layer(x), layer(x))
-    layer.eval()
-    assert torch.equal(layer(x), layer(x))
+    layer, without = (EncoderLayer(*SIZES, dropout=rate) for rate in (0.5, 0.0))
+    without.load_state_dict(layer.state_dict())
+    x = torch.randn(B, S, D_MODEL)
+    assert not torch.equal(layer(x), without(x))
+    assert torch.equal(layer.eval()(x), without(x))
 
 
 @pytest.mark.parametrize("norm_first", [False, True])

@@ -103,17 +103,24 @@ PARTLY = {
 
 # ---- Submissions that want points for something else than answers, all to problem set 1 ----
 
+# These loops sleep, so that nobody else waits for the processor meanwhile.
 LOOP = """\
+import time
+
+
 def packed_mask(documents):
     while True:
-        pass
+        time.sleep(0.01)
 """
 STUBBORN_LOOP = """\
+import time
+
+
 def diagnose(attend):
     while True:
         try:
             while True:
-                pass
+                time.sleep(0.01)
         except BaseException:
             pass
 """
@@ -252,15 +259,16 @@ def hostile(released):
 
 
 def honest(name, released):
-    """{student: (notebook, what the tests must give)}."""
+    """{student: (notebook, what the tests must give)}.
+
+    One assignment with nothing but right answers is enough: in "partly" most of them are right,
+    and every solution passes its tests below, without nbgrader.
+    """
     edits, points = PARTLY[name]
     solutions = cells_of(SOURCES[name])
     partly = {cell: mutant(solutions[cell].source, *e) for cell, e in edits.items()}
-    return {
-        "right": (SOURCES[name], POINTS[name][0]),
-        "empty": (released, 0),
-        "partly": (changed(SOURCES[name], partly), points),
-    }
+    found = {"empty": (released, 0), "partly": (changed(SOURCES[name], partly), points)}
+    return found | ({"right": (SOURCES[name], POINTS[name][0])} if name == "capstone" else {})
 
 
 def grade(name, room, attacked=False):
@@ -294,8 +302,10 @@ def grades(tmp_path_factory):
         yield {name: one.result() for name, one in found.items()} | {"rooms": rooms}
 
 
-@pytest.mark.parametrize("name", SOURCES)
-@pytest.mark.parametrize("student", ["right", "partly", "empty"])
+@pytest.mark.parametrize(
+    "student, name",
+    [("right", "capstone"), *((who, name) for who in ("partly", "empty") for name in SOURCES)],
+)
 def test_a_submission_gets_exactly_what_is_due(grades, name, student):
     due, points, graded = grades[name][student]
     got = {test: points[test] for test in graded_cells(SOURCES[name])}
@@ -348,19 +358,15 @@ def secrets(cell):
     return [block.splitlines() for _, block in blocks]
 
 
-def validate(path) -> str:
-    """What nbgrader tells a student who asks before handing in."""
+def test_a_released_notebook_fails_validation_untouched(grades):
+    """What nbgrader tells a student who asks before handing in. That every task of the other
+    assignments fails untouched is what "empty" shows above."""
+    path = grades["rooms"]["ps1"] / "release" / "ps1" / "ps1.ipynb"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "nbgrader", "validate", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment).stdout
-
-
-def test_a_released_notebook_fails_validation_untouched(grades):
-    paths = [grades["rooms"][name] / "release" / name / f"{name}.ipynb" for name in SOURCES]
-    with ThreadPoolExecutor(2) as two:
-        for said in two.map(validate, paths):
-            assert said.startswith("VALIDATION FAILED ON")
-            assert "HAVE CHANGED" not in said  # what it says of tests that were edited
+    said = subprocess.run(command, capture_output=True, text=True, env=environment).stdout
+    assert said.startswith("VALIDATION FAILED ON")
+    assert "HAVE CHANGED" not in said  # what it says of tests that were edited
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -19,7 +19,6 @@ import gc
 import importlib
 import os
 import pickle
-import resource
 import signal
 import sys
 import tempfile
@@ -30,6 +29,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:
+    raise SystemExit(
+        "make mutants starts a copy of itself for each change (os.fork), and Windows has no such "
+        "call. Run it on Linux or macOS; the Windows Subsystem for Linux will do."
+    ) from None
 
 import coverage
 import libcst as cst
@@ -60,6 +67,7 @@ ALSO = {  # the files that are mutated, the most important first, and whose test
     "distributed": "",
     "evaluation": "training",
 }
+UNTRIED = 3  # the exit status of a process whose mutant could not be made
 SLOW_ONES_TOO = "distributed"  # two processes are slow to start, but nothing else tests them
 
 
@@ -68,8 +76,11 @@ SLOW_ONES_TOO = "distributed"  # two processes are slow to start, but nothing el
 
 def skip_call(node: cst.Call) -> Iterator[cst.BaseExpression]:
     """f(x, …) -> x, and x.f(…) -> x: `self.dropout(found)`, `scores.masked_fill(mask, 0)`."""
-    if node.args and not node.args[0].star and node.args[0].keyword is None:
-        yield node.args[0].value
+    first = node.args[0] if node.args else None
+    # `sum(x for …)` and `x.size(1).f()` would become `x for …` and `1.f()`, which is not Python.
+    no_operand = cst.GeneratorExp | cst.Integer
+    if first and not (first.star or first.keyword or isinstance(first.value, no_operand)):
+        yield first.value
     owner = getattr(node.func, "value", None) if isinstance(node.func, cst.Attribute) else None
     if owner is not None and getattr(owner, "value", None) not in NO_TENSORS:
         yield owner
@@ -229,7 +240,11 @@ def function_of(module: types.ModuleType, name: str) -> types.FunctionType:
 
 
 def put_into(live: types.ModuleType, tree: cst.Module, mutant: Mutant) -> None:
-    """Give one function of a module, which others have imported already, the mutant's code."""
+    """Give one function of a module, which others have imported already, the mutant's code.
+
+    Raises whatever compiling it raises: such a mutant is a mistake of this tool, because no test
+    has had anything to notice.
+    """
     broken = types.ModuleType(live.__name__)
     code = tree.deep_replace(mutant.old, mutant.new).code
     exec(compile(code, live.__file__, "exec"), vars(broken))
@@ -261,9 +276,10 @@ class Session:
         self.file = ROOT / "helpers" / f"{name}.py"
         self.slow_too, self.processes = name in SLOW_ONES_TOO, processes
         self.is_mutant, self.failed = False, []
-        self.seconds: dict[str, float] = {}  # of each test, without a mutant
+        # Of each test, without a mutant: of the processor, and on the clock.
+        self.seconds: dict[str, tuple[float, float]] = {}
         self.readers: dict[int, list[str]] = {}  # which tests read a line
-        self.count, self.survived = 0, []
+        self.count, self.survived, self.untried = 0, [], []
 
     def pytest_collection_modifyitems(self, items: list) -> None:
         if not self.slow_too:
@@ -297,6 +313,8 @@ class Session:
             mutant = running.pop(child)
             if status == 0:
                 self.survived.append(str(mutant))
+            elif os.waitstatus_to_exitcode(status) == UNTRIED:
+                self.untried.append(str(mutant))
 
         for mutant in mutants:
             if len(running) >= self.processes:
@@ -316,29 +334,38 @@ class Session:
         watch.start()
         for item, following in in_turn(items.values()):
             watch.switch_context(item.nodeid)
-            began = time.process_time()
+            began = time.process_time(), time.perf_counter()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            self.seconds[item.nodeid] = time.process_time() - began
+            ended = time.process_time(), time.perf_counter()
+            self.seconds[item.nodeid] = (ended[0] - began[0], ended[1] - began[1])
         watch.stop()
         readers = watch.get_data().contexts_by_lineno(str(self.file))
         return self.failed, self.seconds, readers
 
     def try_out(self, live, tree, mutant: Mutant, items: dict) -> None:
-        """Ends this process: with 0 if the mutant survives, 1 if a test fails or takes too long."""
+        """Ends this process: with 0 if the mutant survives, 1 if a test fails or takes too long.
+
+        With UNTRIED if the mutant cannot even be compiled, so that no test could see it.
+        """
         self.is_mutant = True
         in_silence()
         try:
             put_into(live, tree, mutant)
+        except BaseException:
+            os._exit(UNTRIED)
+        try:
             readers = {name for line in mutant.lines for name in self.readers.get(line, ())} - {""}
             elsewhere = {name for name in items if items[name].get_closest_marker("slow")}
             names = (
                 readers | elsewhere if readers else items.keys()
             )  # all for an argument's default
-            tests = [items[name] for name in sorted(names, key=self.seconds.__getitem__)]
+            tests = [
+                items[name] for name in sorted(names, key=lambda name: max(self.seconds[name]))
+            ]
             for test, following in in_turn(tests):
-                seconds = self.seconds[test.nodeid]
-                signal.setitimer(signal.ITIMER_PROF, 5 + 10 * seconds)  # of the processor
-                signal.setitimer(signal.ITIMER_REAL, 60 + 20 * seconds)  # it waits for ever
+                computing, waiting = self.seconds[test.nodeid]
+                signal.setitimer(signal.ITIMER_PROF, 5 + 10 * computing)
+                signal.setitimer(signal.ITIMER_REAL, 60 + 20 * waiting)  # it waits for ever
                 test.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
             os._exit(0)
         finally:
@@ -358,15 +385,15 @@ def in_silence() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def run(name: str, processes: int) -> tuple[int, list[str]]:
-    """How many mutants a file has, and which survive."""
+def run(name: str, processes: int) -> tuple[int, list[str], list[str]]:
+    """How many mutants a file has, which survive, and which could not be tried."""
     session = Session(name, processes)
     places = [Path(place) for place in (name, *ALSO[name].split())]
     tests = [str(ROOT / "tests" / place.with_name(f"test_{place.name}.py")) for place in places]
     quiet = ["-p", "no:terminal", "-p", "no:cacheprovider", "-s", "--assert=plain"]
     if pytest.main([*tests, *quiet], plugins=[session]) or not session.count:
         sys.exit(f"pytest could not collect the tests of {name}: {', '.join(tests)}")
-    return session.count, session.survived
+    return session.count, session.survived, session.untried
 
 
 # ---- The report --------------------------------------------------------------------------------
@@ -398,22 +425,27 @@ def main() -> None:
             parser.error(f"files must be among {', '.join(ALSO)}, got {name}")
     os.chdir(ROOT)
     importlib.import_module("torch._dynamo")  # once, before the forks: an optimizer wants it
-    harmless, problems, total = read_harmless(), [], Counter()
+    harmless, problems, total, untried = read_harmless(), [], Counter(), 0
     print(f"{'file':36s}{'mutants':>9s}{'killed':>9s}{'survived':>10s}{'share':>9s}{'time':>10s}")
     for name in arguments.files or ALSO:
         began = time.perf_counter()
-        count, survived = in_fork(lambda name=name: run(name, arguments.processes))
+        count, survived, broken = in_fork(lambda name=name: run(name, arguments.processes))
         seconds = round(time.perf_counter() - began)
         counts = Counter(mutants=count, survived=len(survived), seconds=seconds)
         total += counts
         print(line(f"helpers/{name}.py", counts), flush=True)
         new = [mutant for mutant in survived if mutant not in harmless[name]]
         gone = sorted(harmless[name].difference(survived))
+        untried += len(broken)
+        for mutant in broken:
+            print(f"    could not be compiled, a mistake of this tool: {mutant}", flush=True)
         for title, mutants in (("not in the list", new), ("in the list, but noticed", gone)):
             for mutant in mutants:
                 print(f"    {title}: {mutant}", flush=True)
                 problems.append(mutant)
     print(line("all", total))
+    if untried:
+        sys.exit(f"{untried} mutants could not be compiled: correct the operators in this file")
     if problems or total["survived"] > (1 - WANTED) * total["mutants"]:
         sys.exit(
             f"{len(problems)} mutants are otherwise than {HARMLESS.name} says, and "

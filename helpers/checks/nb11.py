@@ -15,6 +15,8 @@ def check_least_gradient(answer: Any) -> str:
         raise Wrong("that one passes none at all, to any word; the question is who has a path")
     if answer in ("mean", "shuffled"):
         raise Wrong(f"{answer!r} divides the gradient, but evenly: one step from every position")
+    if answer == "recurrent with cross-attention":
+        raise Wrong("it has the long way as well, but its attention is a short one beside it")
     if answer in WIRINGS and answer != "recurrent":
         raise Wrong("attention reaches every position in one step; which model needs many?")
     if answer != "recurrent":

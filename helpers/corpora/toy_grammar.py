@@ -335,6 +335,13 @@ def masculine(phrase: Phrase) -> bool:
     return phrase.noun is not None and phrase.noun.gender == "m" and phrase.person != "plural"
 
 
+def relative_pronoun(phrase: Phrase) -> str:
+    """What a relative clause about this phrase begins with, where it is the clause's subject."""
+    if phrase.person == "plural" or phrase.noun is None:
+        return "die"
+    return {"m": "der", "f": "die", "n": "das"}[phrase.noun.gender]
+
+
 def relative(rng: random.Random, structure: str) -> Sentence | None:
     tense = _any_tense(rng)
     main = choose_clause(rng, rng.choice(INTRANSITIVE), tense, "main.", time=None, place=None)
@@ -343,8 +350,7 @@ def relative(rng: random.Random, structure: str) -> Sentence | None:
     if noun is None or not verbs:
         return None
     inner = choose_clause(rng, rng.choice(verbs), tense, subject=subject, time=None)
-    pronoun = {"m": "der", "f": "die", "n": "das"}[noun.gender]
-    pronoun = "die" if subject.person == "plural" else pronoun
+    pronoun = relative_pronoun(subject)
     if pronoun != "der" and not shows_its_case(inner.objects[0], subject.person):
         return None  # "das Kind, das die Frau sieht": who sees whom?
     who = "who" if noun.kind == "person" else "that"

@@ -1,7 +1,7 @@
 """Small drawn scenes with captions, and a Transformer whose source is a picture. Notebook 15.
 
 Two coloured shapes on a light ground; the caption names the larger one first and says where it
-stands: "a red circle left of a blue square". Scenes follow from a seed; nothing is downloaded.
+stands: "a red ring left of a blue square". Scenes follow from a seed; nothing is downloaded.
 """
 
 import random
@@ -26,7 +26,7 @@ COLOURS = {  # red, green, blue from 0 to 1; apart in lightness too, for colour-
     "yellow": (0.95, 0.80, 0.15),
     "black": (0.10, 0.10, 0.10),
 }
-SHAPES = ("circle", "square", "triangle")
+SHAPES = ("ring", "square", "triangle")
 RELATIONS = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
 GROUND = 0.93
 WORDS = ("a", *COLOURS, *SHAPES, "left", "right", "of", "above", "below")
@@ -80,7 +80,7 @@ def combinations() -> list[tuple[Thing, str, Thing]]:
 def place(relation: str, draw: random.Random) -> tuple[tuple[float, float, float], ...]:
     """(x, y, radius) of the large and of the small thing, apart and clearly in this relation."""
     dx, dy = RELATIONS[relation]
-    large, small = draw.uniform(7.0, 8.5), draw.uniform(3.5, 5.0)
+    large, small = draw.uniform(7.0, 8.5), draw.uniform(4.25, 5.0)
     gap = large + small + draw.uniform(1.5, 6.0)
     aside = draw.uniform(-4.0, 4.0)
     # The small thing stands against the direction in which the large one lies.
@@ -100,8 +100,9 @@ def picture(scene: Scene) -> Tensor:
         (scene.large, scene.small), scene.places, strict=True
     ):
         right, down = columns + 0.5 - x, rows + 0.5 - y
-        if shape == "circle":
-            inside = right**2 + down**2 <= radius**2
+        if shape == "ring":
+            distance = (right**2 + down**2).sqrt()
+            inside = (distance <= radius) & (distance >= radius / 2)
         elif shape == "square":
             inside = torch.maximum(right.abs(), down.abs()) <= 0.88 * radius
         else:  # a triangle that stands on its base

@@ -1,38 +1,45 @@
 """Other ways to connect encoder and decoder, for the experiment of notebook 11.
 
-All have the parameters of `Transformer`; only what the decoder's middle attention looks at
-changes. The recurrent model is what translated before attention (Sutskever et al. 2014).
+The Transformers all have the same parameters; only what the decoder's middle attention looks at
+changes. The two recurrent models are what came before: without attention (Sutskever et al. 2014),
+and with one (Bahdanau et al. 2015, Luong et al. 2015).
 """
 
-from types import SimpleNamespace
+from itertools import count, takewhile
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from helpers.attention import attention
 from helpers.cache import Cache, SelfAttentionCache
 from helpers.decoder import Decoder
 from helpers.masks import padding_mask
 from helpers.transformer import Transformer, TransformerConfig
 
-WIRINGS = {
-    "full": "the final encoding into every decoder layer",
-    "layer by layer": "encoder layer i into decoder layer i",
-    "first only": "the final encoding into the first decoder layer only",
-    "last only": "the final encoding into the last decoder layer only",
-    "mean": "one vector, the mean of the final encoding, into every decoder layer",
-    "recurrent": "one vector, the last state of a recurrent network; no attention at all",
-    "shuffled": "the final encoding of another sentence of the batch",
-    "none": "no memory: the middle attention looks at the target again",
-}
+WIRINGS = MappingProxyType(  # read-only, so that a name cannot be added without its model
+    {
+        "full": "the final encoding into every decoder layer",
+        "layer by layer": "encoder layer i into decoder layer i",
+        "first only": "the final encoding into the first decoder layer only",
+        "last only": "the final encoding into the last decoder layer only",
+        "mean": "one vector, the mean of the final encoding, into every decoder layer",
+        "recurrent": "one vector, the last state of a recurrent network; no attention at all",
+        "recurrent with cross-attention": "all states of a recurrent network, into one attention",
+        "shuffled": "the final encoding of another sentence of the batch",
+        "none": "no memory: the middle attention looks at the target again",
+    }
+)
+RECURRENT = ("recurrent", "recurrent with cross-attention")
 
 
 def check_wiring(wiring: str, config: TransformerConfig) -> None:
     """Raise ValueError for an unknown wiring, or "layer by layer" with unequal stacks."""
-    if wiring not in WIRINGS or wiring == "recurrent":
-        known = [name for name in WIRINGS if name != "recurrent"]
+    if wiring not in WIRINGS or wiring in RECURRENT:
+        known = [name for name in WIRINGS if name not in RECURRENT]
         raise ValueError(f"wiring must be one of {known}, got {wiring!r}")
     if wiring == "layer by layer" and config.num_encoder_layers != config.num_decoder_layers:
         raise ValueError("wiring 'layer by layer' needs as many encoder as decoder layers")
@@ -141,11 +148,17 @@ class RecurrentTranslator(nn.Module):
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
         """source_ids (batch, source) -> the last state (batch, 1, hidden), and a mask of True."""
         mask = padding_mask(source_ids)
+        last = self.read(source_ids, mask)[1]
+        return last, torch.ones_like(mask[..., :1])
+
+    def read(self, source_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """-> the states after each word, (batch, source, hidden), and after the last real one."""
         lengths = mask.sum(-1).flatten().cpu()
         x = self.source_embedding(source_ids) * self.scale
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        _, state = self.encoder(packed)  # (1, batch, hidden)
-        return state.transpose(0, 1), torch.ones_like(mask[..., :1])
+        states, last = self.encoder(packed)
+        states, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.size(-1))
+        return states, last.transpose(0, 1)
 
     def decode(
         self,
@@ -164,16 +177,61 @@ class RecurrentTranslator(nn.Module):
         return self.to_model(states)
 
 
+class AttentiveRecurrentTranslator(RecurrentTranslator):
+    """The recurrent model with one cross-attention: the decoder's states look at the encoder's.
+
+    Source: Luong et al. 2015, the score "general", but divided by √hidden as in `attention`, and
+    without the tanh after it, so that nothing else differs from the model without attention.
+    """
+
+    def __init__(self, vocab_size: int, d_model: int, hidden: int, max_length: int = 512):
+        super().__init__(vocab_size, d_model, hidden, max_length)
+        self.w_q = nn.Linear(hidden, hidden, bias=False)
+        self.to_model = nn.Linear(2 * hidden, d_model)  # what was written, what was found
+
+    def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """source_ids (batch, source) -> all states (batch, source, hidden), and the mask."""
+        mask = padding_mask(source_ids)
+        return self.read(source_ids, mask)[0], mask
+
+    def decode(
+        self,
+        target_ids: Tensor,
+        memory: Tensor,
+        source_mask: Tensor,
+        cache: Cache | None = None,
+        ancestors: Tensor | None = None,
+    ) -> Tensor:
+        """As without attention, but the memory is looked at again before each word."""
+        last = source_mask[:, 0, 0].sum(-1) - 1  # (batch,): where the sentence ends
+        first = memory[torch.arange(len(memory)), last][None].contiguous()  # (1, batch, hidden)
+        states, _ = self.decoder(self.target_embedding(target_ids) * self.scale, first)
+        found, _ = attention(self.w_q(states), memory, memory, source_mask[:, 0])
+        return self.to_model(torch.cat([states, found], dim=-1))
+
+
 def build(wiring: str, config: TransformerConfig) -> Any:
     """An untrained model with this wiring, of the config's size or as near as it gets.
 
-    A WiredTransformer, or the RecurrentTranslator, which has the same interface.
+    A WiredTransformer, or a recurrent translator, which has the same interface.
+    Raises ValueError for an unknown wiring, or as check_wiring does.
     """
-    if wiring != "recurrent":
+    if wiring not in WIRINGS:
+        raise ValueError(f"wiring must be one of {list(WIRINGS)}, got {wiring!r}")
+    if wiring not in RECURRENT:
         return WiredTransformer(config, wiring)
-    d, words = config.d_model, config.vocab_size
-    wanted = sum(p.numel() for p in Transformer(config).parameters())
-    hidden = 8  # the largest number of units that does not exceed the Transformer's size
-    while 6 * (hidden + 8) * (d + hidden + 8 + 2) + (hidden + 9) * d + words * d <= wanted:
-        hidden += 8
-    return RecurrentTranslator(words, d, hidden, config.max_length)
+    kind = RecurrentTranslator if wiring == "recurrent" else AttentiveRecurrentTranslator
+    wanted = num_parameters(Transformer(config))
+
+    def size(hidden: int) -> int:
+        with torch.device("meta"):  # a model without its numbers, only to count them
+            return num_parameters(kind(config.vocab_size, config.d_model, hidden))
+
+    fitting = takewhile(lambda hidden: size(hidden) <= wanted, count(8, step=8))
+    hidden = max(fitting, default=8)
+    return kind(config.vocab_size, config.d_model, hidden, config.max_length)
+
+
+def num_parameters(model: nn.Module) -> int:
+    """How many parameters a model has; one that is used in several places counts once."""
+    return sum(p.numel() for p in model.parameters())

@@ -28,19 +28,20 @@ def lines(
     ylabel: str,
     baseline: tuple[str, float] | None = None,
     log: str = "",
+    among: Sequence[str] = (),
 ) -> Figure:
     """Curves with their names at their right ends; log may be "x", "y" or "xy".
 
     A series is (x, y), or (x, y, low, high) to shade the range between low and high. Words as x
-    become the ticks.
+    become the ticks. Of the names in `among`, each has the same colour in every picture.
     """
     figure, (axes,) = new_figure(3.4)
     colours = (ENCODER, CROSS, DECODER, INK, MUTED)
     styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
     ends = []
-    for (name, (x, y, *band)), colour, style in zip(
-        series.items(), colours * 2, styles, strict=False
-    ):
+    for place, (name, (x, y, *band)) in enumerate(series.items()):
+        place = among.index(name) if name in among else place
+        colour, style = colours[place % len(colours)], styles[place % len(styles)]
         if isinstance(x[0], str):
             axes.set_xticks(range(len(x)), x)
             x = range(len(x))

@@ -331,17 +331,21 @@ def _write_numbers(
 ) -> None:
     shown = grid[np.isfinite(grid)]
     digits = 0 if (shown == shown.round()).all() else digits
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}  # behind it, no hatching
     for row, column in np.ndindex(*grid.shape):
         if hidden[row, column]:
             box = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", ec=OFF, lw=0)
             axes.add_patch(box)
-        text = (
-            instead if hidden[row, column] else f"{grid[row, column]:.{digits}f}".replace("-", "−")
-        )
+        places = 0 if abs(grid[row, column]) >= 10 else digits  # so that neighbours do not touch
+        text = f"{grid[row, column]:z.{places}f}".replace("-", "−")
         red, green, blue, _ = axes.images[-1].to_rgba(grid[row, column])
         dark = not hidden[row, column] and 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
         colour = "white" if dark else INK
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        middle = {"ha": "center", "va": "center", "fontsize": size, "color": colour}
+        if hidden[row, column]:
+            axes.text(column, row, instead, bbox=paper, **middle)
+        else:
+            axes.text(column, row, text, **middle)
 
 
 def _draw_map(

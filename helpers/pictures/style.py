@@ -56,7 +56,7 @@ class Picture(Figure):
     alt: str = ""
 
     def draw(self, renderer: RendererBase) -> None:
-        labels = [label for axes in self.axes for label in tick_labels(axes)]
+        labels = [label for axes in self.axes if axes.axison for label in tick_labels(axes)]
         for text in {*labels, *self.findobj(Text)}:
             families = text.get_fontfamily()
             fonts = [findfont(FontProperties(family=[family])) for family in families]

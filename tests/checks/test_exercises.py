@@ -449,6 +449,7 @@ WRONG = {
         ("none", "none at all"),
         ("mean", "evenly"),
         ("full", "one step"),
+        ("recurrent with cross-attention", "short one"),
         ("lstm", "name one of"),
     ],
     "nb11.check_zero_head": [

@@ -10,7 +10,7 @@ import shutil
 import huggingface_hub
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers.models.t5 import modeling_t5
 
@@ -330,6 +330,29 @@ def test_files_that_are_not_there_or_damaged_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="could not be fetched"):
         read_checkpoint("Helsinki-NLP/opus-mt-de-en")
+
+
+@pytest.mark.parametrize("there", ["config.json", "model.safetensors", "pytorch_model.bin"])
+def test_settings_or_weights_alone_are_no_checkpoint(there, tmp_path):
+    """One message for either half that is missing, and it says what the folder holds."""
+    (tmp_path / there).write_text("{}", encoding="utf8")
+    with pytest.raises(FileNotFoundError, match="must hold config.json and model.safetensors") as e:
+        read_checkpoint(tmp_path)
+    assert f"it holds ['{there}']" in str(e.value)
+
+
+def test_weights_are_read_from_either_kind_of_file(tmp_path):
+    """And from the safe one where both are there: the other one is not even opened."""
+    (tmp_path / "config.json").write_text('{"d_model": 16}', encoding="utf8")
+    weights = {"a": torch.arange(3.0).half(), "b": torch.arange(2)}
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    for _ in range(2):
+        settings, found = read_checkpoint(tmp_path)
+        assert settings == {"d_model": 16} and found.keys() == weights.keys()
+        assert torch.equal(found["a"], torch.arange(3.0)) and found["a"].dtype == torch.float32
+        assert torch.equal(found["b"], torch.arange(2)) and found["b"].dtype == torch.int64
+        save_file(weights, tmp_path / "model.safetensors")
+        (tmp_path / "pytorch_model.bin").write_bytes(b"nobody reads this")
 
 
 @pytest.mark.parametrize("wrong", [[0, 2], None, -1, 10, 1.0, "0"])

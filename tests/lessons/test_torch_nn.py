@@ -74,7 +74,12 @@ def test_torchs_note_on_its_fast_path_is_kept_from_the_reader():
 
 @pytest.mark.parametrize("activation", [F.relu, torch.relu, nn.ReLU()])
 def test_every_spelling_of_relu_is_taken(activation):
-    from_torch(nn.Transformer(8, 2, 1, 1, 8, activation=activation, batch_first=True))
+    """And what is taken computes what torch's computes."""
+    theirs = nn.Transformer(8, 2, 1, 1, 8, activation=activation, batch_first=True).eval()
+    encoder, decoder = from_torch(theirs)
+    x, y = torch.randn(2, 5, 8), torch.randn(2, 3, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(decoder(y, encoder(x)), theirs(x, y))
 
 
 def kinds_of_layer():

@@ -29,3 +29,14 @@ def test_lines_take_words_and_a_band():
     png(figure)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1-6", "7+"]
     assert len(figure.axes[0].collections) == 1
+
+
+def test_a_name_keeps_its_colour_whatever_else_is_drawn():
+    names = ("a", "b", "c")
+    drawn = {}
+    for chosen in (("a", "b", "c"), ("c", "a")):
+        figure = lines({n: ([1, 2], [3, 4]) for n in chosen}, "x", "y", among=names)
+        for name, line in zip(chosen, figure.axes[0].lines, strict=True):
+            drawn.setdefault(name, set()).add((line.get_color(), line.get_linestyle()))
+    assert {n: len(kinds) for n, kinds in drawn.items()} == {"a": 1, "b": 1, "c": 1}
+    assert len(set.union(*drawn.values())) == 3

@@ -76,7 +76,7 @@ FIGURES = {
     ),
     "words_kept": lambda: sound.words_kept(RNG.random((8, 5)) < 0.7, SPOKEN, 4.0, 0.5),
     "pictures": lambda: pictures.image_grid(
-        RNG.random((5, 3, 8, 8)), ["a large red circle left of a small blue square"] * 5
+        RNG.random((5, 3, 8, 8)), ["a large red ring left of a small blue square"] * 5
     ),
     "attention_on_image": lambda: pictures.attention_on_image(
         RNG.random((3, 8, 8)), shares(7, 16), [*ENGLISH[:6], "<eos>"]

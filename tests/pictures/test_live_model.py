@@ -270,10 +270,10 @@ def assert_close(worst: dict[tuple, tuple[float, float]], relative: float) -> No
 @needs_node
 @pytest.mark.slow
 @pytest.mark.parametrize("half, relative", [(False, 1e-5), (True, 1e-3)])
-def test_every_number_of_200_sentences_is_torchs(translator, tmp_path, half, relative):
+def test_every_number_of_60_sentences_is_torchs(translator, tmp_path, half, relative):
     """With two bytes a weight in the page, against torch with the original float32 weights."""
     model, tokenizer = translator
-    pairs = [RUNNING, *corpus().test[:150], *corpus().combinations[:50]]
+    pairs = [RUNNING, *corpus().test[:40], *corpus().combinations[:19]]
     sources = encoded(tokenizer, pairs)
     data = export(model, tokenizer, half)
     worst = deviations(tmp_path, model, data, [{"source": ids} for ids in sources])
@@ -397,7 +397,7 @@ SURGERIES = [
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_every_surgery_gives_torchs_numbers(tmp_path, norm_first):
     model = random_model(norm_first=norm_first, num_decoder_layers=2)
-    sources = [ids for ids in random_sources(model, 9) if len(ids) > 3]
+    sources = random_sources(model, 5)[2:]  # of 4, 5 and 6 ids: long enough for every surgery
     data = export(model, words_for(model), half=False)
     sentences = [{"source": ids, "surgery": s} for s in [{}, *SURGERIES] for ids in sources]
     worst = deviations(tmp_path, model, data, sentences)

@@ -1,6 +1,8 @@
 """`python -m helpers.trainer`: one process, several, interrupted, resumed: the same run.
 
-Each test starts the real command on a small folder of text.
+Each test runs the real command on a small folder of text: in a process of its own where the
+process matters (`start`), and in this one, which has imported torch already, where it doesn't
+(`run_here`).
 """
 
 import json
@@ -28,7 +30,8 @@ from tools.notebooks import ROOT
 pytestmark = pytest.mark.slow
 
 SMALL = "--d-model 16 --heads 2 --d-ff 32 --encoder-layers 1 --decoder-layers 2 --vocabulary 300"
-RUN = "--steps 24 --reports 4 --tokens 256 --dropout 0 --average 2 --beam 2"
+RUN = "--steps 12 --reports 4 --tokens 256 --dropout 0 --average 2 --beam 2"
+LONGER = ["--steps", "96", "--reports", "16"]  # time enough to be killed in
 FIXED = "--precision float32 --kernel fused"  # else measured, which may turn out either way
 OPTIONS = [*SMALL.split(), *RUN.split(), *FIXED.split()]
 HANGS = 900  # seconds after which a process hangs, however slow the machine
@@ -79,6 +82,17 @@ def finished(process) -> str:
     return output
 
 
+def run_here(out, *options) -> None:
+    """The same command in this process, with one thread as in those of `start`."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        command.main(["--out", str(out), *map(str, options)])
+    finally:
+        torch.set_num_threads(threads)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="module")
 def alone(texts, tmp_path_factory):
     """The run that all others are compared with: one process, never interrupted."""
@@ -97,7 +111,7 @@ def same_run(one, other, tolerance):
         for name in ("train_loss", "validation_loss"):
             assert a[name] == pytest.approx(b[name], abs=tolerance)
     mine, theirs = (
-        dict(load_model(out / "step-0000024.safetensors").named_parameters())
+        dict(load_model(out / "step-0000012.safetensors").named_parameters())
         for out in (one, other)
     )
     for name, parameter in mine.items():
@@ -116,7 +130,7 @@ def test_a_run_leaves_what_its_help_promises(alone):
     assert len(list(out.glob("step-*.safetensors"))) == 2 and not list(out.glob("*.part"))
     for name in ("bleu.png", "loss.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
-    assert [row["step"] for row in history(out)] == [6, 12, 18, 24]
+    assert [row["step"] for row in history(out)] == [3, 6, 9, 12]
     result = json.loads((out / "result.json").read_text())
     assert "case:lc" in result["test beam"]["lc signature"]
     assert result["test beam"]["lc signature"] in output and "tokens/s" in output
@@ -126,20 +140,17 @@ def test_a_run_leaves_what_its_help_promises(alone):
     assert f"{trained:.1f} minutes of training, {whole:.1f} in all" in output
 
 
-def test_without_sacrebleu_the_validation_loss_chooses_and_the_run_says_so(texts, tmp_path):
-    code = (
-        "import sys; sys.modules['sacrebleu'] = None; import helpers.trainer.__main__ as command; "
-    )
-    code += "command.main()"
-    command = [sys.executable, "-W", "ignore", "-c", code, "--out", tmp_path / "run"]
-    command += ["--data", texts, *OPTIONS]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "pip install sacrebleu" in done.stdout.replace("\n", " ")
-    assert "by validation loss, because there is no BLEU" in done.stdout
+def test_without_sacrebleu_the_validation_loss_chooses_and_the_run_says_so(
+    texts, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    run_here(tmp_path / "run", "--data", texts, *OPTIONS)
+    said = capsys.readouterr().out
+    assert "pip install sacrebleu" in said.replace("\n", " ")
+    assert "by validation loss, because there is no BLEU" in said
     rows = history(tmp_path / "run")
     best = min(rows, key=lambda row: row["validation_loss"])["step"]
-    assert f"the best checkpoint is that of step {best}" in done.stdout
+    assert f"the best checkpoint is that of step {best}" in said
 
 
 def test_the_runs_model_translates_text(alone):
@@ -150,7 +161,7 @@ def test_the_runs_model_translates_text(alone):
 
 @pytest.mark.parametrize("parts", [3, 40])  # 40: more than a batch has sentences
 def test_accumulating_changes_nothing_but_rounding(alone, texts, tmp_path, parts):
-    finished(start(tmp_path / "two", "--data", texts, *OPTIONS, "--accumulate", parts))
+    run_here(tmp_path / "two", "--data", texts, *OPTIONS, "--accumulate", parts)
     same_run(alone[0], tmp_path / "two", 1e-4)
 
 
@@ -167,10 +178,9 @@ def test_compiling_changes_nothing_but_rounding(alone, texts, tmp_path, monkeypa
     monkeypatch.setattr(nn.Module, "compile", compile_eagerly)
     out = tmp_path / "compiled"
     try:
-        command.main(["--out", str(out), "--data", str(texts), *OPTIONS, "--compile"])
+        run_here(out, "--data", texts, *OPTIONS, "--compile")
     finally:
         dynamo.reset()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     layers = ["EncoderLayer", "DecoderLayer", "DecoderLayer"]
     assert compiled == [(layer, {"dynamic": True}) for layer in layers]
     same_run(alone[0], out, 1e-4)
@@ -194,14 +204,14 @@ def when_reported(process, out, rows):
 
 
 def test_kill_minus_nine_loses_nothing(texts, tmp_path):
-    options = ["--data", texts, *OPTIONS, "--steps", 240, "--reports", 40, "--dropout", 0.2]
+    options = ["--data", texts, *OPTIONS, *LONGER, "--dropout", 0.2]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    finished(start(whole, *options))
+    run_here(whole, *options)
     killed = start(broken, *options)
     when_reported(killed, broken, 2)
     killed.kill()
     killed.communicate()
-    assert len(history(broken)) < 40
+    assert len(history(broken)) < len(history(whole)) == 16
     finished(start(broken, "--resume"))
     for name in ("train_loss", "validation_loss", "bleu"):
         assert [row[name] for row in history(whole)] == [row[name] for row in history(broken)]
@@ -213,7 +223,7 @@ def test_kill_minus_nine_loses_nothing(texts, tmp_path):
 @needs_signals
 @either_way
 def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path, shard):
-    options = ["--data", texts, *OPTIONS, "--steps", 240, "--reports", 40]
+    options = ["--data", texts, *OPTIONS, *LONGER]
     out = tmp_path / "run"
     job = start(out, *options, *shard, processes=2)
     when_reported(job, out, 2)
@@ -223,8 +233,8 @@ def test_a_killed_worker_ends_the_job_and_one_process_can_go_on(texts, tmp_path,
     output, _ = job.communicate(timeout=HANGS)
     assert job.returncode != 0 and "SIGKILL" in output
     assert "--resume" in output, output[-3000:]
-    finished(start(out, "--resume"))  # on one process, whatever it was before
-    assert len(history(out)) == 40 and (out / "result.json").is_file()
+    run_here(out, "--resume")  # one process, whatever it was before
+    assert len(history(out)) == 16 and (out / "result.json").is_file()
 
 
 @needs_signals
@@ -264,7 +274,7 @@ def test_what_is_wrong_is_named(alone, texts, tmp_path, capsys):
         ("--patience", -1, "--patience must be at least 0"),
         ("--beam", 100_000, "--beam must be at most"),
     ):
-        options = [o for o in OPTIONS if option != "--minutes" or o not in ("--steps", "24")]
+        options = [o for o in OPTIONS if option != "--minutes" or o not in ("--steps", "12")]
         said = refused(capsys, "--out", new, "--data", texts, *options, option, value)
         assert why in said
         assert not (new / "settings.json").exists()  # nothing that would be in the way next time
@@ -284,4 +294,5 @@ def test_a_run_of_another_version_is_not_resumed_with_other_settings(alone, tmp_
 def test_pieces_cut_smaller_that_no_longer_fit_stay_whole(texts, tmp_path):
     """Without some merges sentences grow; none may outgrow a batch or the model's positions."""
     options = [*OPTIONS, "--drop-merges", 0.9, "--tokens", 40]
-    finished(start(tmp_path / "thin", "--data", texts, *options))
+    run_here(tmp_path / "thin", "--data", texts, *options)
+    assert len(history(tmp_path / "thin")) == 4 and (tmp_path / "thin" / "result.json").is_file()
