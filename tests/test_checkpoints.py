@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from helpers import checkpoints
+from helpers.attention import attention, use_attention
 from helpers.checkpoints import (
     average,
     check_same_fields,
@@ -261,3 +262,54 @@ def test_tensors_are_brought_to_the_processor_to_be_written(tmp_path, monkeypatc
     monkeypatch.setattr(torch.Tensor, "cpu", lambda t: brought.append(t.numel()) or cpu(t))
     write_tensors(tmp_path / "t", {"a": torch.zeros(3), "b": torch.zeros(5)}, {})
     assert brought == [3, 5]
+
+
+def published(model, change):
+    """A model that its configuration does not describe."""
+    layer = model.encoder.layers[0]
+    if change == "activation":
+        layer.feed_forward.activation = torch.nn.functional.silu
+    elif change == "bias":
+        model.output.bias = torch.nn.Parameter(torch.zeros(model.config.vocab_size))
+    elif change == "no bias":
+        layer.self_attention.w_q.bias = None
+    elif change == "positions":
+        model.source_embedding.positions.mul_(2)
+    elif change == "scale":
+        model.target_embedding.scale = 1.0
+    elif change == "norm":
+        layer.add_norm_ff.norm = torch.nn.RMSNorm(16)
+    elif change == "eps":
+        layer.add_norm_ff.norm.eps = 1e-3
+    elif change == "order":
+        layer.add_norm_self.norm_first = True
+    return model
+
+
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        ("activation", "encoder.layers.0.feed_forward.activation is silu"),
+        ("bias", "output has weight, bias"),
+        ("no bias", "encoder.layers.0.self_attention.w_q has weight"),
+        ("positions", "source_embedding has other positions"),
+        ("scale", "target_embedding.scale is 1.0"),
+        ("norm", "encoder.layers.0.add_norm_ff.norm is a RMSNorm"),
+        ("eps", "encoder.layers.0.add_norm_ff.norm.eps is 0.001"),
+        ("order", "encoder.layers.0.add_norm_self.norm_first is True"),
+    ],
+)
+def test_a_model_that_its_configuration_does_not_describe_is_not_saved(tmp_path, change, named):
+    with pytest.raises(ValueError, match=f"does not say that {named}. write_tensors saves"):
+        save_model(published(small_model(), change), tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_a_model_in_another_precision_or_with_another_kernel_is_described(tmp_path, kind):
+    model = small_model().to(kind)
+    use_attention(model, attention)
+    save_model(model, tmp_path / "m")
+    assert all_equal(
+        copies_of_parameters(load_model(tmp_path / "m").to(kind)), copies_of_parameters(model)
+    )

@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from helpers.batching import Batch, Example, collate, one_epoch
@@ -49,7 +48,8 @@ def checksum(pairs: Iterable[Pair]) -> str:
 def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
     """What process 0 does before training: choose by the texts, learn the vocabulary, encode.
 
-    Returns the texts without what is too long, and the number of pieces of the longest sentence.
+    Returns the texts without what is too long, with notes on that alone, and the number of pieces
+    of the longest sentence.
     Raises ValueError if the run that is resumed had other texts, or for sentences without room.
     """
     references = [target for _, target in texts.validation]
@@ -67,7 +67,8 @@ def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
     subwords = vocabulary_of(arguments, texts)
     room = min(arguments.max_length, arguments.tokens - 2)
     said = []
-    if not (arguments.resume and (arguments.out / "train.starts.npy").is_file()):
+    there = all((arguments.out / name).is_file() for name in ("train.ids", "train.starts.npy"))
+    if not (arguments.resume and there):
         left_out = write_examples(arguments.out, texts.train, subwords, room)
         said += too_long("train", texts.train, left_out, room, arguments.strict)
     longest = open_examples(arguments.out, subwords).longest()
@@ -93,8 +94,10 @@ def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
             f"BLEU with {arguments.bleu_tokenize} finds no words in this script, so the validation "
             "loss chooses the model"
         )
-    texts = replace(texts, validation=kept["validation"], test=kept["test"], test_lines=test_lines)
-    return replace(texts, notes=[*texts.notes, *said]), longest
+    kept_texts = Texts(
+        texts.train, kept["validation"], kept["test"], test_lines, said, texts.checksums
+    )
+    return kept_texts, longest
 
 
 def too_long(

@@ -138,7 +138,11 @@ def work(arguments: argparse.Namespace, device: torch.device) -> None:
     last = arguments.out / "last.safetensors"
     texts, longest = None, 0
     if main:
-        texts, longest = prepare(arguments, read_texts(arguments))
+        texts = read_texts(arguments)
+        for note in texts.notes:
+            say(note)
+        say("cutting the texts into pieces of words …", flush=True)
+        texts, longest = prepare(arguments, texts)
         for note in texts.notes:
             say(note)
         if arguments.more:

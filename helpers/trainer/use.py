@@ -51,7 +51,7 @@ def translate(argv: Sequence[str]) -> None:
         type=int,
         help="this many translations of each line, as LINE ||| TRANSLATION ||| SCORE",
     )
-    arguments = p.parse_args(argv)
+    arguments = p.parse_intermixed_args(argv)
     if arguments.sentences and arguments.input:
         p.error("give sentences or --input, not both")
     for name in ("beam", "batch_size"):
@@ -136,7 +136,7 @@ def evaluate(argv: Sequence[str]) -> None:
         choices=("auto", *TOKENIZERS),
         help="how sacreBLEU finds words; auto goes by the script (default: auto)",
     )
-    arguments = p.parse_args(argv)
+    arguments = p.parse_intermixed_args(argv)
     model, subwords = load_run(arguments.run)
     settings = settings_of(arguments.run)
     parts = find_parts(arguments.data, (settings.source, settings.target), arguments.encoding)

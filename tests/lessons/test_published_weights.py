@@ -18,6 +18,7 @@ from torch import nn
 from transformers.models.t5 import modeling_t5
 
 from helpers.decoding import beam_search, greedy
+from helpers.lessons.marian import from_marian
 from helpers.lessons.published_weights import Vocabulary, read_checkpoint
 from helpers.special_ids import BOS, EOS, PAD, UNK
 from tests.lessons.support import KINDS, change_weights, marian, sources
@@ -423,3 +424,39 @@ def test_a_checkpoint_with_two_ends_of_a_sentence_is_refused(kind, tmp_path):
     (tmp_path / "m" / "config.json").write_text(json.dumps(settings | {"eos_token_id": [0, 2]}))
     with pytest.raises(ValueError, match=r"eos must be one id in \[0, 53\), got \[0, 2\]"):
         read(tmp_path / "m")
+
+
+def test_weights_in_several_files_are_those_of_one(tmp_path):
+    theirs = marian()
+    theirs.save_pretrained(tmp_path / "one")
+    theirs.save_pretrained(tmp_path / "many", max_shard_size="4KB")
+    parts = sorted((tmp_path / "many").glob("model-*.safetensors"))
+    assert len(parts) > 2 and not (tmp_path / "many" / "model.safetensors").exists()
+    (_, one), (_, many) = read_checkpoint(tmp_path / "one"), read_checkpoint(tmp_path / "many")
+    assert one.keys() == many.keys() and all(torch.equal(one[name], many[name]) for name in one)
+    parts[1].unlink()
+    with pytest.raises(FileNotFoundError, match=f"many' lacks {parts[1].name}, a part"):
+        read_checkpoint(tmp_path / "many")
+
+
+@pytest.mark.parametrize(
+    "index, message",
+    [
+        ("{", "is damaged"),
+        ("{}", "is damaged"),
+        ('{"weight_map": {"a": "../other.safetensors"}}', "must name files beside it"),
+    ],
+)
+def test_an_index_that_cannot_be_used_is_named(tmp_path, index, message):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ValueError, match=f"model.safetensors.index.json {message}"):
+        read_checkpoint(tmp_path)
+
+
+def test_marian_with_a_vocabulary_for_each_side_is_refused_by_name(tmp_path):
+    changes = dict(share_encoder_decoder_embeddings=False, tie_word_embeddings=False)
+    marian(decoder_vocab_size=61, **changes).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="decoder_vocab_size=61.*") as caught:
+        from_marian(tmp_path)
+    assert "share_encoder_decoder_embeddings=False" in str(caught.value)

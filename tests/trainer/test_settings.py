@@ -1,0 +1,160 @@
+"""trainer/settings.py, the lock and the messages of the command: one sentence, what to do."""
+
+import json
+import shlex
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from helpers.checkpoints import read_tensors, write_tensors
+from helpers.trainer import __main__ as command
+from helpers.trainer import train as training
+from helpers.trainer.settings import read_arguments, write_settings
+from helpers.trainer.train import lengthen, lock
+
+
+def arguments_of(folder, *options):
+    return read_arguments(["--out", str(folder), *map(str, options)])
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """The folder of a run that has reported at step 60 of 60, after two minutes."""
+    arguments = arguments_of(tmp_path, "--data", "corpus", "--steps", 60, "--precision", "float32")
+    write_settings(arguments)
+    metadata = {"training": {"steps": 60}, "history": [{"step": 60, "seconds": 120.0}]}
+    write_tensors(tmp_path / "last.safetensors", {"a": torch.ones(1)}, metadata)
+    return tmp_path
+
+
+def test_a_run_may_be_lengthened_in_steps_or_minutes(begun):
+    for option, value, steps in (("--steps", 90, 90), ("--minutes", 5, 150)):
+        arguments = arguments_of(begun, "--resume", option, value)
+        lengthen(arguments, begun / "last.safetensors")
+        assert arguments.steps == steps
+        assert json.loads((begun / "settings.json").read_text())["steps"] == steps
+        tensors, metadata = read_tensors(begun / "last.safetensors")
+        assert metadata["training"]["steps"] == steps and tensors["a"].tolist() == [1]
+        assert metadata["training"]["report_every"] == -(-steps // 20)
+
+
+@pytest.mark.parametrize("option, value", [("--steps", 60), ("--minutes", 2)])
+def test_a_run_is_not_made_shorter(begun, option, value):
+    with pytest.raises(ValueError, match=f"{option} must ask for more.*step 60, after 2.0 minutes"):
+        lengthen(arguments_of(begun, "--resume", option, value), begun / "last.safetensors")
+
+
+def test_what_may_change_when_a_run_goes_on(begun, tmp_path, capsys):
+    moved = tmp_path / "elsewhere.tsv"
+    options = ["--device", "cpu", "--accumulate", 3, "--data", moved, "--encoding", "cp1252"]
+    arguments = arguments_of(begun, "--resume", *options)
+    assert arguments.data == [str(moved)] and arguments.encoding == "cp1252"
+    assert (arguments.device, arguments.accumulate, arguments.steps) == ("cpu", 3, 60)
+    for option, value in (("--learning-rate", 1), ("--source", "fr"), ("--bleu-tokenize", "zh")):
+        with pytest.raises(SystemExit):
+            arguments_of(begun, "--resume", option, value)
+        assert f"{option} is" in capsys.readouterr().err
+
+
+def test_a_run_that_begins_with_another_takes_over_its_shape(begun, tmp_path, capsys):
+    new = tmp_path / "new"
+    arguments = arguments_of(new, "--from", begun, "--steps", 5)
+    assert arguments.vocabulary == 8000 and arguments.data == ["multi30k"]
+    settings = json.loads((begun / "settings.json").read_text())
+    (begun / "settings.json").write_text(json.dumps({**settings, "d_model": 64, "target": "fr"}))
+    arguments = arguments_of(new, "--from", begun)
+    assert (arguments.d_model, arguments.target) == (64, "fr")
+    for options, message in (
+        (["--d-model", 32, "--from", begun], "--d-model is 64 in"),
+        (["--from", tmp_path / "none"], "none is no run: there is no settings.json"),
+    ):
+        with pytest.raises(SystemExit):
+            arguments_of(new, *options)
+        assert message in capsys.readouterr().err
+
+
+def test_paths_are_kept_whole_and_too_many_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert arguments_of("run", "--data", "a.de", "b.en").data == [
+        str(tmp_path / "a.de"),
+        str(tmp_path / "b.en"),
+    ]
+    with pytest.raises(SystemExit):
+        arguments_of("run", "--data", "a", "b", "c")
+    assert "--data takes one or two names, got 3" in capsys.readouterr().err
+
+
+def test_a_folder_has_one_run_and_a_lock_that_nobody_holds_locks_nothing(tmp_path):
+    (tmp_path / "run.lock").write_text("left by a run that was killed")
+    for _ in range(2):
+        with lock(tmp_path), pytest.raises(OSError, match="another run is at work in"):
+            lock(tmp_path)
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"]])
+def test_a_second_run_is_refused_at_once(begun, capsys, monkeypatch, options):
+    monkeypatch.setattr(training, "read_texts", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    if not options:
+        for path in begun.iterdir():
+            path.unlink()
+    with lock(begun):
+        said = refused(capsys, "--out", begun, *options)
+    assert "another run is at work" in said
+
+
+def refused(capsys, *options):
+    with pytest.raises(SystemExit) as caught:
+        command.main([*map(str, options)])
+    said = capsys.readouterr().err
+    assert caught.value.code and "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "--accumulate 4"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (RuntimeError("CUDA error: no kernel image is available"), "--device cpu"),
+        (ImportError("No module named 'sacrebleu'"), "No module named 'sacrebleu'"),
+        (ValueError("--tokens must be more"), "error: --tokens must be more"),
+    ],
+)
+def test_errors_of_the_machine_are_sentences(tmp_path, capsys, monkeypatch, error, message):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(training, "run", fail)
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    assert message in refused(capsys, "--out", tmp_path / "run", "--device", "cpu")
+
+
+def test_an_error_that_nobody_foresaw_is_shown_as_it_is(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(training, "run", fail)
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    with pytest.raises(RuntimeError, match="a bug of ours"):
+        command.main(["--out", str(tmp_path / "run")])
+
+
+def test_a_torch_without_distributed_is_one_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(dist, "is_available", lambda: False)
+    said = refused(capsys, "--out", tmp_path / "run")
+    assert "built without torch.distributed" in said
+
+
+def test_the_command_that_goes_on_can_be_pasted_into_a_shell(begun, capsys, monkeypatch):
+    folder = begun.rename(begun.parent / "Anna's runs; $HOME")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "run", stop)
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    said = refused(capsys, "--out", folder, "--resume")
+    words = shlex.split(said.partition("To go on: ")[2])
+    assert words == ["python", "-m", "helpers.trainer", "--out", str(folder), "--resume"]
