@@ -80,7 +80,7 @@ def decode(
 
 def suppress_special(scores: Tensor) -> Tensor:
     """Scores (…, vocab_size) with PAD and BOS at -inf, in place: no sentence goes on with one."""
-    scores[..., [PAD, BOS]] = -torch.inf
+    scores[..., PAD] = scores[..., BOS] = -torch.inf
     return scores
 
 

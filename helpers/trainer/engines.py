@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.batching import Batch, Example, collate, one_epoch
+from helpers.batching import Batch, Example, collate, one_epoch, rounded
 from helpers.special_ids import PAD
 from helpers.training import Loss, translation_loss
 from helpers.transformer import Transformer
@@ -69,16 +69,6 @@ def loss_for(engine: str, device: torch.device, label_smoothing: float) -> Loss:
         return value(model, batch.source_ids, batch.target_ids, label_smoothing).clone()
 
     return loss
-
-
-def rounded(length: int) -> int:
-    """The next of the lengths 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, …
-
-    All are multiples of 8, which the GPU's matrix units like best, and from 32 on there are four
-    to each doubling, so that sentences of up to 128 tokens have twelve.
-    """
-    step = max(8, 2 ** (length - 1).bit_length() // 8)
-    return -(-length // step) * step
 
 
 def pad_to(batch: Batch, rows: int, length: int) -> Batch:

@@ -9,7 +9,7 @@ import torch
 import torch._dynamo as dynamo
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from helpers.batching import Batch, collate, endless_batches
+from helpers.batching import Batch, collate, endless_batches, rounded
 from helpers.distributed import DataParallelWorker
 from helpers.special_ids import BOS, EOS, PAD
 from helpers.trainer.engines import (
@@ -19,7 +19,6 @@ from helpers.trainer.engines import (
     made_ahead,
     pad_to,
     ready_for,
-    rounded,
 )
 from helpers.training import make_optimizer, make_scaler, training_step, translation_loss
 from tests.support import EXAMPLES, small_model
