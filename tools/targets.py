@@ -129,6 +129,11 @@ def benchmark(here: Environment) -> None:
         here.run(f"benchmarks.{name}")
 
 
+def benchmark_gpu(here: Environment) -> None:
+    """On an NVIDIA GPU: training and decoding beside torch.nn and Hugging Face, compiled or not"""
+    here.run("benchmarks.gpu")
+
+
 def benchmark_multi30k(here: Environment) -> None:
     """BLEU on Multi30k after 10, 30 and 60 minutes, and each trick (about 3 hours)"""
     here.run("benchmarks.multi30k", "--side-by-side", "2")
