@@ -135,7 +135,7 @@ def on_multi30k(data: Multi30k) -> Task:
         MULTI30K_LENGTHS,
         {"bleu": lambda said, truth: bleu(said, truth)[0], "chrf": chrf},
         longest=60,
-        steps=700,
+        steps=1000,
         max_tokens=768,
     )
 
