@@ -119,7 +119,7 @@ def checkpoint(here: Environment) -> None:
 
 
 def experiment(here: Environment) -> None:
-    """Notebook 11's full experiment, about 20 minutes; goes on where it stopped"""
+    """Notebook 11's full experiment, about an hour; goes on where it stopped"""
     here.run("benchmarks.experiment", "--processes", "2")
 
 
