@@ -124,9 +124,9 @@ def experiment(here: Environment) -> None:
 
 
 def benchmark(here: Environment) -> None:
-    """Figures: speed against torch.nn and Hugging Face; how well the translator learns"""
+    """Speed against torch.nn and Hugging Face; how well the translator learns: docs/speed.md"""
     for name in ("training_step", "decoding", "translator"):
-        here.run(f"benchmarks.{name}")
+        here.run(f"benchmarks.{name}", "--record")
 
 
 def benchmark_gpu(here: Environment) -> None:

@@ -619,7 +619,85 @@ WRONG |= {
         (lambda said, meant: distance(said, meant) / max(len(said), 1), "not by those"),
         (lambda said, meant: min(1.0, distance(said, meant) / len(meant)), "a rate of 2"),
     ],
+    "nb17.check_cache_numbers": [
+        ((16_384_000, 16_384_000), "fewer heads of keys"),
+        ((4_096_000, 16_384_000), "other way round"),
+        ((8_192_000, 2_048_000), "keys AND values"),
+        ((2_048_000, 512_000), "every layer"),
+        ((16_384_000, 1_024_000), "one group"),
+        ((16_384, 4_096), "layers times keys and values"),
+        ((16_384_000,), "two numbers"),
+    ],
+    "nb17.check_rms_norm": [
+        (lambda x, w: unit(x) * w, "counts from 0"),
+        (lambda x, w: unit(x), "weight is missing"),
+        (lambda x, w: unit(x - x.mean(-1, keepdim=True)) * (1 + w), "subtracts the mean"),
+        (
+            lambda x, w: x / (x.pow(2).sum(-1, keepdim=True) + 1e-6).sqrt() * (1 + w),
+            "not their sum",
+        ),
+        (lambda x, w: x / (x.pow(2).mean(-1, keepdim=True) + 1e-6) * (1 + w), "square root"),
+        (
+            lambda x, w: x / (x.pow(2).mean(-1, keepdim=True).sqrt() + 1e-6) * (1 + w),
+            "inside the root",
+        ),
+        (lambda x, w: x / (x.pow(2).mean() + 1e-6).sqrt() * (1 + w), "each position"),
+        (lambda x, w: x, "mean of x²"),
+    ],
+    "nb17.check_min_p": [
+        (lambda z, s: hide(z, z.softmax(-1) < s), "the BEST word's"),
+        (lambda z, s: hide(z, z < s * z.amax(-1, keepdim=True)), "share of a logit"),
+        (lambda z, s: hide(z, z < z.max() + math.log(s)), "each row"),
+        (lambda z, s: hide(z, z < z.amax(-1, keepdim=True) - s), "the logarithm"),
+        (
+            lambda z, s: z.masked_fill(z < z.amax(-1, keepdim=True) + math.log(s), 0.0),
+            "hidden words get -inf",
+        ),
+        (
+            lambda z, s: (
+                hide(z, z < z.amax(-1, keepdim=True) + math.log(s)).softmax(-1)
+                * hide(z, z < z.amax(-1, keepdim=True) + math.log(s))
+                .softmax(-1)
+                .sum(-1, keepdim=True)
+            ),
+            "else -inf",
+        ),
+        (
+            lambda z, s: z.softmax(-1).masked_fill(z < z.amax(-1, keepdim=True) + math.log(s), 0.0),
+            "not probabilities",
+        ),
+        (lambda z, s: z, "else -inf"),
+        (lambda z, s: "logits", "else -inf"),
+    ],
+    "nb17.check_leftover": [
+        (lambda p, q: p, "draft likes come twice"),
+        (lambda p, q: (p - q).clamp(min=0), "divide by the sum"),
+        (lambda p, q: p - q, "clamp at 0"),
+        (lambda p, q: (q - p).clamp(min=0) / (p - q).clamp(min=0).sum(), "other way round"),
+        (lambda p, q: torch.minimum(p, q) / torch.minimum(p, q).sum(), "what was accepted"),
+        (lambda p, q: (p - q).clamp(min=0).softmax(-1), "something to every word"),
+        (lambda p, q: q, "divided by its sum"),
+        (lambda p, q: (p - q).clamp(min=0) / (p - q).clamp(min=0).sum(), "return p"),
+    ],
+    "nb17.check_bootstrap": [
+        (lambda a, b, c: (a[c].mean(-1) < b[c].mean(-1)).float().mean(), "`other` is better"),
+        (lambda a, b, c: (a[c].mean(-1) >= b[c].mean(-1)).float().mean(), "a tie"),
+        (lambda a, b, c: (a[c] > b[c]).float().mean(), "first the mean"),
+        (lambda a, b, c: (a[c].mean(-1) > b[c].mean(-1)).sum(), "not their number"),
+        (lambda a, b, c: (a[c] - b[c]).mean(), "mean difference"),
+        (lambda a, b, c: float(a.mean() > b.mean()), "the whole test set once"),
+        (lambda a, b, c: (a[c.flip(0)].mean(-1) > b[c].mean(-1)).float().mean(), "same draw"),
+        (lambda a, b, c: 0.123, "share of rows"),
+    ],
 }
+
+
+def unit(x):
+    return x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def hide(logits, hidden):
+    return logits.masked_fill(hidden, -math.inf)
 
 
 def loudness(power, logarithm, loudest=torch.max):
@@ -745,6 +823,7 @@ for number in (
     "14",
     "15",
     "16",
+    "17",
 ):
     quiz = importlib.import_module(f"helpers.checks.nb{number}").check_quiz
     WRONG[f"nb{number}.check_quiz"] = [
@@ -874,6 +953,12 @@ def in_place(y, memory, source_mask, look_back, look_across, feed, norms):
         (
             "nb16.check_error_rate",
             lambda said, meant: torch.tensor(distance(said, meant) / len(meant)),
+        ),
+        ("nb17.check_cache_numbers", [8 * 2 * 16 * 64 * 1000, torch.tensor(8 * 2 * 4 * 64 * 1000)]),
+        ("nb17.check_min_p", lambda z, s: hide(z, z < z.amax(-1, True) + math.log(s)).tolist()),
+        (
+            "nb17.check_bootstrap",
+            lambda a, b, c: np.mean([float(a[r].mean()) > float(b[r].mean()) for r in c]),
         ),
     ],
 )

@@ -223,7 +223,7 @@ OTHER = {  # a value for each setting whose model would compute something else t
     },
     "t5": {
         "model_type": "mt5",
-        "feed_forward_proj": "gated-gelu",
+        "feed_forward_proj": "gated-silu",
         "tie_word_embeddings": False,
         "scale_decoder_outputs": False,
         "layer_norm_epsilon": 1e-5,
