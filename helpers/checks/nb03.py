@@ -89,12 +89,19 @@ def check_decoder_mask(answer: Any) -> str:
 @exercise("3.3")
 def check_leak_test(answer: Any) -> str:
     """Write a test: True for a function that leaks the future, False for one that does not."""
+
+    def first_hears_third(x: Tensor) -> Tensor:
+        y = x.clone()
+        y[:, :1] += x[:, 2:3].sum(1, keepdim=True)
+        return y
+
     functions: dict[str, Callable[[Tensor], Tensor]] = {
         "a running sum": lambda x: x.cumsum(1),
         "each position alone": lambda x: x * x,
         "a sum over the future": lambda x: x.flip(1).cumsum(1).flip(1),
         "a mean over all positions": lambda x: x + x.mean(1, keepdim=True),
         "each with its next": lambda x: x + torch.cat([x[:, 1:], x[:, -1:]], 1),
+        "the first with the third": first_hears_third,
     }
     leaks = [name not in ("a running sum", "each position alone") for name in functions]
 
@@ -114,6 +121,8 @@ def check_leak_test(answer: Any) -> str:
         raise Wrong("a mean over all positions passes; compare all earlier positions")
     if not got[4]:
         raise Wrong("a position that sees just its next one passes: compare right up to the change")
+    if not got[5]:
+        raise Wrong("a leak from the third token into the first passes: change EVERY later token")
     return "change the future, compare the past"
 
 

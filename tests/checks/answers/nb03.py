@@ -35,9 +35,12 @@ def seen(f, x, changed, rows):
 def ids_changed(f):
     """Whole numbers, as in a sentence of ids."""
     ids = torch.tensor([[1, 7, 8, 9], [1, 5, 6, 3]])
-    changed = ids.clone()
-    changed[:, -1] = 4
-    return seen(f, ids, changed, slice(None, -1))
+    for place in range(1, 4):
+        changed = ids.clone()
+        changed[:, place] = 4
+        if seen(f, ids, changed, slice(None, place)):
+            return True
+    return False
 
 
 def every_place(f):
@@ -132,6 +135,7 @@ WRONG = {
         (lambda f: last_changed(f, slice(None)), "never sees"),
         (lambda f: last_changed(f, [0]) and last_changed(f, [4]), "sees just its next"),
         (lambda f: last_changed(f, slice(None, 3)), "sees just its next"),
+        (lambda f: last_changed(f, slice(None, -1)), "EVERY later token"),
         (lambda f: f(torch.ones(2, 6)) != 1, "one True or False"),
         (lambda f: "leaks", "the text"),
     ],
