@@ -111,6 +111,11 @@ def check_who_moved(answer: Any) -> str:
     return "layer 2's output moves, and with it the queries of layer 3"
 
 
+def _without_middle(memory: Tensor) -> Tensor:
+    middle = memory.size(1) // 2
+    return torch.cat([memory[:, :middle], memory[:, middle + 1 :]], 1)
+
+
 @exercise("7.4")
 def check_hearing_test(answer: Any) -> str:
     """Break it: a test that f(states, memory) hears every source vector, for any T and S."""
@@ -126,6 +131,10 @@ def check_hearing_test(answer: Any) -> str:
         ),
         "the last source word is lost": (
             lambda states, memory: layer(states, memory[:, :-1]),
+            False,
+        ),
+        "a source word in the middle is lost": (
+            lambda states, memory: layer(states, _without_middle(memory)),
             False,
         ),
     }

@@ -42,7 +42,12 @@ def numbers(answer: Any, *names: str) -> list[float]:
     needed = f"{len(names)} numbers are needed here, ({', '.join(names)})"
     if isinstance(answer, set | frozenset | dict):
         raise Wrong(f"{needed}; a {type(answer).__name__} doesn't keep them in order")
-    parts = re.findall(r"-?\d+\.?\d*", answer) if isinstance(answer, str) else several(answer)
+    if isinstance(answer, str):
+        parts = re.findall(r"-?\d+\.?\d*", answer)
+        if len(parts) > len(names):  # 1,050,624 is one number
+            parts = re.findall(r"-?\d+\.?\d*", re.sub(r"(?<=\d),(?=\d{3})", "", answer))
+    else:
+        parts = several(answer)
     if len(parts) != len(names):
         some = ", and this is one" if len(parts) == 1 else f", and these are {len(parts)}"
         raise Wrong(needed + some)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from helpers.attention import MultiHeadAttention, attention, use_attention
 from helpers.cache import Cache
+from helpers.lessons.leaky_models import MemoryForgotten
 from helpers.lessons.wirings import WiredTransformer
 from helpers.masks import causal_mask, decoder_mask, padding_mask
 from helpers.special_ids import BOS, EOS, PAD
@@ -242,7 +243,9 @@ CASES = {
         LayerByLayer,
         relatives=(FirstLayerEverywhere,),
     ),
-    6: Case("keitakurita/Practical_NLP_in_PyTorch #1", OwnKeysAndValues),
+    6: Case(
+        "keitakurita/Practical_NLP_in_PyTorch #1", OwnKeysAndValues, relatives=(MemoryForgotten,)
+    ),
     7: Case("harvardnlp/annotated-transformer #104", swapped_labels, labels, labels_in_other_words),
     8: Case("harvardnlp/annotated-transformer #127", StartIsPadding),
     9: Case("wenet-e2e/wenet #2699", DropoutInEvaluation),

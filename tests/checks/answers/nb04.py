@@ -60,6 +60,7 @@ RIGHT = {
     "check_feed_forward_share": [
         (1_050_624, 2_099_712),
         [1050624.0, 2099712],
+        "1,050,624 and 2,099,712",
         torch.tensor([1050624, 2099712]),
     ],
     "check_layer_norm": [

@@ -161,6 +161,7 @@ WRONG = {
         (lambda f: hears(f, 5, 5, range(5)), "'queries from the memory'"),
         (lambda f: hears(f, 3, 5, [0]), "'only the first source word'"),
         (lambda f: hears(f, 3, 5, range(4)), "'only the first source word'|'the last"),
+        (lambda f: hears(f, 3, 5, [0, 4]), "'a source word in the middle is lost'"),
         (lambda f: hears(f, 3, 5, [slice(None)]), "'only the first source word'"),
         (lambda f: f(torch.randn(1, 3, 16), torch.randn(1, 5, 16)) > 0, "one True or False"),
     ],
