@@ -70,12 +70,12 @@ def ask(answer: Callable, *args: Any, **kwargs: Any) -> Any:
         raise Wrong(f"your code stops with {type(error).__name__}: {error}") from error
 
 
-def close(got: Any, wanted: Any, tolerance: float = 1e-5) -> bool:
+def close(got: Any, wanted: Any, tolerance: float = 1e-5, equal_nan: bool = False) -> bool:
     """Same shape and, within the tolerance, same numbers; tensors, arrays, lists or numbers."""
     got, wanted = to_array(got), to_array(wanted)
     if got is None or wanted is None or got.shape != wanted.shape:
         return False
-    return bool(np.allclose(got, wanted, rtol=tolerance, atol=tolerance, equal_nan=False))
+    return bool(np.allclose(got, wanted, rtol=tolerance, atol=tolerance, equal_nan=equal_nan))
 
 
 def expect(got: Any, wanted: Any, message: str, tolerance: float = 1e-5) -> None:
@@ -103,9 +103,9 @@ def expect_like(
 ) -> None:
     """Raise Wrong unless the learner's function gives what `right` gives, in every case.
 
-    `mistakes` says what each usual mistake would give: {message: function, or several}. The
-    message is told if the function gives the learner's answers in all cases, or else in all up to
-    the first that is wrong. `read` turns an answer of another form into the one `right` gives.
+    `mistakes` says what each usual mistake would give: {message: function, or several}. A message
+    is told only if a function of it gives all the learner's answers, so that it is true. `read`
+    turns an answer of another form into the one that `right` gives.
     """
     answers = []
     first = None
@@ -123,13 +123,13 @@ def expect_like(
         return
 
     def gives(function: Callable, case: int) -> bool:
-        return close(answers[case], function(*_copy(cases[case])), tolerance)
+        mistaken = function(*_copy(cases[case]))
+        return close(answers[case], mistaken, tolerance, equal_nan=True)
 
-    for tried in (range(len(answers)), range(first + 1)):
-        for message, functions in mistakes.items():
-            for function in functions if isinstance(functions, tuple) else (functions,):
-                if all(gives(function, case) for case in tried):
-                    raise Wrong(message)
+    for message, functions in mistakes.items():
+        for function in functions if isinstance(functions, tuple) else (functions,):
+            if all(gives(function, case) for case in range(len(answers))):
+                raise Wrong(message)
     if first and to_array(answers[first]) is not None:
         otherwise = f"it fits one input and not another: is something built in? ({otherwise})"
     expect(answers[first], needed, otherwise, tolerance)

@@ -165,7 +165,9 @@ def check_order_test(answer: Any) -> str:
     if got["attention"] and got["a function of each word alone"]:
         raise Wrong("the outputs move along with their words: shuffle f(x) too before you compare")
     if got["attention"]:
-        raise Wrong("attention adds in another order now: compare to rounding, with np.allclose")
+        if not verdict(answer, with_arrays(lambda x: attend(x).round(6))):
+            raise Wrong("attention adds in another order now: compare to rounding: np.allclose")
+        raise Wrong("it says that attention knows the order; does your shuffle keep every word?")
     if right | {"positions that read the same from both ends": False} == got:
         raise Wrong("a sentence turned round may look the same to f: shuffle it instead")
     for name in cases:

@@ -207,7 +207,7 @@ def check_rate(answer: Any) -> str:
                 lambda s, p, w, n: p * min(s / w, (w / s) ** 0.5)
             ),
             "steps are counted from 1: the first one is 1 / warmup of the way up": (
-                lambda s, p, w, n: _up(s - 1, p, w, n)
+                lambda s, *rest: min(_up(s - 1, *rest), _down(s - 1, *rest))
             ),
         },
         "up to step warmup: peak · step / warmup; then straight down to 0 at the last step",

@@ -207,6 +207,11 @@ def check_greedy(answer: Any) -> str:
             raise Wrong("the answer is what was written: leave <bos> out")
         if got == [*words, EOS]:
             raise Wrong("<eos> ends the sentence and isn't a word of it")
+        if words and not got:
+            raise Wrong("nothing was written: take the word with the largest logit, and append it")
+        if words and got in (words[1:], words[:-1]):
+            which = "first" if got == words[1:] else "last"
+            raise Wrong(f"the {which} word is missing: leave out <bos> and <eos>, and nothing else")
         if got[: len(words)] != words:
             raise Wrong(f"take the word with the largest logit each time; you wrote {got}")
         if len(got) > len(words):

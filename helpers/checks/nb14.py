@@ -92,7 +92,7 @@ def check_rms_norm(answer: Any) -> str:
     batch = torch.tensor(
         [[[1.0, 2.0], [-3.0, 0.5], [2e-3, 1e-3]], [[4.0, 1.0], [0.1, 0.3], [1, 9]]]
     )
-    other_axes = (0, (0, 1), None)
+    other_axes = (0, 1, (0, 1), None)
     expect_like(
         answer,
         _rms(),

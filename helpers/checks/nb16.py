@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, ask, choice, close, exercise, expect_like, to_array
+from helpers.checks import Wrong, ask, choice, exercise, expect_like, to_array
 from helpers.checks.reading import number, shape
 from helpers.lessons.hearing import best_path
 
@@ -67,6 +67,7 @@ def check_compress(answer: Any) -> str:
     powers = (
         torch.tensor([[1e4, 1e-3, 0.0], [2.0, 1e-7, 50.0]]),
         torch.tensor([[0.5, 1e-9, 3e-4, 0.0], [1e-12, 2e-3, 7.0, 1e-6]]),
+        torch.tensor([[1e-4, 0.0], [1e-13, 3e-9]]),  # so quiet that only the clamp counts
     )
 
     def infinite(power: Any) -> Any:
@@ -105,6 +106,9 @@ def check_compress(answer: Any) -> str:
                 picture(lambda log: torch.zeros(()))
             ),
             "add 4 and divide by 4 at the end": picture(torch.max, end=lambda x: x),
+            "clamp at 1e-10 first: in a quiet picture silence would be less than silent": (
+                lambda power: _scaled(power.log10().maximum(power.log10().max() - 8))
+            ),
             "first add 4, then divide by 4": picture(torch.max, end=lambda x: x / 4 + 4),
         },
         "clamp at 1e-10, log10, at least the maximum - 8, then (x + 4) / 4",
@@ -116,8 +120,47 @@ def _scaled(loudness: Tensor) -> Tensor:
     return (loudness + 4) / 4
 
 
+Table = list[list[int]]
+STEPS = ((1, 1), (0, 1), (1, 0))
 # On this one every usual mistake gives a sum of its own.
 TELLING = [[1, -2, 5, 9, -4], [-6, 9, 2, 1, 0], [9, 9, 6, -2, 1], [-2, 6, -6, -4, -1]]
+
+
+def _sum_of_best_path(table: Table) -> float:
+    path = best_path(torch.tensor(table, dtype=torch.float64))
+    return float(sum(table[t][m] for t, m in path))
+
+
+def _best(*steps: tuple[int, int], pick: Callable = max) -> Callable[[Table], float]:
+    """The largest sum of a path with these steps alone."""
+
+    def collect(table: Table) -> float:
+        best: dict[tuple[int, int], float] = {(0, 0): table[0][0]}
+        for t in range(len(table)):
+            for m in range(len(table[0])):
+                came = [best[t - a, m - b] for a, b in steps if (t - a, m - b) in best]
+                if came:
+                    best[t, m] = pick(came) + table[t][m]
+        return best.get((len(table) - 1, len(table[0]) - 1), -math.inf)
+
+    return collect
+
+
+def _greedy(table: Table) -> float:
+    """Each step goes to the best of the next cells."""
+    t = m = 0
+    total: float = table[0][0]
+    while (t, m) != (len(table) - 1, len(table[0]) - 1):
+        ahead = [(t + a, m + b) for a, b in STEPS if t + a < len(table) and m + b < len(table[0])]
+        t, m = max(ahead, key=lambda cell: table[cell[0]][cell[1]])
+        total += table[t][m]
+    return total
+
+
+def _one_sum(got: Any) -> float:
+    if isinstance(got, list | tuple) and len(got) != 1:
+        raise Wrong("the sum alone is needed, one number; not the path")
+    return number(got)
 
 
 @exercise("16.4")
@@ -126,78 +169,106 @@ def check_path(answer: Any) -> str:
     draw = random.Random(0)
     sizes = ((2, 3), (4, 3), (4, 7), (1, 5), (5, 5))
     tables = [[[draw.randint(-6, 9) for _ in range(m)] for _ in range(t)] for t, m in sizes]
-    for table in (TELLING, *tables):
-        got = ask(answer, table)
-        if isinstance(got, list | tuple) and len(got) != 1:
-            raise Wrong("the sum alone is needed, one number; not the path")
-        got = number(got)
-        path = best_path(torch.tensor(table, dtype=torch.float64))
-        right = sum(table[t][m] for t, m in path)
-        if not close(got, right):
-            raise Wrong(_why_not(table, got, right))
+    expect_like(
+        answer,
+        _sum_of_best_path,
+        [(table,) for table in (TELLING, *tables)],
+        {
+            "that takes the best moment of each piece, even where this goes back in time": (
+                lambda table: sum(map(max, table))
+            ),
+            "that takes the best piece for each moment, even where this goes back in the text": (
+                lambda table: sum(map(max, zip(*table, strict=True)))
+            ),
+            "a step may also go to the next piece and the next moment at once": (
+                _best((1, 0), (0, 1))
+            ),
+            "a step may also go to the next piece while the moment stays": _best((1, 1), (0, 1)),
+            "a step may also go to the next moment while the piece stays": _best((1, 1), (1, 0)),
+            "the first cell counts, too: the path collects it before its first step": (
+                lambda table: _best(*STEPS)(table) - table[0][0]
+            ),
+            "that is the smallest sum; the largest is asked for": _best(*STEPS, pick=min),
+            "the best next cell isn't always on the best path: try all ways to each cell": _greedy,
+        },
+        f"for the table {TELLING} it should be {_sum_of_best_path(TELLING):g}",
+        read=_one_sum,
+    )
     return "one way through, never back: that is dynamic time warping"
 
 
-def _why_not(table: list[list[int]], got: float, right: float) -> str:
-    tokens, moments = len(table), len(table[0])
-    if got == sum(map(max, table)):
-        return "that takes the best moment of each piece, even where this goes back in time"
-    if got == sum(max(column) for column in zip(*table, strict=True)):
-        return "that takes the best piece for each moment, even where this goes back in the text"
-    if got == _best(table, ((1, 0), (0, 1))):
-        return "a step may also go to the next piece and the next moment at once"
-    if got == _best(table, ((1, 1), (0, 1))):
-        return "a step may also go to the next piece while the moment stays"
-    if got == _best(table, ((1, 1), (1, 0))):
-        return "a step may also go to the next moment while the piece stays"
-    if got == right - table[0][0]:
-        return "the first cell counts, too: the path collects it before its first step"
-    if got == _best([[-x for x in row] for row in table], ((1, 1), (0, 1), (1, 0))) * -1:
-        return "that is the smallest sum; the largest is asked for"
-    return f"for {tokens} pieces and {moments} moments it should be {right}, not {got:g}"
-
-
-def _best(table: list[list[int]], steps: tuple[tuple[int, int], ...]) -> float:
-    """The largest sum of a path with these steps alone."""
-    best: dict[tuple[int, int], float] = {(0, 0): table[0][0]}
-    for t in range(len(table)):
-        for m in range(len(table[0])):
-            came = [best[t - a, m - b] for a, b in steps if (t - a, m - b) in best]
-            if came:
-                best[t, m] = max(came) + table[t][m]
-    return best.get((len(table) - 1, len(table[0]) - 1), -math.inf)
+def _mistakes(said: list[str], meant: list[str]) -> int:
+    """How few words have to be put in, left out or changed."""
+    if not said or not meant:
+        return len(said) + len(meant)
+    changed = _mistakes(said[1:], meant[1:]) + (said[0] != meant[0])
+    return min(changed, _mistakes(said[1:], meant) + 1, _mistakes(said, meant[1:]) + 1)
 
 
 @exercise("16.5")
 def check_error_rate(answer: Any) -> str:
     """Implement: the word error rate of one sentence, two lists of words."""
+
+    def right(said: list[str], meant: list[str]) -> float:
+        return _mistakes(said, meant) / len(meant)
+
+    def at_each_place(said: list[str], meant: list[str]) -> float:
+        differ = sum(a != b for a, b in zip(said, meant, strict=False))
+        return (differ + abs(len(said) - len(meant))) / len(meant)
+
     pairs = (
-        (("a", "b", "c"), ("a", "b", "c"), 0.0),
-        (("a", "x", "c", "d"), ("a", "b", "c", "d"), 0.25),
-        (("a", "c", "d"), ("a", "b", "c", "d"), 0.25),
-        (("a", "b", "b", "c", "d"), ("a", "b", "c", "d"), 0.25),
-        (("x", "y", "z", "u"), ("a", "b"), 2.0),
-        ((), ("a", "b"), 1.0),
+        ("a b c", "a b c"),
+        ("a x c d", "a b c d"),
+        ("a c d", "a b c d"),
+        ("a b b c d", "a b c d"),
+        ("x y z u", "a b"),
+        ("", "a b"),
+        ("b a", "a b"),
     )
-    rates = [number(ask(answer, list(said), list(meant))) for said, meant, _ in pairs]
-    if close(rates, [100 * rate for *_, rate in pairs]):
-        raise Wrong("that is a percentage; here 1 means one mistake for each word meant")
-    if close(rates[0], 1.0):
-        raise Wrong("that is the share of words that are right; the rate counts those that are not")
-    if not close(rates[0], 0.0):
-        raise Wrong("a sentence without a mistake has the rate 0")
-    if close(rates[1:4], [1.0, 1.0, 1.0]):
-        raise Wrong("that is the number of mistakes; divide it by the number of words meant")
-    if close(rates[2], 0.75) or close(rates[2], 1.0):
-        raise Wrong("one word left out moves all others along; that is one mistake, not three")
-    if close(rates[2], 1 / 3) or close(rates[3], 0.2):
-        raise Wrong("divide by the words that were meant, not by those that were written")
-    if close(rates[4], 1.0):
-        raise Wrong("four words for two meant: two changed and two put in, a rate of 2")
-    for rate, (said, meant, right) in zip(rates, pairs, strict=True):
-        if not close(rate, right):
-            raise Wrong(f"{said} for {meant} should be {right:g}, yours is {rate}")
+    expect_like(
+        answer,
+        right,
+        [(said.split(), meant.split()) for said, meant in pairs],
+        {
+            "that is a percentage; here 1 means one mistake for each word meant": (
+                lambda said, meant: 100 * right(said, meant)
+            ),
+            "that is the share of words that are right; the rate counts those that are not": (
+                lambda said, meant: 1 - right(said, meant)
+            ),
+            "that is the number of mistakes; divide it by the number of words meant": _mistakes,
+            "one word left out moves all others along; that is one mistake, not three": (
+                at_each_place,
+                lambda said, meant: (
+                    sum(a != b for a, b in zip(said, meant, strict=False)) / len(meant)
+                ),
+            ),
+            "divide by the words that were meant, not by those that were written": (
+                lambda said, meant: _mistakes(said, meant) / max(len(said), 1),
+                lambda said, meant: _mistakes(said, meant) / max(len(said), len(meant)),
+            ),
+            "four words for two meant: two changed and two put in, a rate of 2": (
+                lambda said, meant: min(1.0, right(said, meant))
+            ),
+            "the order counts as well: this only looks which words are missing": (
+                lambda said, meant: len(set(meant) - set(said)) / len(meant)
+            ),
+            "a changed word is one mistake, not one left out and one put in": (
+                lambda said, meant: _put_in_or_left_out(said, meant) / len(meant)
+            ),
+        },
+        "the fewest words put in, left out or changed, divided by the number of words meant",
+        read=number,
+    )
     return "words put in, left out or changed, for each word that was meant"
+
+
+def _put_in_or_left_out(said: list[str], meant: list[str]) -> int:
+    if not said or not meant:
+        return len(said) + len(meant)
+    if said[0] == meant[0]:
+        return _put_in_or_left_out(said[1:], meant[1:])
+    return 1 + min(_put_in_or_left_out(said[1:], meant), _put_in_or_left_out(said, meant[1:]))
 
 
 check_quiz = choice(

@@ -115,7 +115,7 @@ WRONG = {
     "check_attention_by_hand": [
         (lambda q, k, v: softmax(q @ k.T) @ v, "aren't divided"),
         (lambda q, k, v: softmax(q @ k.T / q.shape[-1]) @ v, "square root"),
-        (lambda q, k, v: softmax(q @ k.T / 4) @ v, "square root"),
+        (lambda q, k, v: softmax(q @ k.T / 4) @ v, "differ from softmax"),
         (lambda q, k, v: softmax(scores_of(q, k), axis=0) @ v, "wrong axis"),
         (lambda q, k, v: softmax(scores_of(q, k), axis=None) @ v, "wrong axis"),
         (lambda q, k, v: softmax(q @ k.T, axis=0) @ v, "wrong axis"),
@@ -145,6 +145,7 @@ WRONG = {
     "check_order_test": [
         (lambda f: knows_order(f, moved=False), "move along"),
         (lambda f: knows_order(f, exactly=True), "to rounding"),
+        (lambda f: knows_order(f, order=(3, 0, 5, 1, 4)), "keep every word"),
         (lambda f: knows_order(f, order=range(5, -1, -1)), "turned round"),
         (lambda f: not knows_order(f), "swapped"),
         (lambda f: True, "True of every f"),

@@ -101,7 +101,7 @@ WRONG = {
     ],
     "check_padding_share": [
         (lambda batches: 1 - padding(batches), "share of real"),
-        (lambda batches: 6, "divide"),
+        (lambda batches: sum(max(b) - n for b in batches for n in b), "divide"),
         (lambda batches: 100 * padding(batches), "percentage"),
         (lambda batches: sum(padding([b]) for b in batches) / len(batches), "mean of shares"),
         (

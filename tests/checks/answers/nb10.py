@@ -163,6 +163,9 @@ WRONG = {
         (lambda ask, n: [7, 5, 7], "never asked"),
         (lambda ask, n: ask([1]) is not None and [7, 5, 7], "largest logit"),
         (lambda ask, n: str(writes(ask, n)), "flat list"),
+        (lambda ask, n: [] if ask([1]) is not None else [], "nothing was written"),
+        (lambda ask, n: writes(ask, n)[1:], "the first word is missing"),
+        (lambda ask, n: writes(ask, n)[:-1], "the last word is missing"),
         (lambda ask, n: [writes(ask, n)], "flat list"),
     ],
 }

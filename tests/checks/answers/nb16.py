@@ -14,6 +14,17 @@ def loudness_in_numpy(power):
     return (np.maximum(log, log.max() - 8) + 4) / 4
 
 
+def greedy(match):
+    t = m = 0
+    total = match[0][0]
+    while (t, m) != (len(match) - 1, len(match[0]) - 1):
+        ahead = [(t + 1, m + 1), (t, m + 1), (t + 1, m)]
+        ahead = [(a, b) for a, b in ahead if a < len(match) and b < len(match[0])]
+        t, m = max(ahead, key=lambda cell: match[cell[0]][cell[1]])
+        total += match[t][m]
+    return total
+
+
 ALL = ((1, 1), (1, 0), (0, 1))
 
 
@@ -47,6 +58,16 @@ def distance(said, meant):
         distance(said, meant[1:]) + 1,
         distance(said[1:], meant[1:]) + (said[0] != meant[0]),
     )
+
+
+def only_in_or_out(said, meant):
+    """By the longest common part: a changed word is one out and one in."""
+    table = [[0] * (len(meant) + 1) for _ in range(len(said) + 1)]
+    for i, word in enumerate(said):
+        for j, wanted in enumerate(meant):
+            common = table[i][j] + 1 if word == wanted else max(table[i][j + 1], table[i + 1][j])
+            table[i + 1][j + 1] = common
+    return (len(said) + len(meant) - 2 * table[-1][-1]) / len(meant)
 
 
 def word_by_word(said, meant):
@@ -109,6 +130,7 @@ WRONG = {
         (lambda p: 4 * loudness(p, torch.log10) - 4, "add 4 and divide by 4"),
         (lambda p: loudness(p, torch.log10) - 1 + 4, "first add 4"),
         (lambda p: (p.log10() + 4) / 4, "minus infinity"),
+        (lambda p: (p.log10().maximum(p.log10().max() - 8) + 4) / 4, "clamp at 1e-10 first: in"),
         (lambda p: loudness(p, torch.log10) + 0.1, "clamp at 1e-10, log10"),
         (lambda p: p.clamp(1e-10).missing, "stops with"),
         (3.0, "a function is needed"),
@@ -121,6 +143,7 @@ WRONG = {
         (lambda m: largest(m, ((1, 1), (1, 0))), "the piece stays"),
         (lambda m: largest(m) - m[0][0], "first cell"),
         (lambda m: -largest([[-x for x in row] for row in m]), "smallest sum"),
+        (greedy, "isn't always on the best path"),
         (lambda m: 1000, "it should be"),
         (lambda m: "much", "one number is needed"),
         (lambda m: [(0, 0), (1, 1)], "not the path"),
@@ -128,12 +151,15 @@ WRONG = {
     ],
     "check_error_rate": [
         (lambda said, meant: 1 - distance(said, meant) / len(meant), "share of words"),
-        (lambda said, meant: 5, "has the rate 0"),
+        (lambda said, meant: 5, "fewest words"),
+        (lambda said, meant: 0.0, "fits one input"),
+        (lambda said, meant: len(set(meant) - set(said)) / len(meant), "the order counts"),
+        (only_in_or_out, "not one left out and one put in"),
         (distance, "divide it by"),
         (lambda said, meant: 100 * distance(said, meant) / len(meant), "percentage"),
         (word_by_word, "one mistake, not three"),
         (lambda said, meant: distance(said, meant) / max(len(said), 1), "not by those"),
         (lambda said, meant: min(1.0, distance(said, meant) / len(meant)), "a rate of 2"),
-        (lambda said, meant: said == meant, "has the rate 0|share of words"),
+        (lambda said, meant: said == meant, "fewest words"),
     ],
 }
