@@ -11,6 +11,8 @@ import signal
 import threading
 from fractions import Fraction
 
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,7 @@ from helpers.checks import (
 from helpers.checks.nb12 import check_case_1, check_case_6
 from helpers.checks.reading import number, numbers, output, pair, several, shape, verdict, words
 from helpers.lessons.broken_models import source_ids, target_ids
+from tests.support import ROOT
 
 
 @exercise("9.9")
@@ -364,3 +367,24 @@ def test_a_hunt_heals_the_ids_that_all_tests_share(capsys):
     assert "source_ids.clone()" in capsys.readouterr().out
     assert torch.equal(source_ids, sources) and torch.equal(target_ids, targets)
     assert check_case_6(careful) is True
+
+
+@pytest.mark.slow
+def test_a_loop_without_end_is_stopped_in_a_kernel_and_the_next_cell_runs(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(source)
+            for source in (
+                "import helpers.checks\nfrom helpers.checks.nb01 import check_copying_scores\n"
+                "helpers.checks.SECONDS = 1",
+                "def look_back(length):\n    while True:\n        pass\n"
+                "check_copying_scores(look_back)",
+                "print(sum(range(10)))",
+            )
+        ]
+    )
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+    said = ["".join(o.get("text", "") for o in cell.outputs) for cell in notebook.cells]
+    assert said[1] == "✗ Exercise 1.3: still running after 1 s; does a loop not end?\n"
+    assert said[2] == "45\n"
