@@ -55,6 +55,9 @@ def check_rms_norm(answer: Any) -> str:
     if close(got, x / (x.pow(2).mean() + 1e-6).sqrt() * (1 + weight)):
         raise Wrong("a mean for each position, over its own numbers: dim=-1, keepdim=True")
     expect(got, unit * (1 + weight), "x / sqrt(mean of x² + eps) · (1 + weight)")
+    again = ask(answer, x.flip(-1), weight.clone())
+    wanted = unit.flip(-1) * (1 + weight)
+    expect(again, wanted, "right for one x and not for another: use the x you get")
     return "no mean is taken away; a weight of 0 leaves everything as it is"
 
 
@@ -84,6 +87,8 @@ def check_min_p(answer: Any) -> str:
         raise Wrong("logits are asked for, not probabilities")
     if not _same(got, right):
         raise Wrong("keep what is at least the best logit plus log(share), else -inf")
+    if not _same(ask(answer, logits.clone(), 0.5), without(probabilities < 0.5 * best)):
+        raise Wrong("right for a share of 0.1, but not for one of 0.5")
     return "a ratio of probabilities is a difference of logits"
 
 
@@ -140,6 +145,8 @@ def check_bootstrap(answer: Any) -> str:
     if close(got, (shuffled > b).double().mean()):
         raise Wrong("paired: both systems get the same draw")
     expect(got, right, "the share of rows of `chosen` in which the mean of one is larger")
+    turned = ask(answer, other.clone(), one.clone(), chosen.clone())
+    expect(turned, (b > a).double().mean(), "right for one pair of systems and not for another")
     return f"better in {float(right):.0%} of the draws"
 
 
