@@ -22,7 +22,7 @@ from helpers.lessons.marian import from_marian
 from helpers.lessons.published_weights import Vocabulary, read_checkpoint
 from helpers.special_ids import BOS, EOS, PAD, UNK
 from tests.lessons.support import KINDS, change_weights, marian, sources
-from tests.support import seeds
+from tests.support import all_equal, seeds
 
 
 def taught(theirs):
@@ -376,29 +376,47 @@ def test_a_file_that_wants_to_run_something_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(refused.value) and not ran.exists()
 
 
-@pytest.mark.parametrize("kept", ["model.safetensors", "pytorch_model.bin"])
-def test_settings_and_one_kind_of_weights_are_fetched_from_the_hub(kept, tmp_path, monkeypatch):
-    """By the name that was given, and the safe kind where it is there."""
-    asked = []
+@pytest.mark.parametrize(
+    "kind, wanted",
+    [
+        ("one safe file", "model.safetensors"),
+        ("several", "model.safetensors model.safetensors.index.json a.safetensors b.safetensors"),
+        ("a pickle", "model.safetensors model.safetensors.index.json pytorch_model.bin"),
+    ],
+)
+def test_settings_and_one_kind_of_weights_are_fetched_from_the_hub(
+    kind, wanted, tmp_path, monkeypatch
+):
+    """By the name that was given, and no more than is needed."""
+    hub, cache, asked = tmp_path / "hub", tmp_path / "cache", []
+    hub.mkdir()
+    cache.mkdir()
+    (hub / "config.json").write_text('{"d_model": 16}', encoding="utf8")
+    a, b = {"a": torch.arange(3.0)}, {"b": torch.arange(2.0)}
+    if kind == "one safe file":
+        save_file(a | b, hub / "model.safetensors")
+    elif kind == "several":
+        save_file(a, hub / "a.safetensors")
+        save_file(b, hub / "b.safetensors")
+        index = {"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}
+        text = json.dumps(index)
+        (hub / "model.safetensors.index.json").write_text(text, encoding="utf8")
+    if kind != "one safe file":
+        torch.save(a | b, hub / "pytorch_model.bin")
 
     def download(name, file):
         asked.append((name, file))
-        if file not in ("config.json", kept):
+        if not (hub / file).is_file():
             raise EntryNotFoundError.__new__(EntryNotFoundError)
-        if file == "config.json":
-            (tmp_path / file).write_text('{"d_model": 16}', encoding="utf8")
-        else:
-            save = save_file if kept == "model.safetensors" else torch.save
-            save({"a": torch.arange(3.0)}, tmp_path / file)
-        return str(tmp_path / file)
+        return str(shutil.copy(hub / file, cache))
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     settings, weights = read_checkpoint(Path("publisher") / "model")
-    assert settings == {"d_model": 16} and torch.equal(weights["a"], torch.arange(3.0))
+    assert settings == {"d_model": 16} and weights.keys() == {"a", "b"}
+    assert all_equal((weights["a"], weights["b"]), (a["a"], b["b"]))
     name = str(Path("publisher") / "model")
-    wanted = [(name, "config.json"), (name, "model.safetensors"), (name, "pytorch_model.bin")]
-    assert asked == wanted[: 2 if kept == "model.safetensors" else 3]
-    assert all(type(name) is str for name, _ in asked)
+    assert asked == [(name, file) for file in ("config.json", *wanted.split())]
+    assert all(type(asked_for) is str for asked_for, _ in asked)
 
 
 def test_without_the_library_that_fetches_it_is_named(monkeypatch):
