@@ -22,7 +22,7 @@ from helpers.lessons.marian import from_marian
 from helpers.lessons.published_weights import Vocabulary, read_checkpoint
 from helpers.special_ids import BOS, EOS, PAD, UNK
 from tests.lessons.support import KINDS, change_weights, marian, sources
-from tests.support import all_equal, seeds
+from tests.support import seeds
 
 
 def taught(theirs):
@@ -392,14 +392,14 @@ def test_settings_and_one_kind_of_weights_are_fetched_from_the_hub(
     hub.mkdir()
     cache.mkdir()
     (hub / "config.json").write_text('{"d_model": 16}', encoding="utf8")
-    a, b = {"a": torch.arange(3.0)}, {"b": torch.arange(2.0)}
+    a, b = {"a": torch.arange(3.0), "c": torch.arange(4.0)}, {"b": torch.arange(2.0)}
     if kind == "one safe file":
         save_file(a | b, hub / "model.safetensors")
     elif kind == "several":
         save_file(a, hub / "a.safetensors")
         save_file(b, hub / "b.safetensors")
-        index = {"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}
-        text = json.dumps(index)
+        places = {"a": "a.safetensors", "b": "b.safetensors", "c": "a.safetensors"}
+        text = json.dumps({"weight_map": places})
         (hub / "model.safetensors.index.json").write_text(text, encoding="utf8")
     if kind != "one safe file":
         torch.save(a | b, hub / "pytorch_model.bin")
@@ -412,8 +412,8 @@ def test_settings_and_one_kind_of_weights_are_fetched_from_the_hub(
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     settings, weights = read_checkpoint(Path("publisher") / "model")
-    assert settings == {"d_model": 16} and weights.keys() == {"a", "b"}
-    assert all_equal((weights["a"], weights["b"]), (a["a"], b["b"]))
+    assert settings == {"d_model": 16} and weights.keys() == {"a", "b", "c"}
+    assert all(torch.equal(weights[key], tensor) for key, tensor in (a | b).items())
     name = str(Path("publisher") / "model")
     assert asked == [(name, file) for file in ("config.json", *wanted.split())]
     assert all(type(asked_for) is str for asked_for, _ in asked)
