@@ -68,7 +68,7 @@ class TorchTransformer(nn.Module):
         return self.stacks.decoder(
             self.embedding(target_ids),
             memory,
-            tgt_mask=~causal_mask(target_ids.size(1)),
+            tgt_mask=~causal_mask(target_ids.size(1), target_ids.device),
             tgt_key_padding_mask=target_ids == PAD,
             memory_key_padding_mask=hidden,
             tgt_is_causal=True,

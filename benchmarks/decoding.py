@@ -3,9 +3,9 @@
 Equal work: a Marian model (transformers) and ours have the same sizes, post-norm, float32, both
 with a cache and in inference mode. Neither may end a sentence, so that both produce exactly
 `--length` tokens for each; weights are random, which does not change what is computed. The runs
-are interleaved; every figure is a median over the rounds, with its range. Then our cached decoding
-against our own uncached one, with the trained translator on sentences of its test set, where
-sentences end when they end.
+are interleaved; every figure is a median over the rounds, with its quartiles. Then our cached
+decoding against our own uncached one, with the trained translator on sentences of its test set,
+where sentences end when they end.
 """
 
 import argparse
@@ -16,7 +16,14 @@ import torch
 from transformers import GenerationConfig
 
 from benchmarks.baselines import count_parameters, marian
-from benchmarks.timing import machine, speedup, time_interleaved, with_range
+from benchmarks.timing import (
+    add_record,
+    machine,
+    recording,
+    speedup,
+    time_interleaved,
+    with_spread,
+)
 from helpers.batching import pad
 from helpers.checkpoints import load_model
 from helpers.corpora.toy import splits, vocabulary
@@ -84,7 +91,7 @@ def against_marian(arguments: argparse.Namespace) -> None:
         }
         seconds = time_interleaved(runs, arguments.rounds)
         for name, taken in seconds.items():
-            rate = with_range([batch / t for t in taken], ".1f")
+            rate = with_spread([batch / t for t in taken], ".1f")
             print(f"  {name:18s} {rate} sentences/s")
         pairs = {
             "greedy: ours": ("greedy, generate", "greedy, ours"),
@@ -92,7 +99,7 @@ def against_marian(arguments: argparse.Namespace) -> None:
             "our greedy with the cache": ("greedy, uncached", "greedy, ours"),
         }
         for name, (slow, fast) in pairs.items():
-            times = with_range(speedup(seconds[slow], seconds[fast]), ".2f")
+            times = with_spread(speedup(seconds[slow], seconds[fast]), ".2f")
             print(f"  {name} is {times} x as fast as {slow}")
 
 
@@ -111,7 +118,7 @@ def against_uncached(arguments: argparse.Namespace) -> None:
         "with cache": lambda: [greedy(model, b) for b in batches],
     }
     seconds = time_interleaved(runs, arguments.rounds)
-    times = with_range(speedup(*seconds.values()), ".2f")
+    times = with_spread(speedup(*seconds.values()), ".2f")
     print(f"  with the cache: {times} x as fast, the same tokens")
 
 
@@ -122,10 +129,12 @@ def main() -> None:
     parser.add_argument("--source-length", type=int, default=16)
     parser.add_argument("--length", type=int, default=28, help="tokens to produce per sentence")
     parser.add_argument("--sentences", type=int, default=500, help="for cached against uncached")
+    add_record(parser)
     arguments = parser.parse_args()
-    print(machine())
-    against_marian(arguments)
-    against_uncached(arguments)
+    with recording("Decoding", arguments.record):
+        print(machine())
+        against_marian(arguments)
+        against_uncached(arguments)
 
 
 if __name__ == "__main__":

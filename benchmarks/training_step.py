@@ -4,7 +4,9 @@ Same work: equal numbers of parameters and norms, dropout at the same rate in th
 same masks and sentences, AdamW, clipped gradients. Whatever makes one of them faster is tried with
 all three: logits at real tokens only, bfloat16, either attention kernel, torch.compile. Ours draws
 its dropout a byte at a time when it is not compiled, so it is also measured with nn.Dropout.
-The runs are interleaved; every figure is a median over the rounds, with its range.
+The runs are interleaved; every figure is a median over the rounds, with its quartiles. A share
+says how much of the machine's own rate of multiplying large matrices a model reaches, if what it
+has to compute is counted: the logits at real tokens and everything before them.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.baselines import (
     Marian,
@@ -26,7 +29,15 @@ from benchmarks.baselines import (
     with_nn_dropout,
     with_torchs_dropout,
 )
-from benchmarks.timing import machine, speedup, time_interleaved, with_range
+from benchmarks.timing import (
+    add_record,
+    machine,
+    matrix_rate,
+    recording,
+    speedup,
+    time_interleaved,
+    with_spread,
+)
 from helpers.attention import attention, use_attention
 from helpers.batching import Batch, collate
 from helpers.special_ids import PAD
@@ -98,9 +109,8 @@ def eager_runs(config: TransformerConfig, models: dict, batches: list[Batch]) ->
         (setting, "ours"): trainer(with_torchs_dropout(Transformer(config)), batches, every),
     }
     setting = "the paper's dropout, here and below"
-    runs |= {(setting, name): trainer(model, batches, every) for name, model in models.items()}
-    slower_dropout = with_nn_dropout(Transformer(config))
-    runs[setting, "ours with nn.Dropout"] = trainer(slower_dropout, batches, every)
+    eager = models | {"ours with nn.Dropout": with_nn_dropout(Transformer(config))}
+    runs |= {(setting, name): trainer(model, batches, every) for name, model in eager.items()}
     formula = {
         "nn.Transformer": models["nn.Transformer"],
         "Marian": Marian(config, "eager"),
@@ -109,7 +119,7 @@ def eager_runs(config: TransformerConfig, models: dict, batches: list[Batch]) ->
     use_attention(formula["ours"], attention)
     for precision in ("float32", "bfloat16"):
         setting = f"logits at real tokens, {precision}"
-        for name, model in models.items():
+        for name, model in eager.items():
             runs[setting, name] = trainer(model, batches, real, precision)
         setting += ", explicit softmax"
         for name, model in formula.items():
@@ -150,17 +160,41 @@ def why_not_compiled() -> str:
     return ""
 
 
-def report(seconds: dict[tuple[str, str], list[float]], tokens: int) -> None:
-    """Every figure, and how many times as fast ours is in the same setting and at its best."""
+def operations(model: nn.Module, batches: list[Batch]) -> int:
+    """What a pass has to compute: multiplications and additions in its matrix products.
+
+    Counted with the explicit formula, because the counter does not know every fused kernel.
+    """
+    with FlopCounterMode(display=False) as counter:
+        for batch in batches:
+            loss_with_explicit_softmax(model, batch).backward()
+    model.zero_grad()
+    return counter.get_total_flops()
+
+
+def report(
+    seconds: dict[tuple[str, str], list[float]],
+    tokens: int,
+    work: int,
+    rates: dict[torch.dtype, float],
+) -> None:
+    """Every figure with its share of the machine's rate, and how ours compares; each at its best.
+
+    work: operations of one pass; rates: operations a second in float32 and in bfloat16.
+    """
     title = None
     for (setting, name), taken in seconds.items():
         if setting != title:
             print(f"\n  {setting}")
             title = setting
-        line = f"    {name:22s} {with_range([tokens / s for s in taken], ',.0f'):26s}"
+        rate = rates[torch.bfloat16 if "bfloat16" in setting else torch.float32]
+        share = work / statistics.median(taken) / rate
+        line = (
+            f"    {name:21s} {with_spread([tokens / s for s in taken], ',.0f'):23s}{share:5.0%}  "
+        )
         if name != "ours":
             line += (
-                f"ours is {with_range(speedup(taken, seconds[setting, 'ours']), '.2f')} x as fast"
+                f"ours: {with_spread(speedup(taken, seconds[setting, 'ours']), '.2f')} x as fast"
             )
         print(line.rstrip())
 
@@ -171,7 +205,7 @@ def report(seconds: dict[tuple[str, str], list[float]], tokens: int) -> None:
     ours = best("ours")
     print(f"\n  each at its best; ours: {ours[0]}")
     for other in (best("nn.Transformer"), best("Marian")):
-        times = with_range(speedup(seconds[other], seconds[ours]), ".2f")
+        times = with_spread(speedup(seconds[other], seconds[ours]), ".2f")
         print(f"    ours is {times} x as fast as {other[1]}: {other[0]}")
 
 
@@ -182,14 +216,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=2048, help="padded tokens per batch")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=["d128", "d256"])
+    parser.add_argument("--eager", action="store_true", help="leave torch.compile out")
+    add_record(parser)
     arguments = parser.parse_args()
-    print(machine())
     with tempfile.TemporaryDirectory() as cache:  # so that nothing has been compiled before
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        missing = why_not_compiled()
-        print(missing or "Compiled: the whole model, one static shape for all three.")
+        missing = "Nothing is compiled here." if arguments.eager else why_not_compiled()
         for title in arguments.sizes:
-            compare(title, arguments.tokens, arguments.rounds, compiling=not missing)
+            with recording(f"One training step, {title}", arguments.record):
+                print(machine())
+                print(missing or "Compiled: the whole model, one static shape for all three.")
+                compare(title, arguments.tokens, arguments.rounds, compiling=not missing)
 
 
 def compare(title: str, max_tokens: int, rounds: int, compiling: bool) -> None:
@@ -213,8 +250,13 @@ def compare(title: str, max_tokens: int, rounds: int, compiling: bool) -> None:
     runs = eager_runs(c, models, batches)
     if compiling:
         runs |= compiled_runs(models, batches)
-    print("  target tokens per second, median (lowest–highest):")
-    report(time_interleaved(runs, rounds), tokens)
+    work = operations(models["ours"], batches)
+    seconds = time_interleaved(runs, rounds)
+    rates = {dtype: matrix_rate(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    shown = ", ".join(f"{rate / 1e9:,.0f} GFLOP/s in {dtype}" for dtype, rate in rates.items())
+    print(f"  the machine multiplies matrices at {shown.replace('torch.', '')}")
+    print("  target tokens per second, median (quartiles), and the share of that rate:")
+    report(seconds, tokens, work, rates)
 
 
 if __name__ == "__main__":

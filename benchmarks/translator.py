@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.timing import add_record, machine, recording
 from helpers.batching import endless_batches
 from helpers.checkpoints import save_model
 from helpers.corpora.toy import join_words, splits, vocabulary
@@ -31,16 +32,20 @@ MAX_TOKENS = 1024
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", type=Path, help="where to write the weights (safetensors)")
+    add_record(parser)
     arguments = parser.parse_args()
+    with recording("Notebook 09's translator", arguments.record):
+        measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    print(machine())
     data, tokenizer = splits(), Tokenizer(vocabulary())
     examples = [(tokenizer.encode(p.source), tokenizer.encode(p.target)) for p in data.train]
     torch.manual_seed(0)
     config = TransformerConfig(len(tokenizer), dropout=0.0, norm_first=True, max_length=64, **SIZES)
     model = Transformer(config)
-    print(
-        f"{sum(p.numel() for p in model.parameters()):,} parameters, "
-        f"{torch.get_num_threads()} threads"
-    )
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
     started = time.perf_counter()
     train(
         model,

@@ -80,7 +80,7 @@ def decode(
 
 def suppress_special(scores: Tensor) -> Tensor:
     """Scores (…, vocab_size) with PAD and BOS at -inf, in place: no sentence goes on with one."""
-    scores[..., [PAD, BOS]] = -torch.inf
+    scores[..., PAD] = scores[..., BOS] = -torch.inf
     return scores
 
 
@@ -355,11 +355,13 @@ def translate(
     beam_size: int = 1,
     length_penalty: float = 0.6,
     max_length: int | None = None,
+    search: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Written]:
     """German words -> English words, sentence by sentence, in the order given.
 
-    Greedy for beam_size 1, else beam search; max_length as in `decode`. With `Subwords` for the
-    tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
+    Greedy for beam_size 1, else beam search; max_length as in `decode`. In their place, `search`
+    takes source_ids and returns ids, as `CompiledDecoding(model).greedy` does. With `Subwords` for
+    the tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
     tokenizer does not have.
     """
     check_list("sentences", sentences)
@@ -372,7 +374,9 @@ def translate(
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         source_ids = pad([encoded[i] for i in chosen]).to(device)
-        if beam_size == 1:
+        if search is not None:
+            ids = search(source_ids)
+        elif beam_size == 1:
             ids = greedy(model, source_ids, max_length)
         else:
             ids, _ = beam_search(model, source_ids, beam_size, length_penalty, max_length)

@@ -14,13 +14,14 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from helpers.batching import Batch
-from helpers.training import Loss, Worker, autocast, clip_and_update
+from helpers.training import UNSCALED, Loss, Worker, autocast, clip_and_update
 from helpers.transformer import Transformer
 
 Value = TypeVar("Value")
@@ -44,9 +45,10 @@ class Objective(nn.Module):
 class DataParallelWorker(Worker):
     """The `worker` of `train` in each of several processes; also for one that accumulates.
 
-    Every batch is cut into (processes × accumulate) parts of like work. A part's loss counts by
-    its tokens, so the gradient is that of the whole batch in one process, to rounding. With
-    `shard` each process keeps only its part of weights, gradients and optimizer state.
+    Every batch is cut into (processes × accumulate) parts of like work, where it is, and only its
+    parts go to the model's device. A part's loss counts by its tokens, so the gradient is that of
+    the whole batch in one process, to rounding. With `shard` each process keeps only its part of
+    weights, gradients and optimizer state.
     Raises ValueError if accumulate is below 1, or shard is asked for in a single process, or on
     CPUs with a torch that is too old for it.
     """
@@ -69,8 +71,8 @@ class DataParallelWorker(Worker):
                 f"{torch.__version__}: leave shard out, or pip install --upgrade torch"
             )
         self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.size = dist.get_world_size() if dist.is_initialized() else 1
-        self.accumulate, self.sharded = accumulate, shard
+        self.size = world_size()
+        self.loss, self.accumulate, self.sharded = loss, accumulate, shard
         self.whole_copy = copy.deepcopy(model) if shard and self.rank == 0 else None
         self.objective: nn.Module = Objective(model, loss)
         if shard:
@@ -88,18 +90,20 @@ class DataParallelWorker(Worker):
         loss: Loss | None,  # not asked: the objective has it
         batch: Batch,
         precision: str,
+        scaler: GradScaler = UNSCALED,
     ) -> Tensor:
         """One training step on this process's parts of the batch; returns the batch's loss."""
-        parts = self.parts(batch)
-        total = torch.zeros((), device=next(model.parameters()).device)
+        parts, device = self.parts(batch), next(model.parameters()).device
+        total = torch.zeros((), device=device)
         optimizer.zero_grad(set_to_none=True)
         for i, (part, share) in enumerate(parts):
             with self.gradient_sync(last=i == len(parts) - 1):
+                part = part.to(device)
                 with autocast(model, precision):
                     value = self.objective(part, share * self.size)  # they take the mean over us
-                value.backward()
+                scaler.scale(value).backward()
             total += value.detach() / self.size
-        clip_and_update(model, optimizer)
+        clip_and_update(model, optimizer, scaler)
         if self.size > 1:
             dist.all_reduce(total)
         return total
@@ -166,6 +170,11 @@ def setup_distributed(wanted: torch.device | None = None) -> torch.device:
         # Whoever does not measure waits for process 0, which decodes for minutes.
         dist.init_process_group(backend, timeout=timedelta(minutes=60))
     return device
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main_process() -> bool:

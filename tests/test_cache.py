@@ -93,6 +93,18 @@ def test_self_attentions_cache_returns_all_that_it_was_given():
     assert seen == 60
 
 
+def test_self_attentions_cache_seldom_copies_and_only_when_it_is_full():
+    """100 tokens, one by one: a block is used to its end before a larger one takes its place."""
+    cache, blocks = SelfAttentionCache(), []
+    for token in random(1, 100, D_MODEL).split(1, dim=1):
+        full = blocks and cache.length == blocks[-1].size(1)
+        cache.update(keys_values, token)
+        if not blocks or cache.block is not blocks[-1]:
+            assert full or not blocks
+            blocks.append(cache.block)
+    assert len(blocks) <= 4
+
+
 def test_cross_attentions_cache_computes_once():
     calls = []
 

@@ -95,17 +95,6 @@ def test_sentences_of_other_lengths_need_no_other_graph(training):
     assert 1 <= len(graphs) <= 2
 
 
-def test_layers_that_are_compiled_one_by_one_share_their_graph():
-    """The way of the trainer's --compile: graphs must not grow with the number of layers."""
-    backend, graphs = counting()
-    model = model_of(layers=6)
-    for layer in (*model.encoder.layers, *model.decoder.layers):
-        layer.compile(dynamic=True, fullgraph=True, backend=backend)
-    for source, target in ((5, 4), (7, 6), (9, 11)):
-        model(ids(source), ids(target)).sum().backward()
-    assert 2 <= len(graphs) <= 4  # an encoder's layer and a decoder's
-
-
 def steps(model, decode, length):
     """Decoder states (batch, length, d_model), one cached step at a time."""
     memory, source_mask = model.encode(ids(7))

@@ -117,7 +117,7 @@ def test_notebook_keeps_the_rule(path, rule):
 
 
 def test_the_series_is_complete():
-    assert [path.name[:2] for path in PATHS] == [f"{i:02d}" for i in range(17)]
+    assert [path.name[:2] for path in PATHS] == [f"{i:02d}" for i in range(18)]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -57,7 +57,7 @@ def test_several_targets_run_in_their_order_with_the_settings(monkeypatch):
     assert done == [("execute", "07", "1"), ("sync", "07", "1")]
 
 
-@pytest.mark.parametrize("notebook, count", [("", 17), ("07", 1), ("attention", 5)])
+@pytest.mark.parametrize("notebook, count", [("", 18), ("07", 1), ("attention", 5)])
 def test_make_test_takes_every_test_and_the_notebooks_asked_for(notebook, count, monkeypatch):
     ran = []
     monkeypatch.setattr(Environment, "teach", lambda self, *words, **_: ran.extend(words))

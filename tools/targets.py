@@ -119,14 +119,19 @@ def checkpoint(here: Environment) -> None:
 
 
 def experiment(here: Environment) -> None:
-    """Notebook 11's full experiment, about 20 minutes; goes on where it stopped"""
+    """Notebook 11's full experiment, about an hour; goes on where it stopped"""
     here.run("benchmarks.experiment", "--processes", "2")
 
 
 def benchmark(here: Environment) -> None:
-    """Figures: speed against torch.nn and Hugging Face; how well the translator learns"""
+    """Speed against torch.nn and Hugging Face; how well the translator learns: docs/speed.md"""
     for name in ("training_step", "decoding", "translator"):
-        here.run(f"benchmarks.{name}")
+        here.run(f"benchmarks.{name}", "--record")
+
+
+def benchmark_gpu(here: Environment) -> None:
+    """On an NVIDIA GPU: training and decoding beside torch.nn and Hugging Face, compiled or not"""
+    here.run("benchmarks.gpu")
 
 
 def benchmark_multi30k(here: Environment) -> None:

@@ -1,16 +1,15 @@
 """Checks of notebook 01, self-attention."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from helpers.checks import Wrong, ask, choice, close, exercise, expect
-
-_RNG = np.random.default_rng(7)
-_QUERY, _KEY, _VALUE = _RNG.normal(size=(3, 4)), _RNG.normal(size=(5, 4)), _RNG.normal(size=(5, 2))
+from helpers.checks import Wrong, ask, choice, close, exercise, expect_like, to_array
+from helpers.checks.reading import numbers, output, verdict
 
 
-def _softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
+def _softmax(scores: np.ndarray, axis: int | None = -1) -> np.ndarray:
     powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
     return powers / powers.sum(axis=axis, keepdims=True)
 
@@ -18,64 +17,115 @@ def _softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
 @exercise("1.1")
 def check_rows(answer: Any) -> str:
     """Predict: what each row of the weights sums to, and how many rows there are for 9 words."""
-    total, rows = (float(x) for x in answer)
+    total, rows = numbers(answer, "the sum of a row", "the number of rows")
+    if (total, rows) == (9, 1):
+        raise Wrong("the other way round: first the sum of one row, then the number of rows")
     if total == 9:
         raise Wrong("the first number is the sum of one row: softmax makes it a distribution")
+    if total == 100:
+        raise Wrong("that is a percentage; shares add up to 1")
     if total != 1:
-        raise Wrong("a row is a share of attention: what do all shares together make?")
+        raise Wrong("a row holds shares of attention: what do all the shares add up to?")
+    if rows == 81:
+        raise Wrong("81 is the number of weights; how many rows do they stand in?")
     if rows != 9:
         raise Wrong("there is one row per query, and every word asks one question")
-    return "each of the 9 words spreads exactly 1 of attention"
+    return "each of the 9 words hands out exactly 1 of attention"
+
+
+def _attend(scale: Callable, axis: int | None = -1) -> Callable:
+    """Attention with scores divided by scale(query, key) and softmax along this axis."""
+
+    def attend(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> np.ndarray:
+        return _softmax(query @ key.T / scale(query, key), axis) @ value
+
+    return attend
 
 
 @exercise("1.2")
 def check_attention_by_hand(answer: Any) -> str:
-    """Implement attention in NumPy for query (3, 4), key (5, 4), value (5, 2)."""
-    got = ask(answer, _QUERY, _KEY, _VALUE)
-    raw = _QUERY @ _KEY.T
-    mistakes = {
-        "the scores are not divided by √d_k yet": _softmax(raw) @ _VALUE,
-        "the scores are divided by d_k; the formula has its square root": _softmax(raw / 4)
-        @ _VALUE,
-        "softmax runs over the wrong axis: each ROW (axis -1) has to sum to 1": _softmax(
-            raw / 2, axis=0
-        )
-        @ _VALUE,
-        "these are the scores times the values: the softmax is missing": (raw / 2) @ _VALUE,
-    }
-    for message, wrong in mistakes.items():
-        if close(got, wrong):
-            raise Wrong(message)
-    if close(got, _softmax(raw / 2)):
-        raise Wrong("these are the weights; the output is the weights times the values")
-    expect(got, _softmax(raw / 2) @ _VALUE, "the numbers differ from softmax(Q Kᵀ / √d_k) V")
+    """Implement attention in NumPy for query (target, d_k), key (source, d_k), value (…, d_v)."""
+    rng = np.random.default_rng(7)
+    sizes = ((3, 5, 4, 2), (6, 3, 9, 5))  # target, source, d_k, d_v
+    cases = [
+        (rng.normal(size=(t, d)), rng.normal(size=(s, d)), rng.normal(size=(s, v)))
+        for t, s, d, v in sizes
+    ]
+
+    def root(query: np.ndarray, key: np.ndarray) -> float:
+        return np.sqrt(query.shape[-1])
+
+    def nothing(query: np.ndarray, key: np.ndarray) -> float:
+        return 1.0
+
+    def whole(query: np.ndarray, key: np.ndarray) -> float:
+        return query.shape[-1]
+
+    expect_like(
+        answer,
+        _attend(root),
+        cases,
+        {
+            "the scores aren't divided by √d_k yet": _attend(nothing),
+            "the scores are divided by d_k; the formula has its square root": _attend(whole),
+            "softmax runs over the wrong axis: each ROW has to sum to 1, so axis=-1": tuple(
+                _attend(scale, axis) for scale in (root, nothing, whole) for axis in (0, None)
+            ),
+            "d_k is the width of a query, query.shape[-1]; you took the number of words": (
+                _attend(lambda q, k: np.sqrt(len(q))),
+                _attend(lambda q, k: np.sqrt(len(k))),
+            ),
+            "these are the scores times the values: the softmax is missing": (
+                lambda q, k, v: q @ k.T / root(q, k) @ v,
+                lambda q, k, v: q @ k.T @ v,
+            ),
+            "these are the scores; softmax and the values are still to come": (
+                lambda q, k, v: q @ k.T / root(q, k),
+                lambda q, k, v: q @ k.T,
+            ),
+            "these are the weights; the output is the weights times the values": (
+                lambda q, k, v: _softmax(q @ k.T / root(q, k)),
+                lambda q, k, v: _softmax(q @ k.T),
+            ),
+        },
+        "the numbers differ from softmax(Q Kᵀ / √d_k) V",
+        read=output,
+    )
     return "that is the whole formula"
 
 
 @exercise("1.3")
 def check_copying_scores(answer: Any) -> str:
-    """Break it: scores (4, 4) whose softmax makes every word look only at the word before it."""
-    scores = np.asarray(ask(answer, 4), dtype=float)
-    if scores.shape != (4, 4):
-        raise Wrong(f"the scores should be (4, 4), yours are {scores.shape}")
-    weights = _softmax(scores)
-    if close(weights.argmax(-1)[:3], [1, 2, 3]):
-        raise Wrong("each word looks at the NEXT one: rows are queries, columns are keys")
-    if (weights.max(-1)[1:] < 0.95).any():
-        raise Wrong("the right places are not strong enough: softmax needs larger differences")
-    if (weights.argmax(-1)[1:] != [0, 1, 2]).any():
-        raise Wrong("row t should have its largest score in column t - 1")
-    return "large differences in the scores make softmax nearly a choice"
+    """Bend it: scores (length, length) that make every word look at the one before it."""
+    for length in (4, 7):
+        scores = to_array(ask(answer, length))
+        if scores is None:
+            raise Wrong("numbers are needed here, one for each pair of words")
+        if scores.shape != (length, length):
+            wanted, yours = (length, length), scores.shape
+            raise Wrong(f"for {length} words the scores should be {wanted}, yours are {yours}")
+        if np.isnan(scores).any() or np.isposinf(scores).any():
+            raise Wrong("a score of NaN or +∞ makes softmax NaN: 10 is large enough")
+        if np.isneginf(scores).all(-1).any():
+            raise Wrong("a row of nothing but -∞ has nowhere to look, and its softmax is NaN")
+        weights, before = _softmax(scores), np.arange(length - 1)
+        if close(weights[:-1].argmax(-1), before + 1):
+            raise Wrong("each word looks at the NEXT one: rows are queries, columns are keys")
+        if (weights[1:].max(-1) < 0.95).any():
+            raise Wrong("these aren't strong enough: softmax needs larger differences between them")
+        if not close(weights[1:].argmax(-1), before):
+            raise Wrong("row t should have its largest score in column t - 1")
+    return "large differences between scores make softmax nearly a choice"
 
 
 check_quiz = choice(
     "1.4",
     "d",
     {
-        "a": "adding one number to a whole row changes nothing; doubling stretches differences",
-        "b": "the other way: halving the scores evens them out",
-        "c": "then rows would sum to 2; shares always sum to 1",
-        "d": "differences of scores double, and softmax turns differences into ratios",
+        "a": "adding one number to a whole row changes nothing, but doubling stretches differences",
+        "b": "the other way round: halving the scores evens them out",
+        "c": "then a row would sum to 2, and shares always sum to 1",
+        "d": "the differences between scores double, and softmax turns differences into ratios",
     },
 )
 
@@ -90,6 +140,9 @@ def check_order_test(answer: Any) -> str:
     def places(x: np.ndarray) -> np.ndarray:  # for any number of words
         return np.linspace(-1, 1, len(x))[:, None]
 
+    def with_arrays(function: Callable) -> Callable:  # a list or a tensor will do as well
+        return lambda x: function(np.array(x, dtype=float))
+
     cases = {
         "attention": (attend, False),
         "a function of each word alone": (lambda x: x * x, False),
@@ -101,19 +154,23 @@ def check_order_test(answer: Any) -> str:
         ),
         "each word with the one before it": (lambda x: x + np.roll(x, 1, axis=0), True),
     }
-    got = {name: bool(ask(answer, function)) for name, (function, _) in cases.items()}
-    right = {name: verdict for name, (_, verdict) in cases.items()}
+    got = {name: verdict(answer, with_arrays(function)) for name, (function, _) in cases.items()}
+    right = {name: knows for name, (_, knows) in cases.items()}
     if all(got[name] != right[name] for name in cases):
         raise Wrong("the verdicts are swapped: return True when the order matters")
     if all(got.values()):
         raise Wrong("it says True of every f; the outputs move with their words: shuffle f(x) too")
+    if not any(got.values()):
+        raise Wrong("it says False of every f, even of one that adds positions to the words")
     if got["attention"] and got["a function of each word alone"]:
         raise Wrong("the outputs move along with their words: shuffle f(x) too before you compare")
     if got["attention"]:
-        raise Wrong("attention adds in another order now: compare to rounding, with np.allclose")
+        if not verdict(answer, with_arrays(lambda x: attend(x).round(6))):
+            raise Wrong("attention adds in another order now: compare to rounding: np.allclose")
+        raise Wrong("it says that attention knows the order; does your shuffle keep every word?")
     if right | {"positions that read the same from both ends": False} == got:
-        raise Wrong("a sentence turned round may look the same to f: shuffle it, do not reverse it")
+        raise Wrong("a sentence turned round may look the same to f: shuffle it instead")
     for name in cases:
         if got[name] != right[name]:
             raise Wrong(f"your test says {got[name]} for '{name}'")
-    return "shuffle, apply, compare with apply, shuffle"
+    return "shuffle and apply, or apply and shuffle: compare the two"

@@ -1,26 +1,30 @@
-"""Checks of notebook 02, multi-head attention."""
+"""Checks of notebook 02, multi-head attention. Heads are counted from 1 in words and pictures."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from helpers.attention import MultiHeadAttention, attention, merge_heads, split_heads
-from helpers.checks import Wrong, ask, choice, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, close, exercise, expect, expect_like, to_array
+from helpers.checks.reading import numbers, output
 
 
 @exercise("2.1")
 def check_parameters(answer: Any) -> str:
     """Predict: parameters of MultiHeadAttention with d_model = 64, with 1 head and with 8."""
-    one, eight = (int(x) for x in answer)
+    one, eight = numbers(answer, "with 1 head", "with 8 heads")
     right = 4 * (64 * 64 + 64)
-    if one == eight == 4 * 64 * 64:
-        raise Wrong("the weights are right; each of the four linear maps has a bias too")
-    if one == eight == 3 * (64 * 64 + 64):
-        raise Wrong("three of the four maps are counted: W_O is missing")
-    if one == right and eight != right:
+    if one != eight and one in (right, 4 * 64 * 64):
         raise Wrong("heads share out the columns of the same matrices: does the size change?")
+    if one == eight == 4 * 64 * 64:
+        raise Wrong("the weights are right; each of the four linear maps has a bias, too")
+    if one == eight and one in (3 * (64 * 64 + 64), 3 * 64 * 64):
+        raise Wrong("that is three of the four maps: W_O is missing")
+    if one == eight and one in (64 * 64 + 64, 64 * 64):
+        raise Wrong("that is one of the four maps: there are W_Q, W_K, W_V and W_O")
     if (one, eight) != (right, right):
         raise Wrong("count W_Q, W_K, W_V and W_O: each d_model by d_model, plus a bias")
     return "four maps of 64 · 64 + 64 each; heads cost no parameters"
@@ -29,52 +33,109 @@ def check_parameters(answer: Any) -> str:
 @exercise("2.2")
 def check_merge(answer: Any) -> str:
     """Implement: (batch, heads, length, d_k) -> (batch, length, d_model)."""
-    x = torch.arange(2 * 3 * 5 * 4.0).reshape(2, 3, 5, 4)
-    got = ask(answer, x)
-    if close(got, x.reshape(2, 5, 12)):
-        raise Wrong("reshape alone mixes words: heads and length must be transposed first")
-    if close(got, x.permute(0, 2, 3, 1).flatten(2)):
-        raise Wrong("the columns of the heads are interleaved: keep each head's d_k together")
-    if close(got, x.mean(1)):
-        raise Wrong("the heads are averaged; they should stand side by side")
-    expect(got, merge_heads(x), "merging is the inverse of split_heads: compare with it")
+    cases = [
+        (torch.arange(float(b * h * s * d)).reshape(b, h, s, d),)
+        for b, h, s, d in ((2, 3, 5, 4), (3, 4, 2, 6))
+    ]
+
+    def lengths(x: Tensor) -> tuple[int, int, int]:
+        return len(x), x.size(2), x.size(1) * x.size(3)
+
+    expect_like(
+        answer,
+        merge_heads,
+        cases,
+        {
+            "reshape alone mixes words: heads and length must be transposed first": (
+                lambda x: x.reshape(lengths(x))
+            ),
+            "the columns of the heads are interleaved: keep each head's d_k together": (
+                lambda x: x.permute(0, 2, 3, 1).flatten(2)
+            ),
+            "the heads are averaged; they should stand side by side": lambda x: x.mean(1),
+            "the heads are added up; they should stand side by side": lambda x: x.sum(1),
+            "heads and length have changed places; now join the last two dimensions": (
+                lambda x: x.transpose(1, 2)
+            ),
+        },
+        "merging is the inverse of split_heads: compare with it",
+    )
     return "the inverse of split_heads"
 
 
 @exercise("2.3")
 def check_two_places(answer: Any) -> str:
     """Break one head: the best weights of one head for two different needs."""
-    weights = torch.as_tensor(answer, dtype=torch.float)
-    if weights.shape != (2, 3):
-        raise Wrong(f"two heads over three words make (2, 3), yours is {tuple(weights.shape)}")
-    if not close(weights.sum(-1), [1.0, 1.0]):
-        raise Wrong("each head's weights sum to 1")
-    if close(weights[0], weights[1]):
+    found = to_array(answer)
+    if found is None:
+        raise Wrong("numbers are needed here: two rows of three weights")
+    if found.shape == (3, 2):
+        raise Wrong("turn it round: a row for each head, a column for each word")
+    if found.shape != (2, 3):
+        raise Wrong(f"two heads over three words make (2, 3), yours is {found.shape}")
+    if not close(found.sum(-1), [1.0, 1.0]):
+        raise Wrong("each head's weights must sum to 1")
+    if (found < 0).any():
+        raise Wrong("a weight is a share, and never negative")
+    if close(found[0], found[1]):
         raise Wrong("both heads look alike: then one head would do")
-    values = torch.tensor([[6.0, 5.0], [0.0, 0.0], [7.0, 8.0]])  # two columns per word
-    got = torch.stack([weights[0] @ values[:, 0], weights[1] @ values[:, 1]])
-    if close(got, [7.0, 5.0]):
-        raise Wrong("the heads look at each other's word: head 1 owns column 1")
-    expect(got, [6.0, 8.0], "head 1 should fetch the 6 and head 2 the 8, both undiluted")
-    return "one head has the same shares for both columns: never 6 and 8"
+    if close(found, [[0, 0, 1], [1, 0, 0]]):
+        raise Wrong("the heads look at each other's word: head 1 owns column 1, head 2 column 2")
+    if not close(found.max(-1), [1.0, 1.0]):
+        raise Wrong("a mixture is diluted: each head should spend all its attention on one word")
+    expect(found, [[1, 0, 0], [0, 0, 1]], "head 1 should fetch the 6, and head 2 the 8")
+    return "one head alone has the same shares for both columns: never 6 and 8"
 
 
 @exercise("2.4")
 def check_multi_head(answer: Any) -> str:
     """Implement multi-head attention from ready projections."""
     torch.manual_seed(0)
-    query, key, value = torch.randn(2, 3, 8), torch.randn(2, 5, 8), torch.randn(2, 5, 8)
-    got = ask(answer, query, key, value, 4)
+    cases = [
+        (torch.randn(b, t, d), torch.randn(b, s, d), torch.randn(b, s, d), heads)
+        for b, t, s, d, heads in ((2, 3, 5, 8, 4), (1, 4, 3, 6, 2))
+    ]
 
-    def by_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return merge_heads(attention(*(split_heads(x, 4) for x in (q, k, v)))[0])
+    def by_heads(scale: Callable = lambda d, h: 1.0, merge: Callable = merge_heads) -> Callable:
+        def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+            key = k * scale(k.size(-1), heads)
+            return merge(attention(*(split_heads(x, heads) for x in (q, key, v)))[0])
 
-    right = by_heads(query, key, value)
-    if close(got, attention(query, key, value)[0]):
-        raise Wrong("this is one head over all columns: split before you attend")
-    if close(got, by_heads(query, key * 2**-0.5, value)):
-        raise Wrong("the scores are scaled by √d_model; each head has only d_k columns")
-    expect(got, right, "split all three, attend, merge")
+        return attend
+
+    def cut_badly(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+        parts = (x.reshape(len(x), heads, x.size(1), -1) for x in (q, k, v))
+        return merge_heads(attention(*parts)[0])
+
+    expect_like(
+        answer,
+        by_heads(),
+        cases,
+        {
+            "this is one head over all columns: split before you attend": (
+                lambda q, k, v, heads: attention(q, k, v)[0]
+            ),
+            "the scores are scaled by √d_model; each head has only d_k columns": (
+                by_heads(lambda d, h: h**-0.5)
+            ),
+            "the scores aren't scaled by √d_k": by_heads(lambda d, h: (d / h) ** 0.5),
+            "the scores are scaled twice: `attention` does it already": (
+                by_heads(lambda d, h: (d / h) ** -0.5)
+            ),
+            "the keys serve as values, too: split all three": (
+                lambda q, k, v, heads: by_heads()(q, k, k, heads)
+            ),
+            "the heads are merged by a reshape alone, which mixes up the words: use merge_heads": (
+                by_heads(merge=lambda x: x.reshape(len(x), x.size(2), -1))
+            ),
+            "the heads are cut by a reshape alone, which mixes up the words: use split_heads": (
+                cut_badly
+            ),
+            "the heads are still apart: merge them": by_heads(merge=lambda x: x),
+        },
+        "split all three, attend, merge",
+        read=output,
+    )
     return "split, attend, merge"
 
 
@@ -97,31 +158,41 @@ def check_strongest(answer: Any) -> str:
     # The notebook's own class, if its cell was run, because its record_attention looks for that.
     own = getattr(inspect.unwrap(answer), "__globals__", {}) if callable(answer) else {}
     kind = own.get("MultiHeadAttention", MultiHeadAttention)
-    layer, x = kind(8, 4), 3 * torch.randn(1, 5, 8)
+    for width, heads, length in ((8, 4, 5), (6, 2, 3)):
+        layer, x = kind(width, heads), 3 * torch.randn(1, length, width)
+        default = layer.attention
+        weights = _weights(layer, x)[0]
+        got = ask(answer, layer, x)
+        if close(got, weights):
+            raise Wrong("these are the weights; argmax turns them into the NUMBER of a column")
+        if close(got, weights.argmax(-1)[None]):
+            raise Wrong("the batch is still there: take its first and only sentence")
+        if close(got, weights.argmax(-2)):
+            raise Wrong("rows are queries: the largest weight of a row is argmax(-1)")
+        if close(got, weights.mean(0).argmax(-1)):
+            raise Wrong("the heads are averaged; look at each by itself")
+        if close(got, weights.argmax(-1) + 1):
+            raise Wrong("columns are indices here, and count from 0")
+        if close(got, weights.amax(-1)):
+            raise Wrong("these are the largest weights; which COLUMN are they in? That is argmax")
+        expect(got, weights.argmax(-1), "for each head and query, the column of the largest weight")
+        if layer.attention is not default:
+            raise Wrong("the layer still records: use `with`, which puts it back as it was")
+    return "what a layer computed on the way, without a change to its code"
+
+
+def _weights(layer: Any, x: Tensor) -> Tensor:
+    """The layer's attention weights in self-attention; the layer is as it was."""
     maps: list[Tensor] = []
 
     def noting(
         query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        output, weights = attention(query, key, value, mask)
+        found, weights = attention(query, key, value, mask)
         maps.append(weights.detach())
-        return output, weights
+        return found, weights
 
     default, layer.attention = layer.attention, noting
     layer(x, x)
     layer.attention = default
-    weights = maps[0][0]
-    right = weights.argmax(-1)
-    got = ask(answer, layer, x)
-    if close(got, weights):
-        raise Wrong("these are the weights; asked is the NUMBER of the largest column: argmax")
-    if close(got, right[None]):
-        raise Wrong("the batch is still there: take its first and only sentence")
-    if close(got, weights.argmax(-2)):
-        raise Wrong("rows are queries: the largest along a row is argmax(-1)")
-    if close(got, weights.mean(0).argmax(-1)):
-        raise Wrong("the heads are averaged; look at each by itself")
-    expect(got, right, "for each head and each query, the column with the largest weight")
-    if layer.attention is not default:
-        raise Wrong("the layer still records: use `with`, which puts it back as it was")
-    return "what a layer computed on the way, without a change to its code"
+    return maps[0]

@@ -1,49 +1,88 @@
 """Checks of notebook 03, masks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, ask, attempted, choice, exercise
+from helpers.checks import Wrong, ask, choice, exercise
+from helpers.checks.reading import numbers, pair, verdict
 from helpers.masks import causal_mask, padding_mask
 
+_IDS = (
+    torch.tensor([[1, 7, 8, 9], [1, 7, 0, 0]]),
+    torch.tensor([[1, 7, 0, 0, 0], [1, 7, 8, 9, 5], [1, 7, 8, 9, 0]]),
+)
 
-def _same(got: object, wanted: Tensor) -> bool:
-    return isinstance(got, Tensor) and got.dtype == torch.bool and torch.equal(got, wanted)
+
+def _boolean(mask: Any) -> Tensor:
+    if not isinstance(mask, Tensor):
+        raise Wrong(f"a mask is a boolean tensor; this is of type {type(mask).__name__}")
+    if mask.dtype != torch.bool:
+        raise Wrong(f"a mask is a boolean tensor, True or False in each place; yours: {mask.dtype}")
+    return mask
 
 
 @exercise("3.1")
 def check_zero_row(answer: Any) -> str:
     """Predict: which row of the output is zero, and how many weights of a causal map of 5 are 0."""
-    hidden, zeros = (int(x) for x in answer)
+    hidden, zeros = numbers(answer, "empty rows", "weights that are 0")
+    if (hidden, zeros) == (10, 0):
+        raise Wrong("the other way round: first the empty rows, then the weights")
     if zeros in (15, 20):
-        raise Wrong("15 weights are allowed in a causal map of 5 by 5; how many are not?")
+        raise Wrong("15 weights are allowed in a causal map of 5 by 5; how many aren't?")
+    if zeros == 4:
+        raise Wrong("4 is the first row alone: count the zeros of every row")
     if zeros != 10:
-        raise Wrong("above the diagonal: 4 + 3 + 2 + 1 + 0")
+        raise Wrong("count what lies above the diagonal: 4 + 3 + 2 + 1 + 0")
     if hidden != 0:
         raise Wrong("under a causal mask even the first position may look at itself")
-    return "every position sees itself, so no row is empty; 10 of 25 weights are hidden"
+    return "every position sees itself, so no row is empty; 10 of the 25 weights are hidden"
 
 
 @exercise("3.2")
 def check_decoder_mask(answer: Any) -> str:
     """Implement: the mask of the decoder's self-attention for ids (batch, target)."""
-    ids = torch.tensor([[1, 7, 8, 9], [1, 7, 0, 0]])
-    got = ask(answer, ids)
-    right = padding_mask(ids) & causal_mask(4)
-    if not isinstance(got, Tensor) or got.dtype != torch.bool:
-        raise Wrong("a mask is a boolean tensor: & of two boolean tensors stays boolean")
-    if _same(got, ~right):
-        raise Wrong("this is True where looking is HIDDEN: our convention is True = may attend")
-    if _same(got, padding_mask(ids) | causal_mask(4)):
-        raise Wrong("`|` allows what either mask allows; both have to allow it")
-    if _same(got, causal_mask(4)) or _same(got, causal_mask(4).expand(2, 1, 4, 4)):
-        raise Wrong("the padding of the second sentence may still be looked at")
-    if _same(got, padding_mask(ids)):
-        raise Wrong("the future may still be looked at: the causal mask is missing")
-    if not _same(got.expand(2, 1, 4, 4) if got.dim() == 4 else got, right):
-        raise Wrong(f"it should broadcast to {tuple(right.shape)}, yours is {tuple(got.shape)}")
+    mistakes: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "this is True where looking is HIDDEN: our convention is True = may attend": (
+            lambda real, past: ~(real & past)
+        ),
+        "`|` allows what either mask allows; both have to allow it": lambda real, past: real | past,
+        "the padding of the second sentence may still be looked at": lambda real, past: past,
+        "the future may still be looked at: the causal mask is missing": lambda real, past: real,
+        "the triangle is turned over: rows are queries, and yours look ahead": (
+            lambda real, past: real & past.T
+        ),
+        "a word may look at itself: your triangle leaves out the diagonal": (
+            lambda real, past: real & past.tril(-1)
+        ),
+        "your triangle still shows the next word: it begins one place too late": (
+            lambda real, past: real & torch.ones_like(past).tril(1)
+        ),
+        "padded rows needn't be hidden, only padded columns: an empty row has nothing to look at": (
+            lambda real, past: real & real.transpose(-2, -1) & past
+        ),
+        "the padding mask is inverted: it hides the words and shows the padding": (
+            lambda real, past: ~real & past
+        ),
+    }
+    for ids in _IDS:
+        batch, target = ids.shape
+        got, shape = _boolean(ask(answer, ids)), (batch, 1, target, target)
+        real, past = padding_mask(ids), causal_mask(target)
+        if got.shape == (batch, target, target):
+            raise Wrong(f"put in an axis for the heads: {shape}, yours is {tuple(got.shape)}")
+        try:
+            mask = got.broadcast_to(shape)
+        except RuntimeError:
+            yours = tuple(got.shape)
+            raise Wrong(f"it should broadcast to {shape}, and yours is {yours}") from None
+        for message, mistake in mistakes.items():
+            if torch.equal(mask, mistake(real, past).broadcast_to(shape)):
+                raise Wrong(message)
+        if not torch.equal(mask, real & past):
+            raise Wrong("True where the column is a real token AND not later than the row")
     return "a real token, and not later than the one that looks"
 
 
@@ -51,24 +90,39 @@ def check_decoder_mask(answer: Any) -> str:
 def check_leak_test(answer: Any) -> str:
     """Write a test: True for a function that leaks the future, False for one that does not."""
 
-    def honest(x: Tensor) -> Tensor:
-        return x.cumsum(1)
+    def first_hears_third(x: Tensor) -> Tensor:
+        y = x.clone()
+        y[:, :1] += x[:, 2:3].sum(1, keepdim=True)
+        return y
 
-    def leaky(x: Tensor) -> Tensor:
-        return x.flip(1).cumsum(1).flip(1)
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
+        "a running sum": lambda x: x.cumsum(1),
+        "each position alone": lambda x: x * x,
+        "a sum over the future": lambda x: x.flip(1).cumsum(1).flip(1),
+        "a mean over all positions": lambda x: x + x.mean(1, keepdim=True),
+        "each with its next": lambda x: x + torch.cat([x[:, 1:], x[:, -1:]], 1),
+        "the first with the third": first_hears_third,
+    }
+    leaks = [name not in ("a running sum", "each position alone") for name in functions]
 
-    def leaks_by_mean(x: Tensor) -> Tensor:
-        return x + x.mean(1, keepdim=True)
+    def of_numbers(function: Callable) -> Callable:  # a test may be made of ids
+        return lambda x: function(torch.as_tensor(x).double())
 
-    got = [bool(attempted(ask(answer, f))) for f in (honest, leaky, leaks_by_mean)]
-    if got == [True, False, False]:
+    got = [verdict(answer, of_numbers(function)) for function in functions.values()]
+    if got == [not leak for leak in leaks]:
         raise Wrong("the verdicts are swapped: return True when the future leaks")
-    if got[0]:
+    if all(got) or got[0]:
         raise Wrong("a running sum never sees the future, but your test says that it leaks")
-    if not got[1]:
+    if got[1]:
+        raise Wrong("what each position does alone is no leak: leave out the one that you changed")
+    if not any(got) or not got[2]:
         raise Wrong("a sum over the future passes: change a LATER token, compare EARLIER outputs")
-    if not got[2]:
+    if not got[3]:
         raise Wrong("a mean over all positions passes; compare all earlier positions")
+    if not got[4]:
+        raise Wrong("a position that sees just its next one passes: compare right up to the change")
+    if not got[5]:
+        raise Wrong("a leak from the third token into the first passes: change EVERY later token")
     return "change the future, compare the past"
 
 
@@ -79,7 +133,7 @@ check_quiz = choice(
         "a": "they are computed and then masked; nothing is saved here",
         "b": "it would learn to copy the answer instead of finding it",
         "c": "padding has its own mask; the triangle hides real words",
-        "d": "softmax does not care how many columns there are",
+        "d": "softmax doesn't care how many columns there are",
     },
 )
 
@@ -87,24 +141,24 @@ check_quiz = choice(
 @exercise("3.5")
 def check_for_torch(answer: Any) -> str:
     """Translate: (key_padding_mask, attn_mask) of a decoder's ids, as torch wants them."""
-    ids = torch.tensor([[1, 7, 8, 9], [1, 7, 0, 0]])
-    got = ask(answer, ids)
-    if not isinstance(got, tuple | list) or len(got) != 2:
-        raise Wrong("a pair is needed: (key_padding_mask, attn_mask)")
-    if not all(isinstance(m, Tensor) and m.dtype == torch.bool for m in got):
-        raise Wrong("both masks are boolean tensors")
-    pad, future = ids == 0, ~causal_mask(4)
-    shapes = tuple(got[0].shape), tuple(got[1].shape)
-    if shapes == ((4, 4), (2, 4)):
-        raise Wrong("swapped: the first has a row per sentence, the second a row per query")
-    if shapes != ((2, 4), (4, 4)):
-        raise Wrong(f"torch wants (batch, source) and (target, source), yours are {shapes}")
-    if _same(got[0], ~pad):
-        raise Wrong("key_padding_mask is True where there is padding, so that it is HIDDEN")
-    if _same(got[1], ~future):
-        raise Wrong("in attn_mask True means HIDDEN: this one hides the past and shows the future")
-    if _same(got[1], future | torch.eye(4, dtype=torch.bool)):
-        raise Wrong("a word may look at itself: the diagonal is not hidden")
-    if not _same(got[0], pad) or not _same(got[1], future):
-        raise Wrong("True at padding, and True above the diagonal")
+    for ids in _IDS:
+        first, second = map(_boolean, pair(ask(answer, ids), "(key_padding_mask, attn_mask)"))
+        padding, future = ids == 0, ~causal_mask(ids.size(1))
+        shapes = tuple(first.shape), tuple(second.shape)
+        if shapes == (future.shape, padding.shape):
+            raise Wrong("swapped: the first has a row for each sentence, the second for each query")
+        if shapes != (padding.shape, future.shape):
+            wanted = f"{tuple(padding.shape)} and {tuple(future.shape)}"
+            raise Wrong(f"torch wants (batch, source) and (target, source), {wanted}; yours are "
+                        f"{shapes[0]} and {shapes[1]}")  # fmt: skip
+        if torch.equal(first, ~padding):
+            raise Wrong("key_padding_mask is True where there is padding, because True is HIDDEN")
+        if torch.equal(second, ~future) or torch.equal(second, future.T):
+            raise Wrong("in attn_mask True means HIDDEN: this one hides the past, not the future")
+        if torch.equal(second, future | torch.eye(len(future), dtype=torch.bool)):
+            raise Wrong("a word may look at itself: don't hide the diagonal")
+        if not torch.equal(first, padding):
+            raise Wrong("key_padding_mask should be True at padding, and only there")
+        if not torch.equal(second, future):
+            raise Wrong("attn_mask should be True above the diagonal, and only there")
     return "the same two facts, said the other way round"

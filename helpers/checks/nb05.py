@@ -1,12 +1,15 @@
 """Checks of notebook 05, the encoder."""
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, ask, choice, close, exercise, expect
+from helpers.checks import Wrong, choice, exercise, expect_like
+from helpers.checks.reading import number, numbers, verdict
 from helpers.encoder import EncoderLayer
 from helpers.masks import padding_mask
 
@@ -14,13 +17,17 @@ from helpers.masks import padding_mask
 @exercise("5.1")
 def check_what_moves(answer: Any) -> str:
     """Predict: how many of 9 output vectors move if the last word changes; if padding is added."""
-    word, padding = (int(x) for x in answer)
+    word, padding = numbers(answer, "moved by the word", "moved by the padding")
+    if (word, padding) == (0, 9):
+        raise Wrong("the other way round: first what the changed word moves")
     if word == 1:
-        raise Wrong("one only if words could not look at each other; here everybody sees everybody")
+        raise Wrong("one only if words couldn't look at each other; here everybody sees everybody")
+    if word == 8:
+        raise Wrong("eight others, and the changed word itself")
     if word != 9:
         raise Wrong("the encoder has no causal mask: who can see the last word?")
     if padding != 0:
-        raise Wrong("padding is masked: what is hidden cannot move anybody")
+        raise Wrong("padding is masked: what nobody may look at can't move anybody")
     return "all nine hear the word, none hears the padding"
 
 
@@ -29,33 +36,107 @@ def check_encoder_layer(answer: Any) -> str:
     """Implement a post-norm encoder layer's forward from its parts, dropout off."""
     torch.manual_seed(0)
     layer = EncoderLayer(16, 4, 32, dropout=0.0).eval()
-    x = torch.randn(2, 5, 16)
     norms = (layer.add_norm_self.norm, layer.add_norm_ff.norm)
-    attend, feed = layer.self_attention, layer.feed_forward
-    got = ask(answer, x, attend, feed, *norms)
-    first = norms[0](x + attend(x, x))
-    if close(got, norms[1](feed(first))):
-        raise Wrong("the second residual is missing: add what went into the feed-forward")
-    if close(got, norms[1](first + feed(x))):
-        raise Wrong("the feed-forward should read the result of the attention step, not x")
-    if close(got, norms[1](x + feed(first))):
-        raise Wrong("the second residual adds the attention step's result, not the first x")
-    h = x + attend(norms[0](x), norms[0](x))
-    if close(got, h + feed(norms[1](h))):
-        raise Wrong("this is pre-norm; the exercise asks for the paper's post-norm")
-    expect(got, layer(x), "attention, add, norm; feed-forward, add, norm", 1e-4)
+    for norm in norms:  # otherwise both are the same, and nobody could tell them apart
+        torch.nn.init.normal_(norm.weight), torch.nn.init.normal_(norm.bias)
+    parts = (layer.self_attention, layer.feed_forward, *norms)
+    cases = [(torch.randn(2, 5, 16), *parts), (torch.randn(1, 3, 16), *parts)]
+
+    def pre_norm(x: Tensor, a: Callable, f: Callable, n: Callable, m: Callable) -> Tensor:
+        h = x + a(n(x), n(x))
+        return h + f(m(h))
+
+    with torch.no_grad():
+        expect_like(
+            answer,
+            lambda x, *parts: layer(x),
+            cases,
+            {
+                "both residuals are missing: each step ADDS to what came in": (
+                    lambda x, a, f, n, m: m(f(n(a(x, x))))
+                ),
+                "the second residual is missing: add what went into the feed-forward": (
+                    lambda x, a, f, n, m: m(f(n(x + a(x, x))))
+                ),
+                "the first residual is missing: add x to what attention found": (
+                    lambda x, a, f, n, m: m(n(a(x, x)) + f(n(a(x, x))))
+                ),
+                "the feed-forward should read the result of the attention step, not x": (
+                    lambda x, a, f, n, m: m(n(x + a(x, x)) + f(x))
+                ),
+                "the second residual adds the attention step's result, not the first x": (
+                    lambda x, a, f, n, m: m(x + f(n(x + a(x, x))))
+                ),
+                "this is pre-norm; the exercise asks for the paper's post-norm": pre_norm,
+                "the two norms are swapped: norm_1 belongs to attention": (
+                    lambda x, a, f, n, m: n(m(x + a(x, x)) + f(m(x + a(x, x))))
+                ),
+                "one norm serves twice: norm_1 after attention, norm_2 after the feed-forward": (
+                    lambda x, a, f, n, m: n(n(x + a(x, x)) + f(n(x + a(x, x)))),
+                    lambda x, a, f, n, m: m(m(x + a(x, x)) + f(m(x + a(x, x)))),
+                ),
+                "first add, then norm: the norm is around the sum": (
+                    lambda x, a, f, n, m: x + n(a(x, x)) + m(f(x + n(a(x, x))))
+                ),
+                "the last norm is missing": (
+                    lambda x, a, f, n, m: n(x + a(x, x)) + f(n(x + a(x, x)))
+                ),
+                "the first norm is missing": (
+                    lambda x, a, f, n, m: m(x + a(x, x) + f(x + a(x, x)))
+                ),
+                "the feed-forward is missing: that is the attention step alone": (
+                    lambda x, a, f, n, m: n(x + a(x, x))
+                ),
+            },
+            "attention, add, norm; then feed-forward, add, norm",
+            tolerance=1e-4,
+        )
     return "attention, add & norm; feed-forward, add & norm"
+
+
+def _most_frequent(words: list[str]) -> str:
+    return Counter(words).most_common(1)[0][0]
 
 
 @exercise("5.3")
 def check_baseline(answer: Any) -> str:
     """Implement the honest baseline: the most frequent word."""
-    got = ask(answer, ["the", "dog", "the", "ball"], ["the", "cat", "the", "the"])
-    if close(got, 0.5):
-        raise Wrong("0.5 is how frequent 'the' is in training; score it on the test words")
-    if close(got, 3):
-        raise Wrong("a share is needed: divide by the number of test words")
-    expect(float(got), 0.75, "say the training words' most frequent one for every test word")
+
+    def right(train: list[str], test: list[str]) -> float:
+        return test.count(_most_frequent(train)) / len(test)
+
+    expect_like(
+        answer,
+        right,
+        [
+            (["the", "dog", "the", "ball"], ["the", "cat", "the", "the", "dog"]),
+            (["a", "b", "a", "c", "c", "a"], ["b", "b", "a", "b"]),
+            (["a", "a", "b"], ["c", "b"]),
+        ],
+        {
+            "that is how frequent the word is in training; score it on the test words": (
+                lambda train, test: train.count(_most_frequent(train)) / len(train)
+            ),
+            "that counts the hits; a share is needed, so divide by the number of test words": (
+                lambda train, test: test.count(_most_frequent(train))
+            ),
+            "that is a percentage; a share is between 0 and 1": (
+                lambda train, test: 100 * right(train, test)
+            ),
+            "the TEST words chose this guess; the guess has to come from training alone": (
+                lambda train, test: test.count(_most_frequent(test)) / len(test)
+            ),
+            "divide by the number of test words, not of training words": (
+                lambda train, test: test.count(_most_frequent(train)) / len(train)
+            ),
+            "this is the share that is wrong": lambda train, test: 1 - right(train, test),
+            "that is the share of test words that were in training; guess ONE word for all": (
+                lambda train, test: sum(word in train for word in test) / len(test)
+            ),
+        },
+        "guess the most frequent training word for every test word",
+        read=number,
+    )
     return "a model that beats this has learned something"
 
 
@@ -64,7 +145,7 @@ check_quiz = choice(
     "c",
     {
         "a": "that would be a bottleneck; notebook 11 measures what it costs",
-        "b": "that is what goes in; after self-attention each has heard all others",
+        "b": "that is what goes in; after self-attention each has heard all the others",
         "c": "this is the memory, (source, d_model)",
         "d": "those never leave it; each decoder layer makes its own (notebook 07)",
     },
@@ -96,13 +177,16 @@ def check_equality_test(answer: Any) -> str:
             False,
         ),
     }
-    for name, (theirs, verdict) in cases.items():
-        got = bool(ask(answer, ours, theirs, padding_mask(ids)))
-        if got != verdict and name == "NaN at padding":
-            raise Wrong("0 · NaN is NaN: take the real words out, do not multiply the others by 0")
-        if got != verdict:
-            raise Wrong(f"your test says {got} for '{name}'")
+    for name, (theirs, agree) in cases.items():
+        got = verdict(answer, ours, theirs, padding_mask(ids))
+        if got == agree:
+            continue
+        if name == "NaN at padding":
+            raise Wrong("0 · NaN is NaN: take the real words out, don't multiply the others by 0")
+        if name == "rounded otherwise, by 1e-11":
+            raise Wrong("two right codes round differently, here by 1e-11: allow for 1e-10")
+        raise Wrong(f"your test says {got} for '{name}'")
     broken = changed(0, 2, math.nan)
-    if bool(ask(answer, broken, broken.clone(), padding_mask(ids))):
+    if verdict(answer, broken, broken.clone(), padding_mask(ids)):
         raise Wrong("both gave NaN at a word, and your test calls that equal")
     return "real words only, to rounding, and NaN is never equal"

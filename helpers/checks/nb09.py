@@ -1,60 +1,113 @@
 """Checks of notebook 09, training."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
+from helpers.checks import Wrong, choice, exercise, expect_like
+from helpers.checks.reading import number
 from helpers.training import TrainingConfig, learning_rate_at
+
+_PERCENT = "that is a percentage; a share is between 0 and 1"
 
 
 @exercise("9.1")
 def check_uniform_loss(answer: Any) -> str:
     """Predict: the loss of an even guess among 1,000 words, in nats."""
-    value = float(answer)
+    value = number(answer)
+    if abs(value + math.log(1000)) < 0.06:
+        raise Wrong("the sign: the loss is MINUS the logarithm of the probability")
     if abs(value - math.log2(1000)) < 0.1:
         raise Wrong("that is in bits; a nat uses the natural logarithm")
     if abs(value - 3.0) < 0.06:
         raise Wrong("that is the logarithm to base 10; cross-entropy uses the natural one")
     if abs(value - 0.001) < 1e-4:
         raise Wrong("that is the probability of each word; the loss is minus its logarithm")
-    if abs(value - math.log(1000)) > 0.06:
+    if abs(value - 1000) < 1:
+        raise Wrong("1,000 is the perplexity; the loss is its logarithm")
+    if not abs(value - math.log(1000)) <= 0.06:
         raise Wrong("each word has probability 1/1000; what is minus its natural logarithm?")
     return "log 1000: remember it as the first number of every training run"
+
+
+def _target(others: Callable, truth_gets: Callable) -> Callable:
+    """A target in which the true word gets truth_gets(V, ε) and any other others(V, ε)."""
+
+    def target(truth: int, vocab_size: int, epsilon: float) -> Tensor:
+        row = torch.full((vocab_size,), float(others(vocab_size, epsilon)))
+        row[truth] = truth_gets(vocab_size, epsilon)
+        return row
+
+    return target
 
 
 @exercise("9.2")
 def check_smoothed_target(answer: Any) -> str:
     """Implement the target distribution of label smoothing."""
-    got = ask(answer, 2, 5, 0.1)
-    plain = torch.zeros(5)
-    plain[2] = 1.0
-    if close(got, plain):
-        raise Wrong("this is the hard target: ε is not used")
-    others = torch.full((5,), 0.1 / 4)
-    others[2] = 0.9
-    if close(got, others):
-        raise Wrong("here ε goes to the four other words; torch shares it among all five")
-    added = plain + 0.1 / 5
-    if close(got, added):
-        raise Wrong("it sums to more than 1: the true word gives up ε first")
-    expect(got, 0.9 * plain + 0.1 / 5, "1 - ε to the true word, ε shared evenly among all")
+    expect_like(
+        answer,
+        _target(lambda v, e: e / v, lambda v, e: 1 - e + e / v),
+        [(2, 5, 0.1), (0, 4, 0.2), (7, 8, 0.4)],
+        {
+            "this is the hard target: ε isn't used": _target(lambda v, e: 0, lambda v, e: 1),
+            "here ε goes to the other words alone; torch shares it among all, truth included": (
+                _target(lambda v, e: e / (v - 1), lambda v, e: 1 - e)
+            ),
+            "it sums to more than 1: the true word has to give up ε first": (
+                _target(lambda v, e: e / v, lambda v, e: 1 + e / v),
+                _target(lambda v, e: e / v, lambda v, e: 1),
+                _target(lambda v, e: e, lambda v, e: 1 - e),
+            ),
+            "it sums to less than 1: the true word has its share of ε, too": (
+                _target(lambda v, e: e / v, lambda v, e: 1 - e)
+            ),
+        },
+        "1 - ε to the true word, and ε shared evenly among all words",
+    )
     return "it sums to 1 and asks for a little doubt"
 
 
 @exercise("9.3")
 def check_exact_match(answer: Any) -> str:
     """Implement exact match."""
-    translations, references = ["a b .", "c .", "d e f ."], ["a b .", "c !", "d e f ."]
-    got = ask(answer, translations, references)
-    if close(got, 2):
-        raise Wrong("this counts the right ones; divide by how many there are")
-    if close(got, 1 / 3):
-        raise Wrong("this is the share that is wrong")
-    if close(got, 1.0):
-        raise Wrong("'c .' is not 'c !': to the letter means every sign")
-    expect(float(got), 2 / 3, "two of three are equal to the letter")
+
+    def share(same: Callable[[str, str], bool]) -> Callable:
+        return lambda ours, theirs: sum(map(same, ours, theirs)) / len(theirs)
+
+    right = share(lambda a, b: a == b)
+    expect_like(
+        answer,
+        right,
+        [
+            (["a b .", "c .", "d e f ."], ["a b .", "c !", "d e f ."]),
+            (["The dog .", "x", "y", "b ."], ["the dog .", "x", "z", "a ."]),
+            (["a", "b"], ["b", "a"]),
+        ],
+        {
+            "this counts the right ones; divide by how many there are": (
+                lambda ours, theirs: len(theirs) * right(ours, theirs)
+            ),
+            "this is the share that is wrong": lambda ours, theirs: 1 - right(ours, theirs),
+            _PERCENT: lambda ours, theirs: 100 * right(ours, theirs),
+            "'c .' isn't 'c !': to the letter means every sign": (
+                lambda ours, theirs: 1.0,
+                share(lambda a, b: a.strip(" .!") == b.strip(" .!")),
+                share(lambda a, b: a[:1] == b[:1]),
+            ),
+            "to the letter: 'The' isn't 'the'": share(lambda a, b: a.lower() == b.lower()),
+            "a translation must equal ITS reference, not just any of them": (
+                lambda ours, theirs: sum(a in theirs for a in ours) / len(theirs)
+            ),
+            "all or nothing is for each sentence, not for the whole list": (
+                lambda ours, theirs: float(ours == theirs)
+            ),
+        },
+        "count the translations that equal their reference, and divide by how many there are",
+        read=number,
+    )
     return "strict, and fair where one answer is right"
 
 
@@ -73,37 +126,91 @@ check_quiz = choice(
 @exercise("9.5")
 def check_padding_share(answer: Any) -> str:
     """Implement: the share of padding in batches, each given as the lengths of its sentences."""
-    batches = [[4, 4], [2, 8, 8], [5]]
-    got = ask(answer, batches)
-    shares = [1 - sum(b) / (max(b) * len(b)) for b in batches]
-    if close(got, 31 / 37):
-        raise Wrong("this is the share of real tokens; padding is the rest")
-    if close(got, sum(shares) / 3):
-        raise Wrong("a mean of shares counts a small batch as much as a large one: add up tokens")
-    if close(got, 1 - 31 / (8 * 6)):
-        raise Wrong("every batch is a rectangle of its own, as wide as ITS longest sentence")
-    if close(got, 6):
-        raise Wrong("this counts the padding; divide by all places of all rectangles")
-    expect(got, 6 / 37, "padding over all places, over all batches together")
-    expect(ask(answer, [[3, 3], [3]]), 0.0, "sentences of one length need no padding")
+    Batches = list[list[int]]
+
+    def tokens(batches: Batches) -> int:
+        return sum(map(sum, batches))
+
+    def places(batches: Batches) -> int:
+        return sum(max(batch) * len(batch) for batch in batches)
+
+    def right(batches: Batches) -> float:
+        return 1 - tokens(batches) / places(batches)
+
+    expect_like(
+        answer,
+        right,
+        [([[4, 4], [2, 8, 8], [5]],), ([[3, 3], [3]],), ([[1, 2, 3, 6], [9, 1]],)],
+        {
+            "this is the share of real tokens; padding is the rest": lambda b: 1 - right(b),
+            _PERCENT: lambda b: 100 * right(b),
+            "a mean of shares counts a small batch as much as a large one: add up tokens first": (
+                lambda b: sum(right([batch]) for batch in b) / len(b)
+            ),
+            "every batch is a rectangle of its own, as wide as ITS longest sentence": (
+                lambda b: 1 - tokens(b) / (max(map(max, b)) * sum(map(len, b)))
+            ),
+            "this counts the padding; divide by all places of all rectangles": (
+                lambda b: places(b) - tokens(b)
+            ),
+            "divide by all places, not by the real tokens": (
+                lambda b: (places(b) - tokens(b)) / tokens(b)
+            ),
+        },
+        "padding over all places, over all batches together",
+        read=number,
+    )
     return "6 of 37 places hold nothing"
+
+
+def _up(step: int, peak: float, warmup: int, steps: int) -> float:
+    return peak * step / warmup
+
+
+def _down(step: int, peak: float, warmup: int, steps: int) -> float:
+    return peak * (steps - step) / (steps - warmup)
+
+
+def _rate(step: int, peak: float, warmup: int, steps: int) -> float:
+    config = TrainingConfig(steps=steps, learning_rate=peak, warmup_steps=warmup)
+    return learning_rate_at(step, config)
 
 
 @exercise("9.6")
 def check_rate(answer: Any) -> str:
     """Implement: the learning rate that rises to its peak and falls to zero at the last step."""
-    peak, warmup, steps = 0.01, 4, 20
-    config = TrainingConfig(steps=steps, learning_rate=peak, warmup_steps=warmup)
-    numbers = [1, 2, 4, 5, 12, 19, 20]
-    got = [float(attempted(ask(answer, step, peak, warmup, steps))) for step in numbers]
-    right = [learning_rate_at(step, config) for step in numbers]
-    if close(got[:3], right[:3]) and all(value >= peak for value in got[3:]):
-        raise Wrong("after the warm-up it should fall")
-    if close(got, [peak * (steps - step) / steps for step in numbers]):
-        raise Wrong("it falls from the start: the warm-up is missing")
-    if close(got[:3], right[:3]) and close(got[3:], [peak * (20 - s) / 20 for s in numbers[3:]]):
-        raise Wrong("it jumps after the warm-up: the fall begins at the peak, so steps - warmup")
-    if close(got, [peak * max(s / 4, (20 - s) / 16) for s in numbers]):
-        raise Wrong("of the two lines the LOWER one counts: min, not max")
-    expect(got, right, "up to step warmup: peak · step / warmup; then straight down to 0")
+    cases = [(step, 0.5, 4, 20) for step in (1, 2, 4, 5, 12, 19, 20)]
+    cases += [(step, 3.0, 10, 15) for step in (1, 9, 10, 11, 15)]
+    expect_like(
+        answer,
+        _rate,
+        cases,
+        {
+            "after the warm-up it should fall": (
+                lambda *case: min(_up(*case), case[1]),
+                _up,
+            ),
+            "it falls from the start: the warm-up is missing": (
+                lambda s, p, w, n: p * (n - s) / n,
+                _down,
+            ),
+            "it jumps after the warm-up: the fall begins at the peak, so steps - warmup": (
+                lambda s, p, w, n: _up(s, p, w, n) if s <= w else p * (n - s) / n
+            ),
+            "of the two lines the LOWER one counts: min, not max": (
+                lambda *case: max(_up(*case), _down(*case))
+            ),
+            "this is a factor between 0 and 1: multiply it by the peak": (
+                lambda *case: _rate(*case) / case[1]
+            ),
+            "that is the paper's schedule, with 1/√step; here the fall is a straight line": (
+                lambda s, p, w, n: p * min(s / w, (w / s) ** 0.5)
+            ),
+            "steps are counted from 1: the first one is 1 / warmup of the way up": (
+                lambda s, *rest: min(_up(s - 1, *rest), _down(s - 1, *rest))
+            ),
+        },
+        "up to step warmup: peak · step / warmup; then straight down to 0 at the last step",
+        read=number,
+    )
     return "careful at first, calm at the end"

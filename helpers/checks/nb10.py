@@ -1,11 +1,13 @@
 """Checks of notebook 10, decoding."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, ask, attempted, choice, close, exercise, expect
+from helpers.checks import Wrong, ask, choice, exercise, expect_like, to_array
+from helpers.checks.reading import numbers, pair, several
 from helpers.decoding import length_divisor, nucleus
 from helpers.special_ids import BOS, EOS
 
@@ -13,51 +15,147 @@ from helpers.special_ids import BOS, EOS
 @exercise("10.1")
 def check_key_counts(answer: Any) -> str:
     """Predict: cross-attention key computations for 12 tokens, 6 layers: (cached, uncached)."""
-    pair = tuple(attempted(x) for x in answer)
-    if pair == (72, 6):
+    counts = tuple(numbers(answer, "with the cache", "without"))
+    if counts == (72, 6):
         raise Wrong("the other way round: the cache saves work")
-    if pair == (1, 12):
+    if counts == (1, 12):
         raise Wrong("that is one layer's share; each of the six computes its own keys")
-    if pair == (72, 72):
+    if counts == (72, 72):
         raise Wrong("that is without a cache; with one, no layer computes the memory's keys twice")
-    if pair != (6, 72):
+    if counts[0] == 12:
+        raise Wrong("the memory doesn't change from token to token: with a cache, once is enough")
+    if counts != (6, 72):
         raise Wrong("count layers times how often each one asks W_K for keys of the memory")
     return "once a sentence and layer, against once a token and layer"
 
 
+def _best(divisor: Callable[[int, float], float], pick: Callable = max) -> Callable:
+    """(index, score) of the best hypothesis if a total is divided by divisor(length, penalty)."""
+
+    def winner(totals: list[float], lengths: list[int], penalty: float) -> tuple[int, float]:
+        scores = [t / divisor(n, penalty) for t, n in zip(totals, lengths, strict=True)]
+        return scores.index(pick(scores)), pick(scores)
+
+    return winner
+
+
+def _index_and_score(got: Any) -> list:
+    if to_array(got) is not None and len(several(got)) == 1:
+        raise Wrong("return a pair: the index of the best, and its score")
+    return pair(tuple(several(got)), "the index of the best and its score")
+
+
 @exercise("10.2")
 def check_winner(answer: Any) -> str:
-    """Implement: the best of several hypotheses after length normalisation."""
+    """Implement: the best of several hypotheses after length normalisation, and its score."""
     totals, lengths = [-4.0, -4.6, -7.0], [4, 7, 12]
-    plain, normal = ask(answer, totals, lengths, 0.0), ask(answer, totals, lengths, 0.6)
-    by_mean = max(range(3), key=lambda i: totals[i] / lengths[i])
-    if plain == 2 and normal == 2:
-        raise Wrong("a log-probability is negative: the best score is the largest, near zero")
-    if plain != 0:
-        raise Wrong("with length_penalty 0 every divisor is 1, so the most probable one wins")
-    if normal == 0:
-        raise Wrong("the length does not count yet: divide by ((5 + length) / 6) ** penalty")
-    if normal == by_mean:
-        raise Wrong("this divides by the length itself, or by its full power: mind the exponent")
-    right = max(range(3), key=lambda i: totals[i] / length_divisor(lengths[i], 0.6))
-    if normal != right:
-        raise Wrong("divide each total by ((5 + length) / 6) ** penalty, then take the largest")
+    others = [-9.0, -3.0, -3.4, -6.5], [20, 2, 4, 11]
+    right = _best(length_divisor)
+    expect_like(
+        answer,
+        right,
+        [
+            (totals, lengths, 0.0),
+            (totals, lengths, 0.6),
+            (totals, lengths, 1.0),
+            (*others, 0.6),
+            (*others, 2.0),
+        ],
+        {
+            "a log-probability is negative: the best score is the largest, nearest to zero": (
+                _best(length_divisor, min)
+            ),
+            "first the index, then the score": lambda *case: right(*case)[::-1],
+            "the length doesn't count yet: divide by ((5 + length) / 6) ** length_penalty": (
+                _best(lambda n, p: 1.0)
+            ),
+            "this divides by the length itself; the divisor is ((5 + length) / 6) ** penalty": (
+                _best(lambda n, p: n**p),
+                _best(lambda n, p: n),
+                _best(lambda n, p: n if p else 1),
+            ),
+            "the 6 is missing: it makes the divisor of a one-word sentence 1": (
+                _best(lambda n, p: (5 + n) ** p)
+            ),
+            "the exponent is the penalty itself: ((5 + length) / 6) ** length_penalty": (
+                _best(lambda n, p: (5 + n) / 6),
+                _best(lambda n, p: ((5 + n) / 6) ** (p / 2)),
+            ),
+            "the penalty is an exponent; you multiply by it": _best(
+                lambda n, p: p * (5 + n) / 6 or 1
+            ),
+            "DIVIDE the total by the divisor; multiplied, the long ones sink": (
+                _best(lambda n, p: 1 / length_divisor(n, p))
+            ),
+        },
+        "divide each total by ((5 + length) / 6) ** length_penalty, then take the largest",
+        read=_index_and_score,
+    )
     return "the middle one wins: less probable than the short one, but by less than its length"
 
 
 @exercise("10.3")
 def check_nucleus(answer: Any) -> str:
     """Implement top-p for one row of probabilities."""
-    p = torch.tensor([0.1, 0.45, 0.05, 0.3, 0.1])
-    got = ask(answer, p, 0.7)
-    if close(got, torch.tensor([0.0, 0.45, 0.0, 0.3, 0.0])):
-        raise Wrong("the right words are kept; rescale them so that they sum to 1")
-    if close(got, torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0])):
-        raise Wrong("the word that crosses top_p is missing: keep words until the sum reaches it")
-    if close(got, p):
-        raise Wrong("nothing is cut off yet")
-    expect(got, nucleus(p[None], 0.7)[0], "keep the most probable words that reach 0.7 together")
-    expect(ask(answer, p, 0.01), nucleus(p[None], 0.01)[0], "the most probable word always stays")
+
+    def kept(keep: Callable[[Tensor, float], Tensor], rescale: bool = True) -> Callable:
+        def row(p: Tensor, top_p: float) -> Tensor:
+            cut = p * keep(p, top_p)
+            return cut / cut.sum() if rescale else cut
+
+        return row
+
+    def core(p: Tensor, top_p: float) -> Tensor:
+        return nucleus(p[None], top_p)[0] > 0
+
+    def one_too_few(p: Tensor, top_p: float) -> Tensor:
+        value, order = p.sort(descending=True)
+        return (value.cumsum(0) <= top_p)[order.argsort()]
+
+    def from_below(p: Tensor, top_p: float) -> Tensor:
+        value, order = p.sort()
+        return (value.cumsum(0) - value < top_p)[order.argsort()]
+
+    def in_order(p: Tensor, top_p: float) -> Tensor:
+        return p.cumsum(0) - p < top_p
+
+    expect_like(
+        answer,
+        kept(core),
+        [
+            (torch.tensor([0.1, 0.45, 0.05, 0.3, 0.1]), 0.7),
+            (torch.tensor([0.1, 0.45, 0.05, 0.3, 0.1]), 0.01),
+            (torch.tensor([0.25, 0.5, 0.125, 0.125]), 0.5),
+            (torch.tensor([0.2, 0.35, 0.45]), 1.0),
+        ],
+        {
+            "the right words are kept; rescale them so that they sum to 1": kept(core, False),
+            "the word that crosses top_p is missing: keep words until the sum reaches it": (
+                kept(one_too_few),
+                kept(one_too_few, False),
+                lambda p, top_p: p * 0,
+            ),
+            "nothing is cut off yet": lambda p, top_p: p,
+            "only the most probable word is left: keep words until they REACH top_p": (
+                lambda p, top_p: (p == p.max()).float()
+            ),
+            "the LEAST probable words are kept: sort them from the largest down": kept(from_below),
+            "the words are taken in their own order: sort them by probability first": (
+                kept(in_order)
+            ),
+            "that keeps words more probable than top_p; it is their SUM that counts": (
+                kept(lambda p, top_p: p >= top_p),
+                kept(lambda p, top_p: p > top_p),
+            ),
+            "the result is sorted; put each probability back in its own place": (
+                lambda p, top_p: kept(core)(p, top_p).sort(descending=True).values
+            ),
+            "one word too many: the sum has reached top_p exactly, so stop": (
+                kept(lambda p, top_p: core(p, top_p + 1e-3))
+            ),
+        },
+        "keep the most probable words that reach top_p together, and rescale them",
+    )
     return "two words carry three quarters; the tail is gone"
 
 
@@ -66,50 +164,79 @@ check_quiz = choice(
     "a",
     {
         "a": "up to rounding, every logit is the same",
-        "b": "they are not: under a causal mask the past never changes",
+        "b": "they aren't: under a causal mask the past never changes",
         "c": "the memory is the same with and without",
         "d": "the limit is the number of positions, cache or not",
     },
 )
 
 
+def _written(got: Any) -> list[int]:
+    ids = to_array(got if isinstance(got, list | tuple | Tensor) else several(got))
+    if ids is None or ids.ndim != 1:
+        raise Wrong("return the ids that were written, in one flat list")
+    return [int(i) for i in ids]
+
+
 @exercise("10.5")
 def check_greedy(answer: Any) -> str:
     """Implement: greedy decoding with a function that gives the logits of the next word."""
-    asked: list[tuple[int, ...]] = []
-    script = {(BOS,): 7, (BOS, 7): 5, (BOS, 7, 5): 7, (BOS, 7, 5, 7): EOS}
+    for words in ([7, 5, 7], [4], []):
+        asked: list[list[int]] = []
 
-    def flat(ids: Any) -> tuple[int, ...]:
-        if any(torch.as_tensor(i).numel() != 1 for i in ids) or torch.as_tensor(ids).dim() > 1:
-            raise Wrong("the question is a flat list of ids, without a batch")
-        if len(ids) > 40:
+        def logits_after(
+            ids: Any, asked: list[list[int]] = asked, script: tuple = (*words, EOS)
+        ) -> Tensor:
+            if len(asked) > 40:
+                raise Wrong("it never stops: at <eos>, or else after max_words")
+            asked.append(_flat(ids))
+            right = asked[-1] == [BOS, *script[: len(asked[-1]) - 1]]
+            logits = torch.zeros(10)
+            logits[script[len(asked[-1]) - 1] if right and len(asked[-1]) <= len(script) else 9] = 2
+            logits[6] = 1.9
+            return logits
+
+        got = _written(ask(answer, logits_after, 8))
+        if not asked:
+            raise Wrong("logits_after was never asked")
+        if asked[0] != [BOS]:
+            raise Wrong("the first question is about [BOS] alone")
+        if any(len(ids) == 1 for ids in asked[1:]):
+            raise Wrong("it reads only the newest word: give it all words so far, <bos> included")
+        if got[:1] == [BOS]:
+            raise Wrong("the answer is what was written: leave <bos> out")
+        if got == [*words, EOS]:
+            raise Wrong("<eos> ends the sentence and isn't a word of it")
+        if words and not got:
+            raise Wrong("nothing was written: take the word with the largest logit, and append it")
+        if words and got in (words[1:], words[:-1]):
+            which = "first" if got == words[1:] else "last"
+            raise Wrong(f"the {which} word is missing: leave out <bos> and <eos>, and nothing else")
+        if got[: len(words)] != words:
+            raise Wrong(f"take the word with the largest logit each time; you wrote {got}")
+        if len(got) > len(words):
+            raise Wrong("it goes on after <eos>: stop there")
+
+    calls: list[int] = []
+
+    def never_ends(ids: Any) -> Tensor:
+        calls.append(len(_flat(ids)))
+        if len(calls) > 40:
             raise Wrong("it never stops: at <eos>, or else after max_words")
-        return tuple(int(i) for i in ids)
+        return torch.arange(10.0)
 
-    def logits_after(ids: Any) -> Tensor:
-        asked.append(flat(ids))
-        logits = torch.zeros(10)
-        logits[script.get(asked[-1], 9)] = 2.0
-        logits[6] = 1.9
-        return logits
-
-    got = [int(i) for i in ask(answer, logits_after, 8)]
-    if not asked:
-        raise Wrong("logits_after was never asked")
-    if asked[0] != (BOS,):
-        raise Wrong("the first question is about [BOS] alone")
-    if any(len(ids) == 1 for ids in asked[1:]):
-        raise Wrong("it reads only the newest word: give it all words so far, <bos> included")
-    if got[:1] == [BOS]:
-        raise Wrong("the answer is what was written: leave <bos> out")
-    if got[:3] != [7, 5, 7]:
-        raise Wrong(f"take the word with the largest logit each time; you wrote {got}")
-    if got == [7, 5, 7, EOS]:
-        raise Wrong("<eos> ends the sentence and is no word of it")
-    if len(got) > 3:
-        raise Wrong("it goes on after <eos>: stop there")
-    endless = ask(answer, lambda ids: torch.arange(10.0) + 0 * len(flat(ids)), 4)
-    endless = [int(i) for i in endless]
-    if endless != [9] * 4:
-        raise Wrong(f"with no <eos> in sight stop after max_words = 4; you wrote {endless}")
+    for limit in (4, 1):
+        calls.clear()
+        endless = _written(ask(answer, never_ends, limit))
+        if endless != [9] * limit:
+            found = f"you wrote {endless}"
+            raise Wrong(f"with no <eos> in sight stop after max_words = {limit}; {found}")
     return "ask, take the best, append, until <eos>"
+
+
+def _flat(ids: Any) -> list[int]:
+    """The ids of a question, or Wrong if it isn't a flat list of them."""
+    parts = several(ids)
+    if any(isinstance(i, list) or (isinstance(i, Tensor) and i.numel() != 1) for i in parts):
+        raise Wrong("the question is a flat list of ids, without a batch")
+    return [int(i) for i in parts]

@@ -2,6 +2,7 @@
 
 Built in notebook 14. Relative positions, RMSNorm before each sub-layer, no biases; but the
 wiring, the cache and every search are those of `Transformer`. Source: Raffel et al. 2020.
+Version 1.1, of which flan-T5 is a child, has a gate in the feed-forward layer (notebook 17).
 """
 
 import math
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from helpers.attention import MultiHeadAttention
 from helpers.cache import Cache
 from helpers.layers import AddNorm
+from helpers.lessons.modern import GatedFeedForward, tanh_gelu
 from helpers.lessons.published_weights import (
     SPECIAL_IDS,
     Vocabulary,
@@ -129,19 +131,23 @@ SIZES = {  # what config.json calls our sizes
 def from_t5(
     path_or_name: str | Path, unk: int = 2, max_length: int = 1024
 ) -> tuple[T5, Vocabulary]:
-    """A T5 checkpoint (version 1.0: t5-small, -base, -large) in our classes, in evaluation mode.
+    """A T5 checkpoint in our classes, in evaluation mode: t5-small, -base and -large, flan-t5-base.
 
-    Raises as from_marian does; the gated versions 1.1 are told apart by feed_forward_proj.
+    Version 1.1, flan-T5's, has a gate in its feed-forward layers and an output matrix of its own.
+    Raises as from_marian does, also where the heads together are not as wide as the model
+    (flan-t5-small).
     """
     s, weights = read_checkpoint(path_or_name)
     s.setdefault("num_decoder_layers", s.get("num_layers"))
+    gated = s.get("feed_forward_proj") == "gated-gelu"  # version 1.1
+    s.setdefault("scale_decoder_outputs", s.get("tie_word_embeddings", True))
     need(
         s,
         (*SIZES, "d_kv", "vocab_size", *SPECIAL_IDS),
         model_type="t5",
-        feed_forward_proj="relu",
-        tie_word_embeddings=True,
-        scale_decoder_outputs=True,
+        feed_forward_proj="gated-gelu" if gated else "relu",
+        tie_word_embeddings=s.get("tie_word_embeddings") if gated else True,
+        scale_decoder_outputs=not gated,
         layer_norm_epsilon=1e-6,
         relative_attention_max_distance=128,
         d_kv=s.get("d_model", 0) // s.get("num_heads", 1),
@@ -149,27 +155,50 @@ def from_t5(
     pad, start, eos = (s[name] for name in SPECIAL_IDS)
     ids = Vocabulary(s["vocab_size"], pad, start, eos, unk)
     sizes = {ours: s[theirs] for theirs, ours in SIZES.items()}
-    config = TransformerConfig(len(ids), **sizes, norm_first=True, max_length=max_length)
+    config = TransformerConfig(
+        len(ids), **sizes, norm_first=True, tied_embeddings=not gated, max_length=max_length
+    )
     model = T5(config, s.get("relative_attention_num_buckets", 32))
+    if gated:
+        with_gates(model)
 
     need_rows(weights, "shared.weight", s["vocab_size"])
-    copies = ("lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
-    pop_copies(weights, "shared.weight", copies)
+    copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    pop_copies(weights, "shared.weight", copies if gated else ("lm_head.weight", *copies))
+    if gated:  # where the file has no output matrix of its own, it is the embedding's
+        weights["lm_head.weight"] = weights.get("lm_head.weight", weights["shared.weight"])
+        need_rows(weights, "lm_head.weight", s["vocab_size"])
+        weights["lm_head.weight"] = weights["lm_head.weight"][ids.rows]
     # A leftover in the published files, read by nobody: between two sequences is no distance.
     weights.pop("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight", None)
     # Their input is E and their output h Eᵀ / √d_model; ours √d_model W and h Wᵀ: W = E / √d_model.
+    # (In version 1.1 the output is h Lᵀ, with a matrix L of its own.)
     weights["shared.weight"] = weights["shared.weight"][ids.rows] / math.sqrt(config.d_model)
     for name in weights:
         if name.endswith("Attention.q.weight"):  # 5. undoes our division of scores by √d_k
             weights[name] = weights[name] * math.sqrt(config.d_model // config.num_heads)
-    assign(model, weights, t5_names(config))
+    assign(model, weights, t5_names(config, gated))
     with_output_bias(model, ids.bias(torch.zeros(s["vocab_size"])))  # <bos> is never written
     return model.eval(), ids
 
 
-def t5_names(config: TransformerConfig) -> Iterator[tuple[str, str]]:
+def with_gates(model: T5) -> None:
+    """Turn T5 into its version 1.1: GeGLU for ReLU, and an output matrix of its own."""
+    c = model.config
+    for layer in [*model.encoder.layers, *model.decoder.layers]:
+        gate = layer.feed_forward = GatedFeedForward(c.d_model, c.d_ff)
+        gate.activation = tanh_gelu
+        for linear in (gate.w_1, gate.w_2, gate.w_3):
+            linear.bias = None
+    model.target_embedding.token.weight = model.source_embedding.token.weight
+
+
+def t5_names(config: TransformerConfig, gated: bool = False) -> Iterator[tuple[str, str]]:
     """(T5's name, ours) of every weight; tables and matrices that are shared stand here once."""
     yield "shared.weight", "source_embedding.token.weight"
+    if gated:
+        yield "lm_head.weight", "output.weight"
+    feeds = {"wi_0": "w_1", "wi_1": "w_3", "wo": "w_2"} if gated else {"wi": "w_1", "wo": "w_2"}
     sides = (("encoder", config.num_encoder_layers), ("decoder", config.num_decoder_layers))
     for side, layers in sides:
         sublayers = [("SelfAttention", "self_attention", "add_norm_self")]
@@ -188,7 +217,7 @@ def t5_names(config: TransformerConfig) -> Iterator[tuple[str, str]]:
                     )
                 yield f"{theirs}.{number}.layer_norm.weight", f"{ours}.{norm}.norm.weight"
             last = len(sublayers)
-            for name, feed in (("wi", "w_1"), ("wo", "w_2")):
+            for name, feed in feeds.items():
                 yield (
                     f"{theirs}.{last}.DenseReluDense.{name}.weight",
                     f"{ours}.feed_forward.{feed}.weight",

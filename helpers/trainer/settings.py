@@ -11,6 +11,8 @@ from typing import Any
 from helpers import trainer
 from helpers.evaluation import TOKENIZERS
 from helpers.files import write_text
+from helpers.trainer.engines import ENGINES
+from helpers.training import PRECISIONS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,8 +106,8 @@ def parser() -> argparse.ArgumentParser:
         how,
         "--precision",
         "auto",
-        "of matrix products; auto measures which is faster here",
-        choices=("auto", "float32", "bfloat16"),
+        "of matrix products; auto measures which is fastest here",
+        choices=("auto", *PRECISIONS),
     )
     add(
         how,
@@ -113,6 +115,14 @@ def parser() -> argparse.ArgumentParser:
         "auto",
         "of attention: torch's fused one, or the formula step by step; auto measures",
         choices=("auto", "fused", "formula"),
+    )
+    add(
+        how,
+        "--engine",
+        "auto",
+        "on a GPU: eager; compiled by torch.compile; or graphs, compiled with CUDA graphs; auto "
+        "measures, if the run is long enough for compiling to pay",
+        choices=("auto", *ENGINES),
     )
 
     engine = p.add_argument_group("machine (these may differ when a run is resumed)")
@@ -123,7 +133,6 @@ def parser() -> argparse.ArgumentParser:
         False,
         "spread weights and optimizer over the processes (FSDP), for models too big for one",
     )
-    add(engine, "--compile", False, "torch.compile the layers")
     add(engine, "--device", "auto", "cpu, cuda, cuda:1, mps; auto takes a GPU if there is one")
     add(engine, "--tensorboard", False, "log for TensorBoard too, into the run's folder")
     return p
@@ -135,7 +144,7 @@ LEAST = {  # the smallest value of an argument
     **dict.fromkeys(("average", "patience"), 0),
     "minutes": 0.01,
 }
-MACHINE = ("accumulate", "shard", "compile", "device", "tensorboard")  # may differ on --resume
+MACHINE = ("accumulate", "shard", "device", "tensorboard")  # may differ on --resume
 LENGTH = ("steps", "minutes")  # may become more
 PLACE = ("data", "encoding")  # the texts themselves must stay the same, see `checksums`
 # Of a run that another one begins with: the shape of its model, and how it reads text.
@@ -238,6 +247,10 @@ def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
         value = getattr(arguments, name)
         if value is not None and not least <= value < math.inf:
             p.error(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+    if arguments.shard and arguments.precision == "float16":
+        p.error("--shard has no float16; choose --precision bfloat16 or float32")
+    if arguments.shard and arguments.engine not in ("auto", "eager"):
+        p.error(f"--shard works with --engine eager only, got {arguments.engine}")
     for name in ("dropout", "drop_merges", "smoothing", "warmup"):
         if (value := getattr(arguments, name)) >= 1:
             p.error(f"--{name.replace('_', '-')} must be below 1, got {value}")

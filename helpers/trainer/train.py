@@ -13,21 +13,26 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
 
 from helpers.attention import use_attention
 from helpers.batching import Batch, Example, endless_batches
 from helpers.checkpoints import read_tensors, write_tensors
-from helpers.distributed import DataParallelWorker, broadcast_from_main, is_main_process
+from helpers.distributed import (
+    DataParallelWorker,
+    broadcast_from_main,
+    is_main_process,
+    world_size,
+)
 from helpers.files import check_writable
 from helpers.subwords import Subwords
 from helpers.trainer.autotune import KERNELS, autotune
 from helpers.trainer.data import in_batches, prepare, read_texts
 from helpers.trainer.encoded import encode_pairs, open_examples
+from helpers.trainer.engines import batches_of_few_shapes, loss_for, ready_for
 from helpers.trainer.reports import Reporter, finish, with_progress
 from helpers.trainer.runs import load_run
 from helpers.trainer.settings import write_settings
-from helpers.training import TrainingConfig, train, translation_loss
+from helpers.training import TrainingConfig, train
 from helpers.transformer import Transformer, TransformerConfig
 
 
@@ -164,10 +169,8 @@ def work(arguments: argparse.Namespace, device: torch.device) -> None:
         f"{sum(p.numel() for p in model.parameters()):,} parameters, on {device.type}"
     )
 
-    def loss(m: Transformer, batch: Batch) -> Tensor:
-        return translation_loss(m, batch, label_smoothing=arguments.smoothing)
-
-    def worker_for(m: Transformer) -> DataParallelWorker:
+    def worker_for(m: Transformer, engine: str) -> DataParallelWorker:
+        loss = loss_for(engine, device, arguments.smoothing)
         return DataParallelWorker(m, loss, arguments.accumulate, arguments.shard)
 
     def examples_of(epoch: int) -> Sequence[Example]:
@@ -179,20 +182,22 @@ def work(arguments: argparse.Namespace, device: torch.device) -> None:
         with tempfile.TemporaryFile() as file:  # stays mapped as long as it is needed
             return encode_pairs(train_text, subwords, file, room, cut, room_cut)[0]
 
-    def batches(start: int) -> Iterator[Batch]:
-        stream = endless_batches(examples_of, arguments.tokens, arguments.seed, start)
-        return (batch.to(device) for batch in stream)
+    def batches(start: int, engine: str) -> Iterator[Batch]:
+        what = (examples_of, arguments.tokens, arguments.seed, start)
+        if engine == "eager":
+            return ready_for(device, endless_batches(*what))
+        parts = world_size() * arguments.accumulate
+        return ready_for(device, batches_of_few_shapes(*what, parts))
 
     if not arguments.resume:
-        say("measuring which precision and kernel are fastest here …", flush=True)
-        autotune(arguments, model, worker_for, batches)
+        say("measuring what is fastest here …", flush=True)
+        autotune(arguments, model, worker_for, batches, say)
         if main:
             write_settings(arguments)
-    say(f"{arguments.steps:,} steps, {arguments.precision}, {arguments.kernel} attention")
+    how = f"{arguments.precision}, {arguments.kernel} attention, {arguments.engine}"
+    say(f"{arguments.steps:,} steps, {how}")
     use_attention(model, KERNELS[arguments.kernel])
-    if arguments.compile:
-        for layer in (*model.encoder.layers, *model.decoder.layers):
-            layer.compile(dynamic=True)
+    worker = worker_for(model, arguments.engine)
     reporter = None
     if texts is not None:
         watched = in_batches(subwords.examples(texts.validation), arguments.tokens)
@@ -200,14 +205,14 @@ def work(arguments: argparse.Namespace, device: torch.device) -> None:
         reporter = Reporter(arguments, subwords, texts.validation, watched)
     history = train(
         model,
-        loss,
-        lambda start: with_progress(batches(start), start, arguments.steps),
+        worker.loss,
+        lambda start: with_progress(batches(start, arguments.engine), start, arguments.steps),
         training_config(arguments),
         evaluate=None if reporter is None else reporter.evaluate,
         report=reporter,
         checkpoint=last,
         resume=arguments.resume and last.is_file(),
-        worker=worker_for(model),
+        worker=worker,
     )
     if texts is not None and reporter is not None:
         reporter.write(history)  # also where a kill came between a checkpoint and its report

@@ -6,10 +6,13 @@ and read from there; sizes are pairwise different.
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers.models.t5 import modeling_t5
@@ -158,7 +161,10 @@ def test_missing_unknown_and_misshaped_weights_are_named(kind, tmp_path):
     changes = [
         (lambda w: w.pop(name), f"weights missing: \\['{name}'\\]"),
         (lambda w: w.update(stranger=torch.zeros(2)), "weights unknown: \\['stranger'\\]"),
-        (lambda w: w.update({name: torch.zeros(2, 2)}), f"{name} must be"),
+        (
+            lambda w: w.update({name: torch.zeros(2, 2)}),
+            f"^the checkpoint does not fit this model: {name} must be",
+        ),
     ]
     for number, (change, message) in enumerate(changes):
         folder = tmp_path / str(number)
@@ -217,7 +223,7 @@ OTHER = {  # a value for each setting whose model would compute something else t
     },
     "t5": {
         "model_type": "mt5",
-        "feed_forward_proj": "gated-gelu",
+        "feed_forward_proj": "gated-silu",
         "tie_word_embeddings": False,
         "scale_decoder_outputs": False,
         "layer_norm_epsilon": 1e-5,
@@ -353,6 +359,52 @@ def test_weights_are_read_from_either_kind_of_file(tmp_path):
         assert torch.equal(found["b"], torch.arange(2)) and found["b"].dtype == torch.int64
         save_file(weights, tmp_path / "model.safetensors")
         (tmp_path / "pytorch_model.bin").write_bytes(b"nobody reads this")
+
+
+def test_a_file_that_wants_to_run_something_is_refused_in_one_line(tmp_path):
+    """pytorch_model.bin is a pickle, which may name any function of Python's to be called."""
+    ran = tmp_path / "ran"
+
+    class Malicious:
+        def __reduce__(self):
+            return Path.touch, (ran,)
+
+    (tmp_path / "config.json").write_text("{}", encoding="utf8")
+    torch.save({"a": Malicious()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"are damaged \(.{20,}\)$") as refused:
+        read_checkpoint(tmp_path)
+    assert "\n" not in str(refused.value) and not ran.exists()
+
+
+@pytest.mark.parametrize("kept", ["model.safetensors", "pytorch_model.bin"])
+def test_settings_and_one_kind_of_weights_are_fetched_from_the_hub(kept, tmp_path, monkeypatch):
+    """By the name that was given, and the safe kind where it is there."""
+    asked = []
+
+    def download(name, file):
+        asked.append((name, file))
+        if file not in ("config.json", kept):
+            raise EntryNotFoundError.__new__(EntryNotFoundError)
+        if file == "config.json":
+            (tmp_path / file).write_text('{"d_model": 16}', encoding="utf8")
+        else:
+            save = save_file if kept == "model.safetensors" else torch.save
+            save({"a": torch.arange(3.0)}, tmp_path / file)
+        return str(tmp_path / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    settings, weights = read_checkpoint(Path("publisher") / "model")
+    assert settings == {"d_model": 16} and torch.equal(weights["a"], torch.arange(3.0))
+    name = str(Path("publisher") / "model")
+    wanted = [(name, "config.json"), (name, "model.safetensors"), (name, "pytorch_model.bin")]
+    assert asked == wanted[: 2 if kept == "model.safetensors" else 3]
+    assert all(type(name) is str for name, _ in asked)
+
+
+def test_without_the_library_that_fetches_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(OSError, match="to fetch checkpoints by name: pip install transformers"):
+        read_checkpoint("publisher/model")
 
 
 @pytest.mark.parametrize("wrong", [[0, 2], None, -1, 10, 1.0, "0"])

@@ -1,14 +1,17 @@
 """lessons/t5.py: relative positions, and what else is T5's own."""
 
+import json
+
 import pytest
 import torch
+from transformers import T5Config
 from transformers.models.t5 import modeling_t5
 
 from helpers.batching import pad
 from helpers.cache import Cache
 from helpers.decoding import beam_search, greedy, log_probability
 from helpers.lessons.t5 import bucket, from_t5
-from helpers.special_ids import BOS, EOS
+from helpers.special_ids import BOS, EOS, PAD
 from tests.lessons.support import change_weights, sources, t5
 from tests.support import SENTENCES, all_equal, seeds
 
@@ -84,3 +87,92 @@ def test_t5s_cache_and_beam_are_its_own(tmp_path, seed):
     ids, scores = beam_search(ours, source_ids, 3, length_penalty=0, max_length=12)
     own = log_probability(ours, source_ids, ids)
     torch.testing.assert_close(scores, own, rtol=0, atol=1e-9)
+
+
+VERSION_1_1 = dict(feed_forward_proj="gated-gelu", tie_word_embeddings=False)
+knows_version_1_1 = pytest.mark.skipif(
+    T5Config(**VERSION_1_1).scale_decoder_outputs is not False,
+    reason="this transformers computes T5 1.1 as if it were 1.0 (its pull request 43681)",
+)
+
+
+def flan(folder, own_output=True, seed=0):
+    """A gated T5, saved as flan-T5 is published: with an output matrix of its own."""
+    theirs = t5(seed, **VERSION_1_1)
+    if own_output:
+        theirs.lm_head.weight = torch.nn.Parameter(torch.randn(53, 16))
+    theirs.save_pretrained(folder)
+    if own_output:
+        change_settings(folder, lambda s: s.update(tie_word_embeddings=False))
+        change_settings(folder, lambda s: s.pop("scale_decoder_outputs"))
+        change_weights(folder, lambda w: w.update({"lm_head.weight": theirs.lm_head.weight.data}))
+    return theirs
+
+
+def change_settings(folder, change):
+    settings = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    change(settings)
+    (folder / "config.json").write_text(json.dumps(settings), encoding="utf8")
+
+
+@knows_version_1_1
+@pytest.mark.parametrize("own_output", [True, False])
+def test_flan_t5_has_the_same_logits_and_words(tmp_path, own_output):
+    theirs = flan(tmp_path / "f", own_output)
+    ours, ids = from_t5(tmp_path / "f")
+    source, mask = sources(theirs)
+    target = torch.randint(4, 50, (4, 12), generator=torch.Generator().manual_seed(1))
+    target[:, 0] = theirs.config.decoder_start_token_id
+    read = ids.encode(target)
+    read[:, 0] = BOS
+    with torch.no_grad():
+        wanted = theirs(input_ids=source, attention_mask=mask, decoder_input_ids=target).logits
+        got = ours(ids.encode(source), read)
+    others = [i for i in range(len(ids)) if i != BOS]  # a row that T5 does not have
+    torch.testing.assert_close(
+        got[..., others],
+        wanted[..., ids.rows[others]],
+        rtol=0,
+        atol=5e-5 * wanted.abs().max().item(),
+    )
+    said = greedy(ours, ids.encode(source), 12)
+    wrote = theirs.generate(
+        input_ids=source,
+        attention_mask=mask,
+        max_new_tokens=12,
+        use_cache=False,  # it expects as many encoder as decoder layers
+        bad_words_ids=[[theirs.config.pad_token_id]],
+    )[:, 1:]
+    same = ids.decode(said)[:, : wrote.size(1)] == wrote
+    assert (same | (said[:, : wrote.size(1)] == PAD)).all()
+
+
+@knows_version_1_1
+def test_gates_are_not_optional(tmp_path):
+    """With the gate shut in one layer the logits are others: each layer got its own."""
+    flan(tmp_path / "f")
+    ours, _ = from_t5(tmp_path / "f")
+    source_ids, target_ids = pad(SENTENCES), torch.tensor([[BOS, 5, 6]] * 3)
+    with torch.no_grad():
+        before = ours(source_ids, target_ids)
+        for layer in [*ours.encoder.layers, *ours.decoder.layers]:
+            kept = layer.feed_forward.w_3.weight.clone()
+            layer.feed_forward.w_3.weight.zero_()
+            assert (ours(source_ids, target_ids) - before)[..., 2:].abs().max() > 1e-3
+            layer.feed_forward.w_3.weight.copy_(kept)
+
+
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        (dict(feed_forward_proj="gated-silu"), "feed_forward_proj='gated-silu'"),
+        (dict(scale_decoder_outputs=True), "scale_decoder_outputs=True"),
+        (dict(tie_word_embeddings=True), "scale_decoder_outputs=True"),
+        (dict(d_kv=8), "d_kv=8"),
+    ],
+)
+def test_gated_kinds_that_are_not_built_are_named(tmp_path, change, named):
+    flan(tmp_path / "f")
+    change_settings(tmp_path / "f", lambda s: s.update(change))
+    with pytest.raises(ValueError, match=named):
+        from_t5(tmp_path / "f")

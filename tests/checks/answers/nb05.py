@@ -1,0 +1,125 @@
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+
+def words(mask):
+    return mask[:, 0, 0]
+
+
+def real(mask):
+    return words(mask)[..., None]
+
+
+def layer_in_place(x, attend, feed, norm_1, norm_2):
+    x += attend(x, x)
+    x = norm_1(x)
+    x += feed(x)
+    return norm_2(x)
+
+
+def pre_norm_layer(x, attend, feed, norm_1, norm_2):
+    x = x + attend(norm_1(x), norm_1(x))
+    return x + feed(norm_2(x))
+
+
+def most(words):
+    return max(set(words), key=words.count)
+
+
+def baseline(train, test):
+    return sum(word == most(train) for word in test) / len(test)
+
+
+def equal_in_loops(ours, theirs, mask):
+    for b in range(len(ours)):
+        for s in range(ours.size(1)):
+            if mask[b, 0, 0, s]:
+                for one, other in zip(ours[b, s].tolist(), theirs[b, s].tolist(), strict=True):
+                    if not abs(one - other) <= 1e-10:
+                        return False
+    return True
+
+
+RIGHT = {
+    "check_what_moves": [(9, 0), [9, 0], torch.tensor([9, 0]), "9 and 0"],
+    "check_encoder_layer": [
+        layer_in_place,
+        lambda x, a, f, n, m: m((h := n(a(x, x) + x)) + f(h)),
+    ],
+    "check_baseline": [
+        lambda train, test: np.mean([word == most(train) for word in test]),
+        lambda train, test: (np.array(test) == most(train)).mean(),
+        lambda train, test: Fraction(test.count(most(train)), len(test)),
+        lambda train, test: torch.tensor(baseline(train, test)),
+        lambda train, test: [baseline(train, test)],
+        lambda train, test: Counter(test)[Counter(train).most_common(1)[0][0]] / len(test),
+    ],
+    "check_equality_test": [
+        equal_in_loops,
+        lambda a, b, m: ((a - b)[words(m)].abs() < 1e-10).all(),
+        lambda a, b, m: np.allclose(a[words(m)].numpy(), b[words(m)].numpy(), rtol=0, atol=1e-10),
+        lambda a, b, m: (a - b).abs().masked_fill(~real(m), 0).max() < 1e-10,
+    ],
+}
+
+WRONG = {
+    "check_what_moves": [
+        ((1, 0), "everybody"),
+        ((8, 0), "the changed word itself"),
+        ((5, 0), "causal"),
+        ((9, 9), "masked"),
+        ((0, 9), "other way round"),
+        (9, "2 numbers are needed"),
+    ],
+    "check_encoder_layer": [
+        (lambda x, a, f, n, m: m(f(n(x + a(x, x)))), "second residual is missing"),
+        (lambda x, a, f, n, m: m((h := n(a(x, x))) + f(h)), "first residual is missing"),
+        (lambda x, a, f, n, m: m(f(n(a(x, x)))), "both residuals"),
+        (lambda x, a, f, n, m: m(n(x + a(x, x)) + f(x)), "should read"),
+        (lambda x, a, f, n, m: m(x + f(n(x + a(x, x)))), "not the first x"),
+        (pre_norm_layer, "pre-norm"),
+        (lambda x, a, f, n, m: n((h := m(x + a(x, x))) + f(h)), "swapped"),
+        (lambda x, a, f, n, m: n((h := n(x + a(x, x))) + f(h)), "one norm serves twice"),
+        (lambda x, a, f, n, m: m((h := m(x + a(x, x))) + f(h)), "one norm serves twice"),
+        (lambda x, a, f, n, m: (h := x + n(a(x, x))) + m(f(h)), "around the sum"),
+        (lambda x, a, f, n, m: (h := n(x + a(x, x))) + f(h), "last norm"),
+        (lambda x, a, f, n, m: m((h := x + a(x, x)) + f(h)), "first norm"),
+        (lambda x, a, f, n, m: n(x + a(x, x)), "feed-forward is missing"),
+        (lambda x, a, f, n, m: a(x), "stops with TypeError"),
+    ],
+    "check_baseline": [
+        (lambda a, b: a.count(most(a)) / len(a), "in training"),
+        (lambda a, b: b.count(most(a)), "divide"),
+        (lambda a, b: 100 * baseline(a, b), "percentage"),
+        (lambda a, b: baseline(b, b), "TEST words chose"),
+        (lambda a, b: 1 - baseline(a, b), "share that is wrong"),
+        (lambda a, b: sum(w in a for w in b) / len(b), "ONE word"),
+        (lambda a, b: 0.6, "fits one input and not another"),
+        (lambda a, b: b.count("the") / len(b), "fits one input and not another"),
+        (lambda a, b: 0.25, "every test word"),
+        (lambda a, b: [w == most(a) for w in b], "one number is needed"),
+        (lambda a, b: most(a), "one number is needed"),
+    ],
+    "check_equality_test": [
+        (lambda a, b, m: torch.equal(a, b), "by 1e-11: allow"),
+        (lambda a, b, m: torch.equal(a[words(m)], b[words(m)]), "by 1e-11: allow"),
+        (lambda a, b, m: torch.allclose(a, b), "number at padding"),
+        (lambda a, b, m: ((a - b) * real(m)).abs().max() < 1e-10, "take the real words out"),
+        (lambda a, b, m: (a - b)[words(m)].abs().max() < 1e-6, "off by 1e-9"),
+        (lambda a, b, m: torch.allclose(a[words(m)], b[words(m)]), "off by 1e-9"),
+        (lambda a, b, m: (a - b)[words(m)].max() < 1e-10, "off by 1e-9|lower"),
+        (lambda a, b, m: (a - b)[words(m)].mean().abs() < 1e-10, "off by 1e-9|mean"),
+        (lambda a, b, m: not (a - b)[words(m)].abs().max() > 1e-10, "NaN at a word"),
+        (lambda a, b, m: torch.allclose(a[words(m)], b[words(m)], 0, 1e-13), "by 1e-11"),
+        (
+            lambda a, b, m: torch.allclose(a[words(m)], b[words(m)], 0, 1e-10, equal_nan=True),
+            "both gave NaN",
+        ),
+        (lambda a, b, m: True, "number of one word"),
+        (lambda a, b, m: False, "last bit"),
+        (lambda a, b, m: (a - b)[words(m)].abs() < 1e-10, "for example by .all"),
+    ],
+}

@@ -1,0 +1,59 @@
+"""benchmarks/: the arithmetic behind the figures, and the page that keeps them."""
+
+import pytest
+import torch
+
+from benchmarks import timing, training_step
+from benchmarks.baselines import Marian, TorchTransformer, count_parameters, with_nn_dropout
+from helpers.dropout import Dropout
+from helpers.transformer import Transformer, TransformerConfig
+
+CONFIG = TransformerConfig(40, 16, 2, 24, 1, 2, max_length=64)
+
+
+def test_a_spread_is_the_median_with_its_quartiles():
+    assert timing.with_spread([9, 1, 5, 3, 7], ".0f") == "5 (3–7)"
+    assert timing.with_spread([2.5], ".1f") == "2.5"
+
+
+def test_runs_are_interleaved_and_the_first_round_warms_up():
+    ran = []
+    seconds = timing.time_interleaved({name: lambda n=name: ran.append(n) for name in "ab"}, 2)
+    assert ran == ["a", "b"] * 3 and [len(taken) for taken in seconds.values()] == [2, 2]
+
+
+def test_the_machine_says_what_it_can_do_with_bfloat16():
+    assert "bf16" in timing.machine() or "bfloat16" in timing.machine()
+
+
+def test_a_section_of_the_page_replaces_the_one_with_its_title(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(timing, "PAGE", tmp_path / "speed.md")
+    timing.PAGE.write_text("# Speed\n\n## A\n\nold\n\n## B\n\nkept\n", encoding="utf8")
+    for title, figure in (("A", "1 new"), ("C", "2 added"), ("A", r"3 \g<0>")):
+        with timing.recording(title, True):
+            print(figure)
+    with timing.recording("B", False):
+        print("not wanted")
+    with pytest.raises(ZeroDivisionError), timing.recording("B", True):
+        print(1 / 0)
+    page = timing.PAGE.read_text(encoding="utf8")
+    assert [line for line in page.splitlines() if "## " in line] == ["## A", "## B", "## C"]
+    assert r"3 \g<0>" in page and "kept" in page and "2 added" in page
+    assert "old" not in page and "1 new" not in page and "not wanted" not in page
+    assert capsys.readouterr().out.split("\n")[:2] == ["1 new", "2 added"]
+
+
+def test_the_three_models_have_the_same_parameters_and_the_same_work():
+    batches = training_step.random_batches(1, 60, CONFIG.vocab_size)
+    models = [Transformer(CONFIG), TorchTransformer(CONFIG), Marian(CONFIG)]
+    assert len({count_parameters(model) for model in models}) == 1
+    work = {training_step.operations(model, batches) for model in models}
+    assert len(work) == 1, work
+    assert all(parameter.grad is None for parameter in models[0].parameters())
+
+
+def test_ours_with_nn_dropout_has_no_other():
+    model = with_nn_dropout(Transformer(CONFIG))
+    assert not any(isinstance(module, Dropout) for module in model.modules())
+    rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert len(rates) == 2 + 2 + 2 * 3 and set(rates) == {CONFIG.dropout}
