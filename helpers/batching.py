@@ -50,6 +50,18 @@ class Batch:
             )
         return [Batch(self.source_ids[i::parts], self.target_ids[i::parts]) for i in range(parts)]
 
+    def checked(self, vocab_size: int) -> "Batch":
+        """This batch. Raises ValueError if an id is not in [0, vocab_size).
+
+        A CPU finds such an id by itself. A GPU finds it too late, and then this process can't use
+        it any more, so the trainer asks before a batch goes there.
+        """
+        for name, ids in (("source_ids", self.source_ids), ("target_ids", self.target_ids)):
+            low, high = (int(i) for i in ids.aminmax())
+            if low < 0 or high >= vocab_size:
+                raise ValueError(f"{name} must lie in [0, {vocab_size}), got {low} to {high}")
+        return self
+
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device; out of pinned memory it goes there without a wait."""
         at_once = self.source_ids.is_pinned()

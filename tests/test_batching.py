@@ -148,3 +148,14 @@ def test_a_batch_is_dealt_out_in_turn():
 def test_a_batch_moves_as_a_whole():
     moved = collate(EXAMPLES[:2]).to("meta")
     assert moved.source_ids.device.type == moved.target_ids.device.type == "meta"
+
+
+@pytest.mark.parametrize("source, target", [([4, 9], [5]), ([4], [5, 10]), ([4, -1], [5])])
+def test_ids_outside_the_vocabulary_are_named_before_they_reach_a_device(source, target):
+    batch = collate([(source, target), ([5], [6])])
+    wrong = "source_ids" if {9, -1} & {*source} else "target_ids"
+    low, high = min(0, *source), max(*source, *target)
+    with pytest.raises(ValueError, match=rf"{wrong} must lie in \[0, 9\), got {low} to {high}"):
+        batch.checked(9)
+    right = collate([([4, 8], [8]), ([5], [6])])
+    assert right.checked(9) is right

@@ -185,9 +185,10 @@ def work(arguments: argparse.Namespace, device: torch.device) -> None:
     def batches(start: int, engine: str) -> Iterator[Batch]:
         what = (examples_of, arguments.tokens, arguments.seed, start)
         if engine == "eager":
-            return ready_for(device, endless_batches(*what))
-        parts = world_size() * arguments.accumulate
-        return ready_for(device, batches_of_few_shapes(*what, parts))
+            stream = endless_batches(*what)
+        else:
+            stream = batches_of_few_shapes(*what, world_size() * arguments.accumulate)
+        return ready_for(device, (batch.checked(len(subwords)) for batch in stream))
 
     if not arguments.resume:
         say("measuring what is fastest here …", flush=True)
@@ -201,7 +202,7 @@ def work(arguments: argparse.Namespace, device: torch.device) -> None:
     reporter = None
     if texts is not None:
         watched = in_batches(subwords.examples(texts.validation), arguments.tokens)
-        watched = [batch.to(device) for batch in watched]
+        watched = [batch.checked(len(subwords)).to(device) for batch in watched]
         reporter = Reporter(arguments, subwords, texts.validation, watched)
     history = train(
         model,
