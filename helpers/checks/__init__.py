@@ -56,7 +56,7 @@ def attempted(value: Any) -> Any:
 def ask(answer: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call the learner's function with copies; NotAttempted if it is a stub, Wrong if it fails."""
     if not callable(attempted(answer)):
-        raise Wrong(f"a function is needed here, and this is {_kind(answer)}")
+        raise Wrong(f"a function is needed here, and this is {kind(answer)}")
     try:
         got = answer(*_copy(args), **_copy(kwargs))
         if got is None:
@@ -82,7 +82,7 @@ def expect(got: Any, wanted: Any, message: str, tolerance: float = 1e-5) -> None
     """Raise Wrong unless `got` is close to `wanted`; a wrong shape and a NaN are named as such."""
     array, right = to_array(got), to_array(wanted)
     if array is None or right is None:
-        raise Wrong(f"numbers are needed here, and this is {_kind(got)}")
+        raise Wrong(f"numbers are needed here, and this is {kind(got)}")
     if array.shape != right.shape:
         raise Wrong(f"the shape should be {right.shape}, yours is {array.shape}")
     if close(array, right, tolerance):
@@ -226,7 +226,7 @@ def choice(number: str, right: str, why: dict[str, str]) -> Callable[[Any], bool
     def check(answer: Any) -> str:
         letter = str(attempted(answer)).strip(" \t\n().·:'\"").lower()
         if letter not in why:
-            raise Wrong(f"write one of {', '.join(why)} in quotes; this is {answer!r}")
+            raise Wrong(f"write one of {', '.join(why)} in quotes; this is {shown(answer)}")
         if letter != right:
             raise Wrong(why[letter])
         return why[right]
@@ -248,11 +248,18 @@ def to_array(value: Any) -> np.ndarray | None:
         return None
     try:
         return np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
-def _kind(value: Any) -> str:
+def shown(answer: Any) -> str:
+    """An answer as it would be printed, in one line and not too long."""
+    text = " ".join(repr(answer).split())
+    return text if len(text) <= 50 else f"{text[:50]}…"
+
+
+def kind(value: Any) -> str:
+    """The type's name, with an article."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -173,7 +174,7 @@ check_quiz = choice(
 
 def _written(got: Any) -> list[int]:
     ids = to_array(got if isinstance(got, list | tuple | Tensor) else several(got))
-    if ids is None or ids.ndim != 1:
+    if ids is None or ids.ndim != 1 or not np.isfinite(ids).all():
         raise Wrong("return the ids that were written, in one flat list")
     return [int(i) for i in ids]
 

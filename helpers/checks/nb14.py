@@ -144,7 +144,8 @@ def check_compare(answer: Any) -> str:
         missing = sorted(name for name in asked if name not in found)
         unknown = sorted(name for name in found if name not in asked)
         got = pair(ask(answer, asked, found), "(missing, unknown)")
-        if not all(isinstance(part, list | tuple | set | dict) for part in got):
+        lists = [part for part in got if isinstance(part, list | tuple | set | dict)]
+        if len(lists) < 2 or not all(isinstance(name, str) for part in lists for name in part):
             raise Wrong("each half of the pair should be a list of names")
         sets = [set(part) for part in got]
         if sets == [set(unknown), set(missing)] != sets[::-1]:

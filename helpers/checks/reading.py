@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from helpers.checks import Wrong, _kind, ask, attempted
+from helpers.checks import Wrong, ask, attempted, kind, shown
 
 
 def words(answer: Any) -> list[str]:
     """The words of a text or of several, in lower case and without punctuation."""
     parts = [answer] if isinstance(answer, str) else several(answer)
     if not all(isinstance(attempted(part), str) for part in parts):
-        raise Wrong(f"words are needed here, in quotes; this is {_shown(answer)}")
+        raise Wrong(f"words are needed here, in quotes; this is {shown(answer)}")
     return re.findall(r"[^\W\d_]+", " ".join(parts).lower())
 
 
@@ -32,9 +32,9 @@ def number(answer: Any) -> float:
     try:
         if not isinstance(attempted(answer), complex):
             return float(answer)
-    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor with several numbers
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: many numbers
         pass
-    raise Wrong(f"one number is needed here, and this is {_shown(answer)}")
+    raise Wrong(f"one number is needed here, and this is {shown(answer)}")
 
 
 def numbers(answer: Any, *names: str) -> list[float]:
@@ -58,7 +58,7 @@ def shape(answer: Any) -> tuple[int, ...]:
     """A shape: whole numbers in a tuple, a list or a tensor."""
     got = [number(part) for part in several(answer)]
     if not all(part.is_integer() for part in got):
-        raise Wrong(f"a shape has whole numbers; this is {_shown(answer)}")
+        raise Wrong(f"a shape has whole numbers; this is {shown(answer)}")
     return tuple(map(int, got))
 
 
@@ -76,18 +76,13 @@ def several(answer: Any) -> list:
 def pair(got: Any, what: str) -> list:
     """What a function returned, in its two parts."""
     if not isinstance(got, list | tuple) or len(got) != 2:
-        raise Wrong(f"return a pair, {what}; this is {_kind(got)}")
+        raise Wrong(f"return a pair, {what}; this is {kind(got)}")
     return list(got)
 
 
 def output(got: Any) -> Any:
     """The output alone, if a function returned (output, weights) as the series' own does."""
     return got[0] if isinstance(got, tuple) and len(got) == 2 else got
-
-
-def _shown(answer: Any) -> str:
-    text = " ".join(repr(answer).split())
-    return text if len(text) <= 50 else f"{text[:50]}…"
 
 
 def verdict(answer: Callable, *args: Any) -> bool:
