@@ -16,7 +16,6 @@ from helpers.corpora.toy import Corpus, Pair, make_pair
 from helpers.corpora.toy_grammar import (
     COMMA,
     INTRANSITIVE,
-    SAYING,
     STOP,
     TRANSITIVE,
     Word,
@@ -28,7 +27,7 @@ from helpers.corpora.toy_grammar import (
     verb_last,
     word,
 )
-from helpers.corpora.toy_words import VERBS
+from helpers.corpora.toy_words import SAYING, VERBS
 
 
 def nested(rng: random.Random) -> Pair:

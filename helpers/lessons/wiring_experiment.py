@@ -85,8 +85,9 @@ def on_corpus(data: Corpus) -> Task:
 def on_nested(data: Corpus) -> Task:
     """Long sentences (corpora/toy_nested.py), half the width, and a decoder twice as deep."""
     tokenizer = Tokenizer(vocabulary())
-    sizes = dict(norm_first=True, max_length=128)
-    config = TransformerConfig(len(tokenizer), 32, 4, 128, 2, 4, 0.0, **sizes)
+    config = TransformerConfig(
+        len(tokenizer), 32, 4, 128, 2, 4, dropout=0.0, norm_first=True, max_length=128
+    )
     return _on_pairs("nested", data, config, tokenizer, NESTED_LENGTHS, 60, 1000, 768)
 
 
@@ -122,10 +123,12 @@ def on_multi30k(data: Multi30k) -> Task:
     """Multi30k, lower-cased, in 2,000 pieces and the bytes; 2 + 3 layers of width 64."""
     texts = [text for pair in data.train for text in pair]
     subwords = Subwords.learn(texts, 2000, lowercase=True)
-    sizes = dict(norm_first=True, max_length=256)
+    config = TransformerConfig(
+        len(subwords), 64, 4, 256, 2, 3, dropout=0.0, norm_first=True, max_length=256
+    )
     return Task(
         "multi30k",
-        TransformerConfig(len(subwords), 64, 4, 256, 2, 3, 0.0, **sizes),
+        config,
         subwords,
         subwords.examples(data.train),
         subwords.examples(data.validation),

@@ -5,6 +5,7 @@ Rows are queries, columns are keys, everywhere.
 
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -341,7 +342,7 @@ def _write_numbers(
         red, green, blue, _ = axes.images[-1].to_rgba(grid[row, column])
         dark = not hidden[row, column] and 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
         colour = "white" if dark else INK
-        middle = {"ha": "center", "va": "center", "fontsize": size, "color": colour}
+        middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size, "color": colour}
         if hidden[row, column]:
             axes.text(column, row, instead, bbox=paper, **middle)
         else:
