@@ -224,6 +224,8 @@ def check_error_rate(answer: Any) -> str:
         ("x y z u", "a b"),
         ("", "a b"),
         ("b a", "a b"),
+        ("x a b", "a b"),
+        ("a b", "x a b"),
     )
     expect_like(
         answer,
