@@ -103,10 +103,18 @@ def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
 def too_long(
     part: str, pairs: Sequence[Pair] | Kept, left_out: Sequence[int], room: int, strict: bool
 ) -> list[str]:
-    """What to say about pairs that have no room. Raises ValueError if `strict` allows none."""
+    """What to say about pairs that have no room.
+
+    Raises ValueError if `strict` allows none, or if they are most of the text.
+    """
     if not left_out:
         return []
     where = place(pairs, left_out[0])
+    if 2 * len(left_out) > len(pairs):
+        raise ValueError(
+            f"{part}: {len(left_out):,} of {len(pairs):,} pairs have a side with more than {room} "
+            f"pieces (first: {where}); raise --max-length or --tokens"
+        )
     if strict:
         raise ValueError(f"{part}, {where}: a side has more than {room} pieces (--max-length)")
     return [

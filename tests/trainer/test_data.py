@@ -109,6 +109,14 @@ def test_over_long_lines_are_counted_with_their_place_or_stop_a_strict_run(tmp_p
         prepare(strict, read_texts(strict))
 
 
+def test_a_run_on_what_little_has_room_is_refused(tmp_path):
+    """Else --tokens 8 would train on the four sentences of two words."""
+    table(tmp_path)
+    arguments = arguments_for(tmp_path, "--tokens", 8)
+    with pytest.raises(ValueError, match="train: .* of 48 pairs .*raise --max-length or --tokens"):
+        prepare(arguments, read_texts(arguments))
+
+
 def subwords_of(folder):
     return Subwords.load(folder / "run" / "vocabulary.json")
 
