@@ -104,7 +104,9 @@ def recording(title: str, wanted: bool) -> Iterator[None]:
     with redirect_stdout(Both(sys.stdout, printed)):
         yield
     today = f"{datetime.now(UTC):%-d %B %Y}"
-    section = f"## {title}\n\nMeasured on {today}.\n\n```text\n{printed.getvalue().strip()}\n```\n"
+    command = "python " + " ".join(sys.orig_argv[1:])
+    heading = f"## {title}\n\nMeasured on {today} with\n`{command}`.\n"
+    section = f"{heading}\n```text\n{printed.getvalue().strip()}\n```\n"
     page = PAGE.read_text(encoding="utf8")
     old = re.compile(rf"## {re.escape(title)}\n.*?(?=\n## |\Z)", re.DOTALL)
     if not old.search(page):

@@ -39,6 +39,7 @@ def test_a_section_of_the_page_replaces_the_one_with_its_title(tmp_path, monkeyp
     page = timing.PAGE.read_text(encoding="utf8")
     assert [line for line in page.splitlines() if "## " in line] == ["## A", "## B", "## C"]
     assert r"3 \g<0>" in page and "kept" in page and "2 added" in page
+    assert page.count(" with\n`python ") == 2  # and how it was made
     assert "old" not in page and "1 new" not in page and "not wanted" not in page
     assert capsys.readouterr().out.split("\n")[:2] == ["1 new", "2 added"]
 
