@@ -85,7 +85,8 @@ class Search:
         self.across = [(new(*across), new(*across)) for _ in model.decoder.layers]
         self.limits = new(batch, kind=torch.long)
         self.position = new(1, kind=torch.long)  # of the token that is read next
-        self.positions = new(1, c.d_model)  # its row of the positional encoding
+        self.table = model.target_embedding.positions  # (max_length, d_model)
+        self.positions = new(1, c.d_model)  # the current row of that table
         self.ids = new(batch, beam, room + 1, kind=torch.long)
         self.best = new(batch)  # the largest logits, added up: NaN stays NaN
         self.done = new(batch, beam, kind=torch.bool)
@@ -195,7 +196,7 @@ class CompiledDecoding:
         limits = length_limits(self.model, source_ids, max_length)
         count, longest = int(limits.max()), self.model.config.max_length
         batch = 2 ** (len(source_ids) - 1).bit_length()
-        source = min(rounded(source_ids.size(1)), longest)
+        source = max(source_ids.size(1), min(rounded(source_ids.size(1)), longest))
         shape = (batch, beam, source, min(rounded(count), longest))
         if shape not in self.searches:
             search = Search(self.model, *shape)
@@ -237,13 +238,11 @@ def with_positions(model: Transformer, positions: Tensor) -> Transformer:
     return window
 
 
-def states_of_next(model: Transformer, positions: Tensor, search: Search, beam: int) -> Tensor:
-    """Decoder states (batch, beam, d_model) of the newest tokens, which are read into the cache.
-
-    `positions` (max_length, d_model) are those of the whole model.
-    """
-    search.positions.copy_(positions.index_select(0, search.position))
-    slots = search.position * beam + torch.arange(beam, device=positions.device)
+def states_of_next(model: Transformer, search: Search) -> Tensor:
+    """Decoder states (batch, beam, d_model) of the newest tokens, which are read into the cache."""
+    beam = search.ids.size(1)
+    search.positions.copy_(search.table.index_select(0, search.position))
+    slots = search.position * beam + torch.arange(beam, device=search.ids.device)
     layers = [
         (FixedSelfCache(*past, slots), FixedCrossCache(across))
         for past, across in zip(search.past, search.across, strict=True)
@@ -262,7 +261,7 @@ def greedy_step(model: Transformer, search: Search) -> None:
     """One more token for every sentence that has not ended."""
     room = torch.arange(search.ancestors.size(2), device=search.ids.device)
     search.ancestors.copy_((room <= search.position).expand_as(search.ancestors))
-    states = states_of_next(model, model.source_embedding.positions, search, 1)
+    states = states_of_next(model, search)
     logits = suppress_special(model.output(states))  # (batch, 1, vocab_size)
     search.best.add_(logits.amax((1, 2)))
     chosen = logits.argmax(-1).masked_fill(search.done, PAD)  # (batch, 1)
@@ -278,7 +277,7 @@ def beam_step(model: Transformer, search: Search) -> None:
     room = torch.arange(search.ancestors.size(2), device=search.ids.device)
     itself = search.position * beam + torch.arange(beam, device=room.device)  # (beam,)
     search.ancestors.logical_or_(room == itself[:, None])
-    states = states_of_next(model, model.source_embedding.positions, search, beam)
+    states = states_of_next(model, search)
     logits = model.output(states)  # (batch, beam, vocab_size)
     alive, parent, words = best_continuations(search.alive, logits, beam)
     search.best.add_(logits.amax((1, 2)))

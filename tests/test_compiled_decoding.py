@@ -58,10 +58,10 @@ def same(found, wanted):
 def test_it_finds_what_the_plain_searches_find(eager, seed, norm_first, max_length):
     model = model_that_ends(seed, norm_first=norm_first)
     search = CompiledDecoding(model)
-    for rows, length in ((5, 6), (1, 3), (4, 9)):  # in powers of two: 8, 1 and 4 rows
+    for rows, length in ((5, 6), (1, 3)):  # filled up to 8 rows, and 1
         ids = sources(rows, length, seed)
         assert torch.equal(search.greedy(ids, max_length), greedy(model, ids, max_length))
-        for beam, penalty in ((1, 0.6), (3, 0.6), (4, 1.5), (2, 0.0)):
+        for beam, penalty in ((1, 0.6), (3, 1.5)):
             wanted = beam_search(model, ids, beam, penalty, max_length)
             same(search.beam_search(ids, beam, penalty, max_length), wanted)
 
@@ -101,6 +101,8 @@ def test_logits_that_are_no_numbers_and_ids_out_of_range_are_named(eager):
     search = CompiledDecoding(model)
     with pytest.raises(ValueError, match=r"source_ids must lie in \[0, 23\)"):
         search.greedy(torch.tensor([[4, 23]]))
+    with pytest.raises(ValueError, match="ids has 40 positions, but max_length is 32"):
+        search.greedy(sources(2, 40))
     with pytest.raises(ValueError, match="beam_size must lie in"):
         search.beam_search(sources(2, 4), 0)
     with torch.no_grad():
