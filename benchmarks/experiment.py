@@ -35,7 +35,7 @@ from helpers.lessons.wiring_experiment import (
     run,
     write_rows,
 )
-from helpers.lessons.wirings import WIRINGS
+from helpers.lessons.wirings import RECURRENT, WIRINGS
 
 FOLDER = Path(__file__).parents[1] / "build" / "experiment"
 TASKS = {
@@ -48,6 +48,7 @@ PLAN = (
     ("corpus", tuple(WIRINGS), (RATE,)),
     ("corpus", ("recurrent",), (2.5e-3, 1e-2)),
     ("nested", ("full", "first only"), (RATE,)),
+    ("multi30k", ("full", *RECURRENT), (RATE,)),
 )
 Job = tuple[str, str, float, int]  # task, wiring, learning rate, seed
 
