@@ -191,6 +191,8 @@ def read_config(metadata: dict, path: str | Path) -> TransformerConfig:
             f"{str(path)!r} has settings that this version does not know: {', '.join(unknown)}. "
             "A newer version of this project wrote it; update the project to load it"
         )
+    if "vocab_size" not in values:  # the one field without a default
+        raise ValueError(f"{str(path)!r} does not say its vocab_size, so it fits no model here")
     return TransformerConfig(**values)
 
 

@@ -313,3 +313,9 @@ def test_a_model_in_another_precision_or_with_another_kernel_is_described(tmp_pa
     assert all_equal(
         copies_of_parameters(load_model(tmp_path / "m").to(kind)), copies_of_parameters(model)
     )
+
+
+def test_a_configuration_without_its_size_is_named(tmp_path):
+    write_tensors(tmp_path / "t", {"a": torch.zeros(2)}, {"model": {"d_model": 16}})
+    with pytest.raises(ValueError, match="t' does not say its vocab_size"):
+        load_model(tmp_path / "t")

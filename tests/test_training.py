@@ -589,3 +589,14 @@ def test_training_configuration_names_the_wrong_field(fields, message):
 def test_the_smallest_configuration_is_one_step():
     config = TrainingConfig(steps=1, warmup_steps=1, report_every=1, precision="bfloat16")
     assert [row["step"] for row in train(small_model(), translation_loss, batches, config)] == [1]
+
+
+@pytest.mark.parametrize("answer, rows", [(True, 2), (None, 3), (False, 3)])
+def test_a_report_may_end_training_early(tmp_path, answer, rows):
+    """What was trained is saved, so a longer run may go on from there."""
+    config = TrainingConfig(steps=12, report_every=4, warmup_steps=2)
+    path, model = tmp_path / "run.safetensors", small_model()
+    enough = lambda history: answer if len(history) == 2 else False
+    history = train(model, translation_loss, batches, config, report=enough, checkpoint=path)
+    assert [row["step"] for row in history] == [4, 8, 12][:rows] and not model.training
+    assert read_tensors(path)[1]["history"] == history

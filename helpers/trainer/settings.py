@@ -237,7 +237,7 @@ def write_settings(arguments: argparse.Namespace) -> None:
     """All that was chosen or measured, into the run's folder."""
     passing = ("out", "resume", "more")
     settings = {k: v for k, v in vars(arguments).items() if k not in passing}
-    text = json.dumps(settings, indent=1, ensure_ascii=False, default=str)
+    text = json.dumps(settings, indent=1, default=str)
     write_text(arguments.out / "settings.json", text + "\n")
 
 
