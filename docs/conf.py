@@ -63,7 +63,7 @@ autodoc_typehints_format = "short"
 # Types of torch, matplotlib and Python are described elsewhere, where an offline book cannot link.
 nitpick_ignore_regex = [("py:.*", r"(?!helpers\.).*")]
 # Type variables have no entry of their own.
-nitpick_ignore_regex += [("py:class", r"helpers\..*\.(Read|Written|Value|Given|Drawn)")]
+nitpick_ignore_regex += [("py:class", r"helpers\..*\.(Read|Written|Value|Given|Drawn|Item)")]
 
 # ---- The first use of a term on a page leads to the glossary ------------------------------------
 
