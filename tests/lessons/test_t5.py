@@ -4,14 +4,16 @@ import json
 
 import pytest
 import torch
+from torch import nn
 from transformers import T5Config
 from transformers.models.t5 import modeling_t5
 
 from helpers.batching import pad
 from helpers.cache import Cache
 from helpers.decoding import beam_search, greedy, log_probability
-from helpers.lessons.t5 import bucket, from_t5
+from helpers.lessons.t5 import T5, RelativeAttention, bucket, from_t5
 from helpers.special_ids import BOS, EOS, PAD
+from helpers.transformer import TransformerConfig
 from tests.lessons.support import change_weights, sources, t5
 from tests.support import SENTENCES, all_equal, seeds
 
@@ -176,3 +178,69 @@ def test_gated_kinds_that_are_not_built_are_named(tmp_path, change, named):
     change_settings(tmp_path / "f", lambda s: s.update(change))
     with pytest.raises(ValueError, match=named):
         from_t5(tmp_path / "f")
+
+
+def test_other_sizes_of_heads_and_tables_compute_the_same(tmp_path):
+    """Two heads of eight numbers, and sixteen rows for the distances: all sizes differ."""
+    theirs = t5(num_heads=2, d_kv=8, relative_attention_num_buckets=16)
+    theirs.save_pretrained(tmp_path / "t")
+    ours, ids = from_t5(tmp_path / "t")
+    source, mask = sources(theirs)
+    target = torch.randint(4, 50, (4, 12), generator=torch.Generator().manual_seed(1))
+    target[:, 0] = theirs.config.decoder_start_token_id
+    read = ids.encode(target)
+    read[:, 0] = BOS
+    with torch.no_grad():
+        wanted = theirs(input_ids=source, attention_mask=mask, decoder_input_ids=target).logits
+        got = ours(ids.encode(source), read)[..., ids.ours]
+    scale = wanted.abs().max()
+    torch.testing.assert_close(got / scale, wanted / scale, rtol=0, atol=1e-5)
+
+
+def test_the_usual_table_has_32_rows():
+    """As in every published version 1.0, and in the paper."""
+    model = T5(TransformerConfig(23, 16, 4, 24, 1, 1, norm_first=True))
+    assert model.encoder.layers[0].self_attention.table.weight.shape == (32, 4)
+
+
+def test_a_row_that_may_look_at_nothing_gets_zeros():
+    """As with the attention of notebook 03: never NaN."""
+    layer = RelativeAttention(16, 4, nn.Embedding(32, 4), both_ways=True)
+    query = key = value = torch.randn(1, 4, 3, 4)
+    mask = torch.tensor([[True, True, True], [False, False, False], [True, False, False]])
+    output, weights = layer.attention(query, key, value, mask)
+    assert (output[:, :, 1] == 0).all() and (weights[:, :, 1] == 0).all()
+    torch.testing.assert_close(output[:, :, 2], value[:, :, 0])
+
+
+def test_where_the_decoder_is_as_deep_as_the_encoder_its_layers_need_no_mention(tmp_path):
+    """config.json of t5-small says num_layers alone."""
+    t5(num_decoder_layers=2).save_pretrained(tmp_path / "t")
+    said, _ = from_t5(tmp_path / "t")
+    path = tmp_path / "t" / "config.json"
+    settings = json.loads(path.read_text(encoding="utf8"))
+    assert settings.pop("num_decoder_layers") == settings["num_layers"] == 2
+    path.write_text(json.dumps(settings), encoding="utf8")
+    unsaid, _ = from_t5(tmp_path / "t")
+    assert unsaid.config == said.config
+    assert all_equal(said.parameters(), unsaid.parameters())
+
+
+@pytest.mark.parametrize("name", ["lm_head", "encoder.embed_tokens", "decoder.embed_tokens"])
+def test_the_shared_matrix_may_stand_in_the_file_more_than_once_if_it_is_the_same(tmp_path, name):
+    t5().save_pretrained(tmp_path / "t")
+    once, _ = from_t5(tmp_path / "t")
+    copy = lambda w: w.update({f"{name}.weight": w["shared.weight"].clone()})
+    change_weights(tmp_path / "t", copy)
+    twice, _ = from_t5(tmp_path / "t")
+    assert all_equal(once.parameters(), twice.parameters())
+    change_weights(tmp_path / "t", lambda w: w[f"{name}.weight"].add_(1))
+    with pytest.raises(ValueError, match=f"{name}.weight must be the same matrix as shared.weight"):
+        from_t5(tmp_path / "t")
+
+
+def test_an_output_matrix_with_other_rows_is_named(tmp_path):
+    flan(tmp_path)
+    change_weights(tmp_path, lambda w: w.update({"lm_head.weight": w["lm_head.weight"][:-1]}))
+    with pytest.raises(ValueError, match="lm_head.weight must have vocab_size=53 rows, it has 52"):
+        from_t5(tmp_path)
