@@ -12,7 +12,6 @@ import torch
 from helpers.attention import attention, fused_attention, use_attention
 from helpers.batching import Batch
 from helpers.distributed import DataParallelWorker, broadcast_from_main
-from helpers.trainer.engines import ENGINES
 from helpers.training import PRECISIONS, make_optimizer, make_scaler
 from helpers.transformer import Transformer
 
@@ -118,7 +117,9 @@ def autotune(
                     f"  compiling pays from {COMPILING_PAYS} seconds of training on, so eager it is"
                 )
             else:
-                paces |= compiled_paces(measure, kind, batches, say)
+                # The gradients of one part may not outlive the graph of the next.
+                engines = ["compiled", "graphs"] if arguments.accumulate == 1 else ["compiled"]
+                paces |= compiled_paces(measure, kind, engines, batches, say)
         arguments.engine = broadcast_from_main(min(paces, key=paces.__getitem__))
     if arguments.steps is None:
         given = list(islice(batches(0, arguments.engine), 24))
@@ -135,14 +136,13 @@ def tokens_in(batches: Sequence[Batch]) -> float:
 def compiled_paces(
     measure: Callable[[str, str, str, Sequence[Batch]], float],
     kind: tuple[str, str],
+    engines: Sequence[str],
     batches: Callable[[int, str], Iterator[Batch]],
     say: Callable[[str], object],
 ) -> dict[str, float]:
-    """Seconds per token of each engine that compiles; one that doesn't work here is left out."""
+    """Seconds per token of each of these engines; one that doesn't work here is left out."""
     found = {}
-    for engine in ENGINES:
-        if engine == "eager":
-            continue
+    for engine in engines:
         given = of_one_shape(list(islice(batches(0, engine), 24)), 18)
         try:
             found[engine] = measure(*kind, engine, given)

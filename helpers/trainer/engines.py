@@ -65,6 +65,7 @@ def loss_for(engine: str, device: torch.device, label_smoothing: float) -> Loss:
         value = torch.compile(value, fullgraph=True, dynamic=True, mode=ENGINES[engine])
 
     def loss(model: Transformer, batch: Batch) -> Tensor:
+        torch.compiler.cudagraph_mark_step_begin()
         # The next step's graph writes into the same memory, so what is kept has to be a copy.
         return value(model, batch.source_ids, batch.target_ids, label_smoothing).clone()
 

@@ -249,6 +249,11 @@ def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
             p.error(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
     if arguments.shard and arguments.precision == "float16":
         p.error("--shard has no float16; choose --precision bfloat16 or float32")
+    if arguments.engine == "graphs" and arguments.accumulate > 1:
+        p.error(
+            f"--engine graphs takes each batch in one part, got --accumulate "
+            f"{arguments.accumulate}; choose --engine compiled"
+        )
     if arguments.shard and arguments.engine not in ("auto", "eager"):
         p.error(f"--shard works with --engine eager only, got {arguments.engine}")
     for name in ("dropout", "drop_merges", "smoothing", "warmup"):

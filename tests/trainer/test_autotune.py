@@ -18,7 +18,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 def settings(**changes):
     given = dict(precision="auto", kernel="auto", engine="auto", steps=None, minutes=1.0)
-    return argparse.Namespace(**{**given, "shard": False, **changes})
+    return argparse.Namespace(**{**given, "shard": False, "accumulate": 1, **changes})
 
 
 def test_float16_is_tried_on_nvidia_gpus_only():
@@ -71,6 +71,7 @@ def test_on_a_cpu_the_model_stays_as_it_is_and_nothing_is_compiled():
         ({"eager": 3e-5, "compiled": 2e-5, "graphs": 4e-5}, 10**7, "compiled"),
         ({"eager": 3e-5, "compiled": 4e-5, "graphs": 4e-5}, 10**7, "eager"),
         ({"eager": 3e-5, "compiled": 2e-5, "graphs": RuntimeError("no triton")}, 10**7, "compiled"),
+        ({"eager": 3e-5, "compiled": 2e-5}, 0, "compiled"),  # --accumulate, where graphs are out
         ({"eager": 3e-5}, 10, "eager"),  # too short a run: nothing else may even be tried
     ],
 )
@@ -89,7 +90,8 @@ def test_on_a_gpu_the_fastest_engine_is_chosen_by_measuring(monkeypatch, paces, 
 
     monkeypatch.setattr(tuning, "seconds_per_token", clock)
     monkeypatch.setattr(model, "parameters", lambda: iter([OnGPU]))
-    arguments = settings(precision="bfloat16", kernel="fused", steps=steps)
+    arguments = settings(precision="bfloat16", kernel="fused", steps=steps or 10**7)
+    arguments.accumulate = 1 if steps else 2
     autotune(arguments, model, worker_for, batches, said.append)
     assert arguments.engine == wanted and asked == list(paces)
     assert any("graphs: does not work here (RuntimeError)" in line for line in said) == any(

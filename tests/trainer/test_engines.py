@@ -20,6 +20,7 @@ from helpers.trainer.engines import (
     pad_to,
     ready_for,
 )
+from helpers.trainer.settings import read_arguments
 from helpers.training import make_optimizer, make_scaler, training_step, translation_loss
 from tests.support import EXAMPLES, small_model
 
@@ -259,3 +260,17 @@ def test_an_error_in_the_thread_reaches_the_one_who_waits():
 def test_on_a_cpu_batches_stay_as_they_are():
     batches = endless_batches(EXAMPLES, 60)
     assert ready_for(CPU, batches) is batches
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("--engine graphs --accumulate 2", "--engine graphs takes each batch in one part, got"),
+        ("--shard --engine compiled", "--shard works with --engine eager only, got compiled"),
+        ("--shard --precision float16", "--shard has no float16"),
+    ],
+)
+def test_what_does_not_go_together_is_named(tmp_path, capsys, options, message):
+    with pytest.raises(SystemExit):
+        read_arguments(["--out", str(tmp_path / "run"), *options.split()])
+    assert message in " ".join(capsys.readouterr().err.split())
