@@ -270,6 +270,12 @@ def times(readme: str, openings: dict[str, str]) -> dict[str, tuple]:
     return found
 
 
+def test_a_number_names_one_notebook():
+    assert [p.name for p in tools.paths("01")] == ["01_self_attention.ipynb"]  # not ..._2017
+    assert [p.name for p in tools.paths("masks")] == ["03_masks.ipynb"]
+    assert tools.paths() == PATHS
+
+
 def test_readme_and_notebooks_name_the_same_times():
     readme = (ROOT / "README.md").read_text(encoding="utf8")
     openings = {p.name[:2]: tools.read(p).cells[0].source for p in PATHS}

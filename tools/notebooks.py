@@ -29,8 +29,12 @@ FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
 def paths(name: str = "") -> list[Path]:
-    """The notebooks whose file name holds `name`, in order. Raises SystemExit if there are none."""
-    found = sorted(p for p in NOTEBOOKS.glob("*.ipynb") if name in p.name)
+    """The notebooks whose file name holds `name`, or begins with it if it is a number, in order.
+
+    Raises SystemExit if there are none.
+    """
+    fits = str.startswith if name[:1].isdigit() else str.__contains__
+    found = sorted(p for p in NOTEBOOKS.glob("*.ipynb") if fits(p.name, name))
     if not found:
         sys.exit(f"no notebook in {NOTEBOOKS.name}/ has {name!r} in its name")
     return found
