@@ -18,6 +18,7 @@ from helpers.missing_names import explain_missing_names
 
 # What the helpers import besides torch and numpy. Colab lacks some of it.
 NEEDED = (
+    "filelock",
     "matplotlib",
     "platformdirs",
     "pooch",

@@ -659,12 +659,12 @@ WRONG = {
             "swapped",
             [
                 (
-                    "tokenizer.encode(in_words(n)), tokenizer.encode(str(n))",
-                    "tokenizer.encode(str(n)), tokenizer.encode(in_words(n))",
+                    "tokenizer.encode(in_words(n)), tokenizer.encode(list(str(n)))",
+                    "tokenizer.encode(list(str(n))), tokenizer.encode(in_words(n))",
                 )
             ],
         ),
-        ("backwards", [("encode(str(n))", "encode(str(n)[::-1])")]),
+        ("backwards", [("list(str(n))", "list(str(n))[::-1]")]),
         ("padded digits", [("str(n)", 'f"{n:06d}"')]),
     ],
     "capstone/number_reader": [

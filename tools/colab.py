@@ -76,7 +76,7 @@ def data_for(notebook: NotebookNode, files: list[str]) -> list[Path]:
 def packages_for(files: list[str]) -> list[str]:
     """What Colab may lack: packages other than torch and numpy that these helpers import."""
     texts = [(ROOT / name).read_text(encoding="utf8") for name in files]
-    known = ("platformdirs", "pooch", "safetensors", "sacrebleu", "tokenizers", "tqdm")
+    known = ("filelock", "platformdirs", "pooch", "safetensors", "sacrebleu", "tokenizers", "tqdm")
     return [p for p in known if any(re.search(rf"^(import|from) {p}\b", t, re.M) for t in texts)]
 
 
