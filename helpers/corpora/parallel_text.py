@@ -6,9 +6,8 @@ accents are put together with their letters (Unicode's NFC), and spaces at both 
 """
 
 import hashlib
-import random
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +68,7 @@ class Survey:
         self.first_blank = 0  # its line
         self.pairs: list[Pair] = []
         self.pair_of_line: list[int | None] = []
-        numbers, sources, targets = array("q"), array("q"), array("q")
+        numbers, sources, targets, places = array("q"), array("q"), array("q"), array("Q")
         digest = hashlib.sha256()
         for number, source, target in text:
             self.lines += 1
@@ -91,11 +90,14 @@ class Survey:
             targets.append(hash(target.casefold()))
             if held is None:
                 self.pairs.append((source, target))
+            else:
+                places.append(place_of(source, target))
         if not numbers:
             raise ValueError(f"{text} must hold at least one pair of sentences")
         self.digest = digest.hexdigest()
         self.numbers = np.asarray(numbers)
         self.sources, self.targets = np.asarray(sources), np.asarray(targets)
+        self.places = np.asarray(places)
         self.held = held or {}
 
     def __len__(self) -> int:
@@ -113,19 +115,30 @@ class Survey:
         return {p: int(np.isin(h.sources, self.sources).sum()) for p, h in self.held.items()}
 
     def draw(self, parts: Sequence[str]) -> dict[str, frozenset[int]]:
-        """Lines for each of these parts, a tenth of all but at most 1,000, always the same ones."""
+        """Lines for each of these parts: a tenth of all, but at most 1,000.
+
+        The first part gets the lines with the lowest hashes, the second those with the highest.
+        So a pair stays in its part when other lines of the text are edited, moved or added, apart
+        from a few pairs next to the limit.
+        """
         free = once(self.sources) & once(self.targets)
         for held in self.held.values():
             free &= ~np.isin(self.sources, held.sources) & ~np.isin(self.targets, held.targets)
-        lines = self.numbers[free].tolist()
+        lines = self.numbers[free][np.argsort(self.places[free], kind="stable")].tolist()
         size = min(1000, max(1, len(self) // 10), len(lines) // (len(parts) + 1))
         if parts and not size:
             raise ValueError(
                 f"{self.text} has too few different sentences to take {' and '.join(parts)} out of "
                 "it: put them into files of their own (val.…, test.…)"
             )
-        drawn = random.Random(0).sample(lines, size * len(parts))
-        return {part: frozenset(drawn[i :: len(parts)]) for i, part in enumerate(parts)}
+        ends = (lines[:size], lines[len(lines) - size :])
+        return {part: frozenset(end) for part, end in zip(parts, ends, strict=False)}
+
+
+def place_of(source: str, target: str) -> int:
+    """A hash of a pair that is the same in every process, whatever the case and the spaces."""
+    sides = ("".join(side.casefold().split()) for side in (source, target))
+    return int.from_bytes(hashlib.blake2b("\t".join(sides).encode(), digest_size=8).digest())
 
 
 def once(keys: np.ndarray) -> np.ndarray:
@@ -166,14 +179,22 @@ def find_parts(data: Sequence[str], sides: Sequence[str], encoding: str) -> dict
     return {"train": ParallelText(paths, sides, encoding)}
 
 
+def checksum(pairs: Iterable[Pair]) -> str:
+    digest = hashlib.sha256()
+    for source, target in pairs:
+        digest.update(f"{source}\t{target}\n".encode())
+    return digest.hexdigest()
+
+
 def read_own(
     data: Sequence[str], sides: Sequence[str], encoding: str = "utf-8", strict: bool = False
 ) -> Texts:
     """The texts of a reader. Without a validation set, one is taken out of the training text.
 
-    Where all comes from one text, a test set is taken out of it as well. Both are drawn from the
-    pairs whose two sentences occur only once, always in the same way, so no sentence is in two
-    parts. With `strict`, a pair with a blank side is an error. Raises as ParallelText does.
+    Where all comes from one text, a test set is taken out of it as well. Both are chosen by a hash
+    from the pairs whose two sentences occur only once, so no sentence is in two parts, and a pair
+    stays in its part when other lines change. With `strict`, a pair with a blank side is an error.
+    Raises as ParallelText does.
     """
     parts = find_parts(data, sides, encoding)
     held = {part: Survey(text, strict) for part, text in parts.items() if part != "train"}
@@ -211,5 +232,6 @@ def read_own(
         pairs["test"],
         held["test"].pair_of_line if "test" in held else range(len(pairs["test"])),
         notes,
-        {part: survey.digest for part, survey in surveys.items()},
+        {part: survey.digest for part, survey in surveys.items()}
+        | {part: checksum(pairs[part]) for part in taken},
     )

@@ -84,7 +84,8 @@ def test_one_text_is_enough(tmp_path, kind):
         assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
     again = read_own(data, SIDES)
     assert (again.validation, again.test) == (texts.validation, texts.test)
-    assert again.checksums == texts.checksums and len(texts.checksums) == 1
+    assert again.checksums == texts.checksums
+    assert set(texts.checksums) == {"train", "validation", "test"}
     assert "10 pairs taken out of train" in texts.notes[1]
 
 
@@ -202,3 +203,40 @@ def test_damaged_and_missing_files_and_texts_without_a_pair_are_named(three, tmp
     ):
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             read_own(wrong, SIDES)
+
+
+def words(i):
+    """A pair that no other number has."""
+    return f"Satz {i} ist {i * i % 97}", f"sentence {i} is {i * i % 97}"
+
+
+EDITS = {
+    "more lines": lambda pairs: [*pairs, *map(words, range(400, 700))],
+    "a line in front": lambda pairs: [words(999), *pairs],
+    "a line less": lambda pairs: pairs[1:],
+    "sorted": sorted,
+    "other spaces and capitals": lambda pairs: [
+        (s.upper(), f" {t.replace(' ', '  ')}") for s, t in pairs
+    ],
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_held_out_pairs_stay_held_out_when_the_text_is_edited(tmp_path, edit):
+    def parts(pairs):
+        (tmp_path / "t.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in pairs))
+        texts = read_own([str(tmp_path / "t.tsv")], SIDES)
+        return [
+            {(s.casefold(), " ".join(t.casefold().split())) for s, t in part}
+            for part in (texts.train, texts.validation, texts.test)
+        ]
+
+    pairs = [words(i) for i in range(400)]
+    train, validation, test = parts(pairs)
+    new_train, new_validation, new_test = parts(EDITS[edit](pairs))
+    size = len(EDITS[edit](pairs)) // 10
+    assert len(new_validation) == len(new_test) == size
+    few = 8 if edit == "more lines" else 1  # next to the limit
+    assert len(train & new_validation) <= few and len(train & new_test) <= few
+    assert len(validation & new_train) <= few and len(test & new_train) <= few
+    assert not validation & new_test and not test & new_validation
