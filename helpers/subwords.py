@@ -76,7 +76,7 @@ class Subwords:
         return self.inner.encode(text).ids
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        """Many texts at once, which is faster. Raises TypeError unless it gets a list of strings."""
+        """Many at once, which is faster. Raises TypeError for what is no list of strings."""
         check_list("texts", texts)
         texts = list(texts)
         for text in texts:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.corpora.text_files import ParallelText, locate
+from helpers.tokenizer import check_list
 
 Pair = tuple[str, str]  # source and target sentence
 PARTS = {"train": "train", "validation": "val", "test": "test"}  # and what their files are called
@@ -64,8 +65,9 @@ class Survey:
     def __init__(
         self, text: ParallelText, strict: bool, held: "Mapping[str, Survey] | None" = None
     ):
-        self.text, self.lines, self.blank = text, 0, 0
-        self.first_blank = 0  # its line
+        self.text, self.lines, self.blank, self.long = text, 0, 0, 0
+        self.first_blank = self.first_long = 0  # their lines
+        self.first: tuple[int, str, str] | None = None  # the first pair, with its line
         self.pairs: list[Pair] = []
         self.pair_of_line: list[int | None] = []
         numbers, sources, targets, places = array("q"), array("q"), array("q"), array("Q")
@@ -84,6 +86,10 @@ class Survey:
                 self.first_blank = self.first_blank or number
                 self.blank += 1
                 continue
+            self.first = self.first or (number, source, target)
+            if "\n" in source or "\n" in target:
+                self.first_long = self.first_long or number
+                self.long += 1
             digest.update(f"{source}\t{target}\n".encode())
             numbers.append(number)
             sources.append(hash(source.casefold()))
@@ -104,10 +110,16 @@ class Survey:
         return len(self.numbers)
 
     def note(self) -> str:
-        said = f"{len(self):,} pairs from {self.lines:,} lines of {self.text}"
+        kind = "rows" if len(self.text.paths) == 1 else "lines"
+        said = f"{len(self):,} pairs from {self.lines:,} {kind} of {self.text}"
+        if self.text.columns:
+            said += f", {self.text.columns}"
         if self.blank:
             said += f"; {self.blank:,} left out because a side is blank (first: line "
             said += f"{self.first_blank:,})"
+        if self.long:
+            said += f"; careful: {self.long:,} with a sentence of several lines (first: line "
+            said += f"{self.first_long:,}); is a quotation mark missing there?"
         return said
 
     def shared(self) -> dict[str, int]:
@@ -128,8 +140,8 @@ class Survey:
         size = min(1000, max(1, len(self) // 10), len(lines) // (len(parts) + 1))
         if parts and not size:
             raise ValueError(
-                f"{self.text} has too few different sentences to take {' and '.join(parts)} out of "
-                "it: put them into files of their own (val.…, test.…)"
+                f"{self.text}: too few different sentences to take {' and '.join(parts)} out of "
+                "it; put these into files of their own (val.…, test.…)"
             )
         ends = (lines[:size], lines[len(lines) - size :])
         return {part: frozenset(end) for part, end in zip(parts, ends, strict=False)}
@@ -150,9 +162,12 @@ def once(keys: np.ndarray) -> np.ndarray:
 def find_parts(data: Sequence[str], sides: Sequence[str], encoding: str) -> dict[str, ParallelText]:
     """The texts that `data` names: a folder with train.de, train.en, …, two files, or a table.
 
-    Raises FileNotFoundError saying what is missing.
+    Raises FileNotFoundError saying what is missing, ValueError for names that do not fit together.
     """
+    check_list("data", data)
     paths = [Path(name) for name in data]
+    if not 1 <= len(paths) <= 2:
+        raise ValueError(f"data must be one or two names, got {len(paths)}")
     if len(paths) == 1 and paths[0].is_dir():
         folder = paths[0]
         parts = {}
@@ -172,7 +187,16 @@ def find_parts(data: Sequence[str], sides: Sequence[str], encoding: str) -> dict
                 "--data must be multi30k, corpus, a folder, a table (.tsv, .csv) or two plain "
                 f"files, and {str(path)!r} is none"
             )
-    if len(paths) == 1 and not {".tsv", ".csv"} & set(paths[0].suffixes):
+    if len(paths) == 2:
+        if paths[0].samefile(paths[1]):
+            raise ValueError(f"--data names the same file twice, {paths[0]}; name its translation")
+        for path in paths:
+            if {".tsv", ".csv"} & set(path.suffixes):
+                raise ValueError(
+                    f"--data {path}: of two files, each must be plain text with a sentence on each "
+                    "line; else name one table that holds both sides"
+                )
+    elif not {".tsv", ".csv"} & set(paths[0].suffixes):
         raise ValueError(
             f"--data {paths[0]}: one file must be a table, .tsv or .csv; else name two"
         )
@@ -224,8 +248,10 @@ def read_own(
                 pairs[part].append((source, target))
     without = frozenset().union(*taken.values())
     kept = Kept(parts["train"], len(train) - len(without), without)
-    source, target = next(iter(kept))
-    notes.append(f"the first pair: {source[:60]!r} -> {target[:60]!r}")
+    if train.first is not None:
+        line, source, target = train.first
+        where = "" if line == 1 else f", in line {line:,}"
+        notes.append(f"the first pair{where}: {source[:60]!r} -> {target[:60]!r}")
     return Texts(
         kept,
         pairs["validation"],

@@ -127,7 +127,7 @@ def trained_before(
     """
     kind = kind_for(subwords)
     encoded = {
-        part: [tuple(np.asarray(side, kind).tobytes() for side in e) for e in subwords.examples(ps)]
+        part: [as_bytes(example, kind) for example in subwords.examples(ps)]
         for part, ps in held.items()
     }
     wanted, seen = {pair for pairs in encoded.values() for pair in pairs}, set()
@@ -135,8 +135,8 @@ def trained_before(
     run: Path | None = begun_with
     while run is not None:
         try:
-            for source, target in open_examples(run, subwords):
-                if (pair := (source.tobytes(), target.tobytes())) in wanted:
+            for example in open_examples(run, subwords):
+                if (pair := as_bytes(example, kind)) in wanted:
                     seen.add(pair)
             settings = json.loads((run / "settings.json").read_text(encoding="utf8"))
         except (OSError, ValueError) as error:
@@ -154,6 +154,11 @@ def trained_before(
                 f"text of {begun_with}, so scores on them are too good"
             )
     return said
+
+
+def as_bytes(example: Example, kind: type[np.unsignedinteger]) -> tuple[bytes, bytes]:
+    source, target = (np.asarray(side, kind).tobytes() for side in example)
+    return source, target
 
 
 def too_long(
