@@ -85,9 +85,13 @@ class ParallelText:
 def hint(path: Path, row: Sequence[str]) -> str:
     """What may be wrong with a row that has another number of columns than it should have."""
     if ".csv" not in path.suffixes:
+        if len(row) == 1:
+            return "; its cells must be separated by tabs"
         return "; is there a tab inside a sentence, here or there?"
     if ";" in row[0]:
         return "; its cells seem to be separated by semicolons: separate them by commas or tabs"
+    if len(row) == 1:
+        return "; its cells must be separated by commas"
     return "; a sentence with a comma in it needs quotation marks around it"
 
 
