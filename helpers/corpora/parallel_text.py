@@ -92,11 +92,12 @@ class Survey:
                 self.long += 1
             digest.update(f"{source}\t{target}\n".encode())
             numbers.append(number)
-            sources.append(hash(source.casefold()))
-            targets.append(hash(target.casefold()))
             if held is None:
                 self.pairs.append((source, target))
-            else:
+            source, target = source.casefold(), target.casefold()
+            sources.append(hash(source))
+            targets.append(hash(target))
+            if held is not None:
                 places.append(place_of(source, target))
         if not numbers:
             raise ValueError(f"{text} must hold at least one pair of sentences")
@@ -148,9 +149,9 @@ class Survey:
 
 
 def place_of(source: str, target: str) -> int:
-    """A hash of a pair that is the same in every process, whatever the case and the spaces."""
-    sides = ("".join(side.casefold().split()) for side in (source, target))
-    return int.from_bytes(hashlib.blake2b("\t".join(sides).encode(), digest_size=8).digest())
+    """A hash of a pair that is the same in every process, whatever the spaces in it."""
+    letters = f"{source}\t{target}".replace(" ", "").encode()
+    return int.from_bytes(hashlib.blake2b(letters, digest_size=8).digest())
 
 
 def once(keys: np.ndarray) -> np.ndarray:

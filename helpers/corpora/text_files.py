@@ -12,7 +12,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, cast
 
@@ -59,26 +59,28 @@ class ParallelText:
         (path,) = self.paths
         columns, width = (0, 1), 0
         for number, row in rows_of(path, self.encoding):
-            if not any(map(str.strip, row)):
-                yield number, "", ""
-                continue
-            if not width:
-                width, first_line = len(row), number
-                columns = columns_named(row, self.sides) or columns
-                if width > 2:
-                    self.columns = f"columns {columns[0] + 1} and {columns[1] + 1} of {width}"
-                if columns_named(row, self.sides):
-                    continue
-            if len(row) <= max(columns):
-                raise ValueError(
-                    f"{path}, line {number:,}: a row needs at least {max(columns) + 1} columns, "
-                    f"got {len(row)}: {row[0][:60]!r}{hint(path, row)}"
-                )
             if len(row) != width:
-                raise ValueError(
-                    f"{path}, line {number:,}: the row has {len(row)} columns, but line "
-                    f"{first_line:,} has {width}{hint(path, row)}"
-                )
+                if not any(map(str.strip, row)):
+                    yield number, "", ""
+                    continue
+                if not width:
+                    width, first_line = len(row), number
+                    found = columns_named(row, self.sides)
+                    columns = found or columns
+                    if width > 2:
+                        self.columns = f"columns {columns[0] + 1} and {columns[1] + 1} of {width}"
+                    if found:
+                        continue
+                if len(row) <= max(columns):
+                    raise ValueError(
+                        f"{path}, line {number:,}: a row needs at least {max(columns) + 1} columns,"
+                        f" got {len(row)}: {row[0][:60]!r}{hint(path, row)}"
+                    )
+                if len(row) != width:
+                    raise ValueError(
+                        f"{path}, line {number:,}: the row has {len(row)} columns, but line "
+                        f"{first_line:,} has {width}{hint(path, row)}"
+                    )
             yield number, row[columns[0]], row[columns[1]]
 
 
@@ -117,15 +119,14 @@ def lines_of(path: Path, encoding: str, other: Path | None = None) -> Iterator[s
     """
     try:
         with open_text(path, encoding) as file:
-            for number, line in enumerate(file):
-                if number == 0:
-                    line = line.removeprefix(MARK)
-                    if "\r" in line.strip() and not line.endswith("\n"):
-                        raise ValueError(
-                            f"{path} is one long line, because its lines end in CR as on old Macs; "
-                            "save it with line feeds (LF)"
-                        )
-                yield line
+            for line in islice(file, 1):
+                if "\r" in line.strip() and not line.endswith("\n"):
+                    raise ValueError(
+                        f"{path} is one long line, because its lines end in CR as on old Macs; "
+                        "save it with line feeds (LF)"
+                    )
+                yield line.removeprefix(MARK)
+            yield from file
     except UnicodeError:
         raise wrong_encoding(path, encoding, other) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
