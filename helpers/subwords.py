@@ -24,8 +24,9 @@ BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # as `tokenizers` spells the
 class Subwords:
     """A vocabulary of pieces, learned from text. A piece that begins a word starts with ▁.
 
-    Text comes back as it was, apart from spaces at its beginning: nothing is normalised but the
-    way accents are encoded (NFC), and a character that was never seen is spelled in bytes.
+    Text comes back as it was, apart from spaces at its beginning and from ▁ itself, which comes
+    back as a space: nothing is normalised but the way accents are encoded (NFC), and a character
+    that was never seen is spelled in bytes.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer):
@@ -75,13 +76,20 @@ class Subwords:
         return self.inner.encode(text).ids
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        """Many texts at once, which is faster. Raises TypeError if texts is one string."""
+        """Many at once, which is faster. Raises TypeError for what is no list of strings."""
         check_list("texts", texts)
-        return [encoding.ids for encoding in self.inner.encode_batch_fast(list(texts))]
+        texts = list(texts)
+        for text in texts:
+            if not isinstance(text, str):  # the library would encode a pair as one text
+                raise TypeError(f"texts must be strings, got {text!r}")
+        return [encoding.ids for encoding in self.inner.encode_batch_fast(texts)]
 
     def examples(self, pairs: Sequence[tuple[str, str]]) -> list[Example]:
-        """Many pairs of sentences at once."""
-        sources, targets = (self.encode_many(side) for side in zip(*pairs, strict=True))
+        """Many pairs of sentences at once. Raises TypeError if one of them is not a pair."""
+        for pair in pairs:
+            if isinstance(pair, str) or len(pair) != 2:
+                raise TypeError(f"pairs must be pairs of a source and a target, got {pair!r}")
+        sources, targets = (self.encode_many([pair[side] for pair in pairs]) for side in (0, 1))
         return list(zip(sources, targets, strict=True))
 
     def drop_merges(self, dropout: float, seed: int) -> "Subwords":
@@ -105,8 +113,15 @@ class Subwords:
         return self.inner.encode(text).tokens
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Ids -> text, up to the first EOS; special tokens are left out."""
+        """Ids -> text, up to the first EOS; special tokens are left out.
+
+        Raises ValueError for an id outside the vocabulary.
+        """
         ids = [int(i) for i in ids]
+        size = len(self)
+        for i in ids:
+            if not 0 <= i < size:
+                raise ValueError(f"ids must lie in [0, {size}), got {i}")
         ids = ids[: ids.index(EOS)] if EOS in ids else ids
         return self.inner.decode(ids, skip_special_tokens=True)
 

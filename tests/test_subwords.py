@@ -132,3 +132,20 @@ def test_a_string_is_not_taken_for_a_list_of_its_letters(subwords):
     for call in (lambda: Subwords.learn("ab", 300), lambda: subwords.encode_many("ab")):
         with pytest.raises(TypeError, match="texts must be a list, got the single string 'ab'"):
             call()
+
+
+def test_what_is_no_list_of_strings_or_of_pairs_is_named(subwords):
+    for texts in ([("le chat", "the cat")], ["le chat", None], [["le", "chat"]]):
+        with pytest.raises(TypeError, match="texts must be strings, got"):
+            subwords.encode_many(texts)
+    for pairs in (["ab", "cd"], [("a", "b"), ("a", "b", "c")], [("a",)]):
+        with pytest.raises(TypeError, match="pairs must be pairs of a source and a target, got"):
+            subwords.examples(pairs)
+    assert subwords.examples([]) == [] and subwords.encode_many([]) == []
+
+
+@pytest.mark.parametrize("wrong", [-1, 556, 99999])
+def test_an_id_outside_the_vocabulary_is_named(subwords, wrong):
+    with pytest.raises(ValueError, match=rf"ids must lie in \[0, 556\), got {wrong}"):
+        subwords.decode([5, wrong])
+    assert subwords.decode([555]) == "\ufffd"

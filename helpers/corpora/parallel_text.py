@@ -6,15 +6,15 @@ accents are put together with their letters (Unicode's NFC), and spaces at both 
 """
 
 import hashlib
-import random
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from helpers.corpora.text_files import ParallelText, locate
+from helpers.tokenizer import check_list
 
 Pair = tuple[str, str]  # source and target sentence
 PARTS = {"train": "train", "validation": "val", "test": "test"}  # and what their files are called
@@ -65,11 +65,12 @@ class Survey:
     def __init__(
         self, text: ParallelText, strict: bool, held: "Mapping[str, Survey] | None" = None
     ):
-        self.text, self.lines, self.blank = text, 0, 0
-        self.first_blank = 0  # its line
+        self.text, self.lines, self.blank, self.long = text, 0, 0, 0
+        self.first_blank = self.first_long = 0  # their lines
+        self.first: tuple[int, str, str] | None = None  # the first pair, with its line
         self.pairs: list[Pair] = []
         self.pair_of_line: list[int | None] = []
-        numbers, sources, targets = array("q"), array("q"), array("q")
+        numbers, sources, targets, places = array("q"), array("q"), array("q"), array("Q")
         digest = hashlib.sha256()
         for number, source, target in text:
             self.lines += 1
@@ -85,27 +86,41 @@ class Survey:
                 self.first_blank = self.first_blank or number
                 self.blank += 1
                 continue
+            self.first = self.first or (number, source, target)
+            if "\n" in source or "\n" in target:
+                self.first_long = self.first_long or number
+                self.long += 1
             digest.update(f"{source}\t{target}\n".encode())
             numbers.append(number)
-            sources.append(hash(source.casefold()))
-            targets.append(hash(target.casefold()))
             if held is None:
                 self.pairs.append((source, target))
+            source, target = source.casefold(), target.casefold()
+            sources.append(hash(source))
+            targets.append(hash(target))
+            if held is not None:
+                places.append(place_of(source, target))
         if not numbers:
             raise ValueError(f"{text} must hold at least one pair of sentences")
         self.digest = digest.hexdigest()
         self.numbers = np.asarray(numbers)
         self.sources, self.targets = np.asarray(sources), np.asarray(targets)
+        self.places = np.asarray(places)
         self.held = held or {}
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def note(self) -> str:
-        said = f"{len(self):,} pairs from {self.lines:,} lines of {self.text}"
+        kind = "rows" if len(self.text.paths) == 1 else "lines"
+        said = f"{len(self):,} pairs from {self.lines:,} {kind} of {self.text}"
+        if self.text.columns:
+            said += f", {self.text.columns}"
         if self.blank:
             said += f"; {self.blank:,} left out because a side is blank (first: line "
             said += f"{self.first_blank:,})"
+        if self.long:
+            said += f"; careful: {self.long:,} with a sentence of several lines (first: line "
+            said += f"{self.first_long:,}); is a quotation mark missing there?"
         return said
 
     def shared(self) -> dict[str, int]:
@@ -113,19 +128,30 @@ class Survey:
         return {p: int(np.isin(h.sources, self.sources).sum()) for p, h in self.held.items()}
 
     def draw(self, parts: Sequence[str]) -> dict[str, frozenset[int]]:
-        """Lines for each of these parts, a tenth of all but at most 1,000, always the same ones."""
+        """Lines for each of these parts: a tenth of all, but at most 1,000.
+
+        The first part gets the lines with the lowest hashes, the second those with the highest.
+        So a pair stays in its part when other lines of the text are edited, moved or added, apart
+        from a few pairs next to the limit.
+        """
         free = once(self.sources) & once(self.targets)
         for held in self.held.values():
             free &= ~np.isin(self.sources, held.sources) & ~np.isin(self.targets, held.targets)
-        lines = self.numbers[free].tolist()
+        lines = self.numbers[free][np.argsort(self.places[free], kind="stable")].tolist()
         size = min(1000, max(1, len(self) // 10), len(lines) // (len(parts) + 1))
         if parts and not size:
             raise ValueError(
-                f"{self.text} has too few different sentences to take {' and '.join(parts)} out of "
-                "it: put them into files of their own (val.…, test.…)"
+                f"{self.text}: too few different sentences to take {' and '.join(parts)} out of "
+                "it; put these into files of their own (val.…, test.…)"
             )
-        drawn = random.Random(0).sample(lines, size * len(parts))
-        return {part: frozenset(drawn[i :: len(parts)]) for i, part in enumerate(parts)}
+        ends = (lines[:size], lines[len(lines) - size :])
+        return {part: frozenset(end) for part, end in zip(parts, ends, strict=False)}
+
+
+def place_of(source: str, target: str) -> int:
+    """A hash of a pair that is the same in every process, whatever the spaces in it."""
+    letters = f"{source}\t{target}".replace(" ", "").encode()
+    return int.from_bytes(hashlib.blake2b(letters, digest_size=8).digest())
 
 
 def once(keys: np.ndarray) -> np.ndarray:
@@ -137,9 +163,12 @@ def once(keys: np.ndarray) -> np.ndarray:
 def find_parts(data: Sequence[str], sides: Sequence[str], encoding: str) -> dict[str, ParallelText]:
     """The texts that `data` names: a folder with train.de, train.en, …, two files, or a table.
 
-    Raises FileNotFoundError saying what is missing.
+    Raises FileNotFoundError saying what is missing, ValueError for names that do not fit together.
     """
+    check_list("data", data)
     paths = [Path(name) for name in data]
+    if not 1 <= len(paths) <= 2:
+        raise ValueError(f"data must be one or two names, got {len(paths)}")
     if len(paths) == 1 and paths[0].is_dir():
         folder = paths[0]
         parts = {}
@@ -159,11 +188,27 @@ def find_parts(data: Sequence[str], sides: Sequence[str], encoding: str) -> dict
                 "--data must be multi30k, corpus, a folder, a table (.tsv, .csv) or two plain "
                 f"files, and {str(path)!r} is none"
             )
-    if len(paths) == 1 and not {".tsv", ".csv"} & set(paths[0].suffixes):
+    if len(paths) == 2:
+        if paths[0].samefile(paths[1]):
+            raise ValueError(f"--data names the same file twice, {paths[0]}; name its translation")
+        for path in paths:
+            if {".tsv", ".csv"} & set(path.suffixes):
+                raise ValueError(
+                    f"--data {path}: of two files, each must be plain text with a sentence on each "
+                    "line; else name one table that holds both sides"
+                )
+    elif not {".tsv", ".csv"} & set(paths[0].suffixes):
         raise ValueError(
             f"--data {paths[0]}: one file must be a table, .tsv or .csv; else name two"
         )
     return {"train": ParallelText(paths, sides, encoding)}
+
+
+def checksum(pairs: Iterable[Pair]) -> str:
+    digest = hashlib.sha256()
+    for source, target in pairs:
+        digest.update(f"{source}\t{target}\n".encode())
+    return digest.hexdigest()
 
 
 def read_own(
@@ -171,9 +216,10 @@ def read_own(
 ) -> Texts:
     """The texts of a reader. Without a validation set, one is taken out of the training text.
 
-    Where all comes from one text, a test set is taken out of it as well. Both are drawn from the
-    pairs whose two sentences occur only once, always in the same way, so no sentence is in two
-    parts. With `strict`, a pair with a blank side is an error. Raises as ParallelText does.
+    Where all comes from one text, a test set is taken out of it as well. Both are chosen by a hash
+    from the pairs whose two sentences occur only once, so no sentence is in two parts, and a pair
+    stays in its part when other lines change. With `strict`, a pair with a blank side is an error.
+    Raises as ParallelText does.
     """
     parts = find_parts(data, sides, encoding)
     held = {part: Survey(text, strict) for part, text in parts.items() if part != "train"}
@@ -203,13 +249,16 @@ def read_own(
                 pairs[part].append((source, target))
     without = frozenset().union(*taken.values())
     kept = Kept(parts["train"], len(train) - len(without), without)
-    source, target = next(iter(kept))
-    notes.append(f"the first pair: {source[:60]!r} -> {target[:60]!r}")
+    if train.first is not None:
+        line, source, target = train.first
+        where = "" if line == 1 else f", in line {line:,}"
+        notes.append(f"the first pair{where}: {source[:60]!r} -> {target[:60]!r}")
     return Texts(
         kept,
         pairs["validation"],
         pairs["test"],
         held["test"].pair_of_line if "test" in held else range(len(pairs["test"])),
         notes,
-        {part: survey.digest for part, survey in surveys.items()},
+        {part: survey.digest for part, survey in surveys.items()}
+        | {part: checksum(pairs[part]) for part in taken},
     )

@@ -14,6 +14,7 @@ The loop is `training.train`, the one of notebook 09. The folder named by --out 
   settings.json     everything that was chosen, by you or by measuring, and a checksum of the texts
   vocabulary.json   the pieces of words
   train.ids, train.starts.npy   the training text as numbers, read piece by piece
+  held_out/         the validation and the test set, a file for each side, as they were used
   log.jsonl         a line for each report
   last.safetensors  weights, optimizer and history: what --resume goes on from
   best.safetensors  the model with the best BLEU on the validation set, or where BLEU says nothing

@@ -1,19 +1,23 @@
 """The texts of a training run, its vocabulary and its batches."""
 
 import argparse
-import hashlib
+import json
+import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from helpers.batching import Batch, Example, collate, one_epoch
 from helpers.corpora import multi30k
-from helpers.corpora.parallel_text import Kept, Pair, Texts, read_own
+from helpers.corpora.parallel_text import PARTS, Kept, Pair, Texts, checksum, read_own
 from helpers.corpora.toy import splits
 from helpers.evaluation import finds_words, tokenizer_for
 from helpers.files import write_text
 from helpers.subwords import Subwords
-from helpers.trainer.encoded import open_examples, write_examples
+from helpers.trainer.encoded import kind_for, open_examples, write_examples
+from helpers.trainer.reports import as_lines
 
 
 def read_texts(arguments: argparse.Namespace) -> Texts:
@@ -36,13 +40,6 @@ def read_texts(arguments: argparse.Namespace) -> Texts:
     checksums = {part: checksum(s) for part, s in zip(("train", "val", "test"), pairs, strict=True)}
     train, validation, test = pairs
     return Texts(train, validation, test, range(len(test)), [], checksums)
-
-
-def checksum(pairs: Iterable[Pair]) -> str:
-    digest = hashlib.sha256()
-    for source, target in pairs:
-        digest.update(f"{source}\t{target}\n".encode())
-    return digest.hexdigest()
 
 
 def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
@@ -94,10 +91,74 @@ def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
             f"BLEU with {arguments.bleu_tokenize} finds no words in this script, so the validation "
             "loss chooses the model"
         )
+    if arguments.start_from is not None and not arguments.resume:
+        said += trained_before(Path(arguments.start_from), subwords, kept)
     kept_texts = Texts(
         texts.train, kept["validation"], kept["test"], test_lines, said, texts.checksums
     )
+    write_held_out(arguments, kept_texts)
     return kept_texts, longest
+
+
+def write_held_out(arguments: argparse.Namespace, texts: Texts) -> None:
+    """val.de, val.en, test.de and test.en into held_out/, line beside line with test.txt.
+
+    They have a folder of their own because --out may be the folder that --data names.
+    """
+    names = [re.sub(r"[^\w-]", "_", name) for name in (arguments.source, arguments.target)]
+    if names[0] == names[1]:
+        names = ["source", "target"]
+    folder = arguments.out / "held_out"
+    folder.mkdir(exist_ok=True)
+    for part, lines in (
+        ("validation", range(len(texts.validation))),
+        ("test", texts.test_lines if texts.test else ()),
+    ):
+        for name, side in zip(names, zip(*getattr(texts, part), strict=True), strict=False):
+            write_text(folder / f"{PARTS[part]}.{name}", as_lines(side, lines))
+
+
+def trained_before(
+    begun_with: Path, subwords: Subwords, held: Mapping[str, Sequence[Pair]]
+) -> list[str]:
+    """How many of the held-out pairs `begun_with` was trained on, or the runs that it began with.
+
+    The runs share a vocabulary, so pairs are compared as pieces, with what those runs encoded.
+    """
+    kind = kind_for(subwords)
+    encoded = {
+        part: [as_bytes(example, kind) for example in subwords.examples(ps)]
+        for part, ps in held.items()
+    }
+    wanted, seen = {pair for pairs in encoded.values() for pair in pairs}, set()
+    said: list[str] = []
+    run: Path | None = begun_with
+    while run is not None:
+        try:
+            for example in open_examples(run, subwords):
+                if (pair := as_bytes(example, kind)) in wanted:
+                    seen.add(pair)
+            settings = json.loads((run / "settings.json").read_text(encoding="utf8"))
+        except (OSError, ValueError) as error:
+            said.append(
+                f"careful: what {run} was trained on cannot be read ({error}), so pairs of it may "
+                "be in validation and test"
+            )
+            break
+        older = settings.get("start_from")
+        run = Path(older) if older else None
+    for part, pairs in encoded.items():
+        if count := sum(pair in seen for pair in pairs):
+            said.append(
+                f"careful: of the {len(pairs):,} pairs of {part}, {count:,} were in the training "
+                f"text of {begun_with}, so scores on them are too good"
+            )
+    return said
+
+
+def as_bytes(example: Example, kind: type[np.unsignedinteger]) -> tuple[bytes, bytes]:
+    source, target = (np.asarray(side, kind).tobytes() for side in example)
+    return source, target
 
 
 def too_long(

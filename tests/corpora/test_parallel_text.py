@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers.corpora.parallel_text import read_own
-from helpers.corpora.text_files import ParallelText
+from helpers.corpora.text_files import ParallelText, clean
 
 SIDES = ("de", "en")
 
@@ -84,7 +84,8 @@ def test_one_text_is_enough(tmp_path, kind):
         assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
     again = read_own(data, SIDES)
     assert (again.validation, again.test) == (texts.validation, texts.test)
-    assert again.checksums == texts.checksums and len(texts.checksums) == 1
+    assert again.checksums == texts.checksums
+    assert set(texts.checksums) == {"train", "validation", "test"}
     assert "10 pairs taken out of train" in texts.notes[1]
 
 
@@ -202,3 +203,181 @@ def test_damaged_and_missing_files_and_texts_without_a_pair_are_named(three, tmp
     ):
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             read_own(wrong, SIDES)
+
+
+def words(i):
+    """A pair that no other number has."""
+    return f"Satz {i} ist {i * i % 97}", f"sentence {i} is {i * i % 97}"
+
+
+EDITS = {
+    "more lines": lambda pairs: [*pairs, *map(words, range(400, 700))],
+    "a line in front": lambda pairs: [words(999), *pairs],
+    "a line less": lambda pairs: pairs[1:],
+    "sorted": sorted,
+    "other spaces and capitals": lambda pairs: [
+        (s.upper(), f" {t.replace(' ', '  ')}") for s, t in pairs
+    ],
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_held_out_pairs_stay_held_out_when_the_text_is_edited(tmp_path, edit):
+    def parts(pairs):
+        (tmp_path / "t.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in pairs))
+        texts = read_own([str(tmp_path / "t.tsv")], SIDES)
+        return [
+            {(s.casefold(), " ".join(t.casefold().split())) for s, t in part}
+            for part in (texts.train, texts.validation, texts.test)
+        ]
+
+    pairs = [words(i) for i in range(400)]
+    train, validation, test = parts(pairs)
+    new_train, new_validation, new_test = parts(EDITS[edit](pairs))
+    size = len(EDITS[edit](pairs)) // 10
+    assert len(new_validation) == len(new_test) == size
+    few = 8 if edit == "more lines" else 1  # next to the limit
+    assert len(train & new_validation) <= few and len(train & new_test) <= few
+    assert len(validation & new_train) <= few and len(test & new_train) <= few
+    assert not validation & new_test and not test & new_validation
+
+
+def written(folder, name, text):
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder / name
+
+
+ROWS = "".join(f"Satz {i},sentence {i}\n" for i in range(1, 61))
+
+BROKEN = {  # a table, and what is to be said about it
+    "a comma": (
+        "t.csv",
+        ROWS.replace("Satz 9,", "Satz 9, ja,"),
+        r"t.csv, line 9: the row has 3 columns, but line 1 has 2; a sentence with a comma in it",
+    ),
+    "a comma at the beginning": ("t.csv", "Ja, du,yes, you\n" + ROWS, "line 2: .* line 1 has 4"),
+    "a tab": (
+        "t.tsv",
+        "ja\tyes\nund\tdu\tand you\n",
+        "t.tsv, line 2: the row has 3 columns, but line 1 has 2; is there a tab inside a sentence",
+    ),
+    "a row too long for its header": (
+        "t.csv",
+        "de,id,en\nja,1,yes\nja, du,2,yes\n",
+        "line 3: the row has 4 columns, but line 1 has 3",
+    ),
+    "semicolons": ("t.csv", "ja;yes\nnein;no\n", "line 1: .* separated by semicolons"),
+    "one quotation mark": (
+        "t.csv",
+        ROWS.replace("Satz 21,", '"Satz 21,'),
+        "the row from line 21 to line 60: the quotation marks do not fit",
+    ),
+    "two quotation marks": (
+        "t.csv",
+        ROWS.replace("Satz 21,", '"Satz 21,').replace("Satz 46,", '"Satz 46,'),
+        "the row from line 21 to line 46: the quotation marks do not fit",
+    ),
+    "a quotation inside": (
+        "t.csv",
+        'eins,one\n"Hallo" sagt X,"Hello" said X\n',
+        "t.csv, line 2: the quotation marks do not fit",
+    ),
+    "CR inside": ("t.csv", "eins,one\nzwei\rdrei,two\n", "line 2: a line end .CR. inside a row"),
+    "CR only": ("t.csv", ROWS.replace("\n", "\r"), "t.csv is one long line, because its lines end"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_table_that_would_lose_text_is_told_by_line(tmp_path, kind):
+    name, text, message = BROKEN[kind]
+    with pytest.raises(ValueError, match=message):
+        list(ParallelText([written(tmp_path, name, text)], SIDES))
+
+
+def test_cells_of_several_lines_and_columns_that_are_not_read_are_said(tmp_path):
+    text = ROWS + '"Satz\nin zwei Zeilen","sentence ""x"", two\nlines"\n' + "eins,one\n"
+    texts = read_own([str(written(tmp_path, "t.csv", text))], SIDES)
+    everything = [*texts.train, *texts.validation, *texts.test]
+    assert ("Satz\nin zwei Zeilen", 'sentence "x", two\nlines') in everything
+    assert texts.notes[0] == (
+        "train: 62 pairs from 62 rows of t.csv; careful: 1 with a sentence of several lines "
+        "(first: line 61); is a quotation mark missing there?"
+    )
+    assert [line for line, *_ in ParallelText([tmp_path / "t.csv"], SIDES)][-2:] == [61, 64]
+    rows = "".join(f"Satz {i}, ja {i},sentence {i}, yes\n" for i in range(30))
+    texts = read_own([str(written(tmp_path, "u.csv", rows))], SIDES)
+    assert texts.notes[0] == "train: 30 pairs from 30 rows of u.csv, columns 1 and 2 of 4"
+
+
+def test_the_first_pair_that_is_shown_is_the_files_own(tmp_path):
+    """However many of the first lines are held out: a heading would be seen."""
+    for first in range(8):
+        text = f"Überschrift {first}\tHeading {first}\n" + ROWS.replace(",", "\t")
+        notes = read_own([str(written(tmp_path, "t.tsv", text))], SIDES).notes
+        assert notes[-1] == f"the first pair: 'Überschrift {first}' -> 'Heading {first}'"
+    notes = read_own([str(written(tmp_path, "t.tsv", "de\ten\n\tx\n" + text))], SIDES).notes
+    assert notes[-1] == "the first pair, in line 3: 'Überschrift 7' -> 'Heading 7'"
+
+
+def test_carriage_returns_alone_end_no_line_of_a_plain_file(tmp_path):
+    paths = [written(tmp_path, "a", "eins\rzwei\rdrei\r"), written(tmp_path, "b", "one\n")]
+    with pytest.raises(ValueError, match="a is one long line, because its lines end in CR"):
+        list(ParallelText(paths, SIDES))
+
+
+@pytest.mark.parametrize("other", ["größer\n", "lang\n"])
+def test_of_two_files_the_one_that_is_not_utf8_is_to_be_converted(tmp_path, other):
+    paths = [written(tmp_path, "a", other), written(tmp_path, "b", "naïve\n".encode("latin1"))]
+    wanted = "a is UTF-8, so convert b to that" if "ö" in other else "--encoding cp1252"
+    for order in (paths, paths[::-1]):
+        with pytest.raises(ValueError, match=f"b, line 1: the text is not UTF-8.*{wanted}"):
+            list(ParallelText(order, SIDES))
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-16", "latin1", "utf-16-le", "cp1251"])
+def test_utf8_is_not_read_as_something_else(tmp_path, encoding):
+    path = written(tmp_path, "t.tsv", "größer\tlarger\n")
+    with pytest.raises(ValueError, match=f"t.tsv is UTF-8, not {encoding.upper()}: leave --enc"):
+        list(ParallelText([path], SIDES, encoding))
+
+
+def test_ascii_that_is_called_utf16_is_named(tmp_path):
+    path = written(tmp_path, "t.tsv", "ja\tyes\n")
+    with pytest.raises(ValueError, match="the text is not UTF-16. It looks like ASCII"):
+        list(ParallelText([path], SIDES, "utf-16"))
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "base64", "utf-9"])
+def test_what_encodes_no_text_is_named(tmp_path, encoding):
+    path = written(tmp_path, "t.tsv", "ja\tyes\n")
+    with pytest.raises(ValueError, match=f"--encoding must name an encoding, got '{encoding}'"):
+        list(ParallelText([path], SIDES, encoding))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "u8", "UTF8", "utf-8-sig", "utf-16-le", "utf-16"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_a_mark_in_front_of_a_table_is_no_part_of_it(tmp_path, encoding, name):
+    cell = '"{}","{}"' if name == "t.csv" else "{}\t{}"
+    text = "\ufeff" + "".join(cell.format(*p) + "\n" for p in (("en", "de"), ("larger", "größer")))
+    path = written(tmp_path, name, text.encode(encoding))
+    assert list(ParallelText([path], SIDES, encoding)) == [(2, "größer", "larger")]
+
+
+def test_a_mark_in_front_of_a_line_is_dropped_wherever_it_comes_from():
+    assert clean("\ufeff  der Hund\n") == "der Hund"
+
+
+def test_names_that_do_not_fit_together_are_refused(tmp_path):
+    one, two = written(tmp_path, "a.csv", ROWS), written(tmp_path, "b.tsv", "ja\tyes\n")
+    plain = written(tmp_path, "c.de", "ja\n")
+    for data, message in (
+        ([one, two], "a.csv: of two files, each must be plain text"),
+        ([plain, two], "b.tsv: of two files, each must be plain text"),
+        ([plain, tmp_path / "." / "c.de"], "names the same file twice"),
+        ([], "data must be one or two names, got 0"),
+        ([plain] * 3, "data must be one or two names, got 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_own([str(path) for path in data], SIDES)
+    with pytest.raises(TypeError, match="data must be a list, got the single string"):
+        read_own(str(one), SIDES)

@@ -1,5 +1,6 @@
 """trainer/data.py and encoded.py: from texts to ids in a file, and what is said about it."""
 
+import json
 import tempfile
 
 import numpy as np
@@ -177,3 +178,72 @@ def test_whether_sentences_begin_with_capitals(sentences, wanted):
 def test_a_validation_set_without_room_in_a_batch_is_named():
     with pytest.raises(ValueError, match="--tokens must be more, got 5"):
         in_batches([([4] * 9, [4] * 9)], 5)
+
+
+def run_from(folder, pairs, begin_with):
+    """The notes of a run in a folder of its own that begins with another, and its arguments."""
+    folder.mkdir()
+    table(folder, pairs)
+    arguments = arguments_for(folder, "--source", "xx")
+    arguments.start_from = begin_with
+    texts, _ = prepare(arguments, read_texts(arguments))
+    (folder / "run" / "settings.json").write_text(json.dumps({"start_from": str(begin_with)}))
+    return texts.notes
+
+
+def test_held_out_pairs_that_an_earlier_run_was_trained_on_are_counted(tmp_path):
+    table(tmp_path)
+    arguments = arguments_for(tmp_path)
+    texts = read_texts(arguments)
+    prepare(arguments, texts)
+    first = tmp_path / "run"
+    (first / "settings.json").write_text("{}")
+    assert run_from(tmp_path / "same", PAIRS, first) == []
+    trained, held_out = list(texts.train), set(texts.validation)
+    there = [*held_out, *trained[:20]]
+    notes = run_from(tmp_path / "part", there, first)
+    part = read_own([str(tmp_path / "part" / "t.tsv")], ("xx", "en"))
+    counts = [len(set(trained) & set(pairs)) for pairs in (part.validation, part.test)]
+    assert sum(counts) and len(notes) == sum(map(bool, counts))
+    for name, count, pairs in zip(
+        ("validation", "test"), counts, (part.validation, part.test), strict=True
+    ):
+        wanted = f"careful: of the {len(pairs):,} pairs of {name}, {count:,} were in the training"
+        assert any(note.startswith(wanted) for note in notes) == bool(count)
+    again = run_from(tmp_path / "again", there, tmp_path / "same" / "run")  # and of its parent
+    assert [note.partition("text of")[0] for note in again] == [
+        note.partition("text of")[0] for note in notes
+    ]
+    (first / "train.ids").unlink()
+    (note,) = run_from(tmp_path / "gone", there, first)
+    assert note.startswith("careful: what") and "cannot be read" in note
+
+
+def test_the_held_out_pairs_are_written_line_beside_line_with_their_translations(tmp_path):
+    for part, count in (("train", 30), ("val", 2)):
+        for side, name in enumerate(("de", "en")):
+            text = "".join(pair[side] + "\n" for pair in PAIRS[:count])
+            (tmp_path / f"{part}.{name}").write_text(text)
+    (tmp_path / "test.de").write_text("der Hund\n\nso " + "lang " * 300 + "\nder\u0308 Hund \n")
+    (tmp_path / "test.en").write_text("the dog\nno\nlong\ndog\n")
+    arguments = arguments_for(tmp_path, "--data", tmp_path)
+    prepare(arguments, read_texts(arguments))
+    held = {p.name: p.read_text() for p in (tmp_path / "run" / "held_out").iterdir()}
+    assert held == {
+        "val.de": "".join(s + "\n" for s, _ in PAIRS[:2]),
+        "val.en": "".join(t.strip() + "\n" for _, t in PAIRS[:2]),
+        "test.de": "der Hund\n\n\nder\u0308 Hund\n",
+        "test.en": "the dog\n\n\ndog\n",
+    }
+
+
+@pytest.mark.parametrize(
+    "sides, wanted",
+    [(("en", "en"), ["source", "target"]), (("zh/Hans", "txt"), ["txt", "zh_Hans"])],
+)
+def test_held_out_pairs_are_written_whatever_the_languages_are_called(tmp_path, sides, wanted):
+    table(tmp_path)
+    arguments = arguments_for(tmp_path, "--source", sides[0], "--target", sides[1])
+    prepare(arguments, read_texts(arguments))
+    written = sorted(p.name for p in (tmp_path / "run" / "held_out").iterdir())
+    assert written == [f"{part}.{name}" for part in ("test", "val") for name in wanted]
