@@ -30,7 +30,7 @@ from helpers.trainer.data import in_batches, prepare, read_texts
 from helpers.trainer.encoded import encode_pairs, open_examples
 from helpers.trainer.engines import batches_of_few_shapes, loss_for, ready_for
 from helpers.trainer.reports import Reporter, finish, with_progress
-from helpers.trainer.runs import load_run
+from helpers.trainer.runs import FINISHED, load_run
 from helpers.trainer.settings import write_settings
 from helpers.training import TrainingConfig, train
 from helpers.transformer import Transformer, TransformerConfig
@@ -83,7 +83,8 @@ def model_of(arguments: argparse.Namespace, vocab_size: int, longest: int) -> Tr
             max_length=max(256, 2 * longest),
         )
     )
-    if arguments.start_from is not None:
+    goes_on = arguments.resume and (arguments.out / "last.safetensors").is_file()
+    if arguments.start_from is not None and not goes_on:  # else its own weights replace these
         model.load_state_dict(load_run(arguments.start_from)[0].state_dict())
     return model
 
@@ -108,11 +109,27 @@ def lengthen(arguments: argparse.Namespace, last: Path) -> None:
             f"{done['seconds'] / 60:.1f} minutes of training, got {wanted}"
         )
     arguments.steps = steps
+    set_aside(arguments.out, done["step"])
     if tensors:
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         metadata["training"] = asdict(training_config(arguments))
         write_tensors(last, tensors, metadata)
     write_settings(arguments)
+
+
+def set_aside(out: Path, step: int) -> None:
+    """Move a finished run's results into a folder of their own, because the run goes on.
+
+    Whoever uses the run from now on gets its best model so far, and never an old one unawares.
+    """
+    if not (out / "model.safetensors").is_file():
+        return
+    place = out / f"finished-at-{step}"
+    place.mkdir(exist_ok=True)
+    for name in FINISHED:
+        if (out / name).is_file():
+            (out / name).replace(place / name)
+    print(f"the results after step {step:,} are now in {str(place)!r}")
 
 
 def training_config(arguments: argparse.Namespace) -> TrainingConfig:

@@ -45,6 +45,24 @@ def test_a_run_is_not_made_shorter(begun, option, value):
         lengthen(arguments_of(begun, "--resume", option, value), begun / "last.safetensors")
 
 
+def test_a_finished_run_that_goes_on_never_serves_its_old_model(begun, capsys):
+    """`translate` takes model.safetensors if it is there, so it must not be there any more."""
+    for name in ("model.safetensors", "result.json", "test.txt"):
+        (begun / name).write_text(f"old {name}")
+    (begun / "best.safetensors").write_text("the best so far")
+    with pytest.raises(ValueError, match="must ask for more"):
+        lengthen(arguments_of(begun, "--resume", "--steps", 50), begun / "last.safetensors")
+    assert (begun / "model.safetensors").is_file()  # it was not lengthened
+    lengthen(arguments_of(begun, "--resume", "--steps", 90), begun / "last.safetensors")
+    assert "after step 60 are now in" in capsys.readouterr().out
+    for name in ("model.safetensors", "result.json", "test.txt"):
+        assert not (begun / name).exists()
+        assert (begun / "finished-at-60" / name).read_text() == f"old {name}"
+    assert (begun / "best.safetensors").is_file() and (begun / "last.safetensors").is_file()
+    lengthen(arguments_of(begun, "--resume", "--steps", 95), begun / "last.safetensors")  # again
+    assert [path.name for path in begun.glob("finished-at-*")] == ["finished-at-60"]
+
+
 def test_what_may_change_when_a_run_goes_on(begun, tmp_path, capsys):
     moved = tmp_path / "elsewhere.tsv"
     options = ["--device", "cpu", "--accumulate", 3, "--data", moved, "--encoding", "cp1252"]

@@ -111,7 +111,7 @@ def test_a_line_that_is_too_long_is_left_empty_and_named(run, capsys):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["translate", "nowhere", "x"], "no checkpoint at 'nowhere"),
+        (["translate", "nowhere", "x"], "'nowhere' holds no run"),
         (["translate", "RUN", "x", "--input", "y"], "sentences or --input, not both"),
         (["translate", "RUN", "x", "--beam", "0"], "--beam must be at least 1, got 0"),
         (["translate", "RUN", "x", "--n-best", "9"], r"--n-best must lie in [1, 5]"),
