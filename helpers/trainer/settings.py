@@ -15,6 +15,17 @@ from helpers.trainer.engines import ENGINES
 from helpers.training import PRECISIONS
 
 
+def text_encoding(name: str) -> str:
+    """The same name. Raises ArgumentTypeError if Python knows no encoding of text by it."""
+    try:
+        "a".encode(name)
+    except (LookupError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"must name an encoding of text, such as utf-8 or cp1252, got {name!r}"
+        ) from None
+    return name
+
+
 def parser() -> argparse.ArgumentParser:
     """Every setting with what it does and its default."""
     p = argparse.ArgumentParser(
@@ -60,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add(data, "--source", "de", "the language to translate from")
     add(data, "--target", "en", "the language to translate into")
-    add(data, "--encoding", "utf-8", "of your files")
+    data.add_argument(
+        "--encoding", default="utf-8", type=text_encoding, help="of your files (default: utf-8)"
+    )
     add(data, "--strict", False, "stop at a blank or over-long line, instead of leaving it out")
     add(data, "--max-length", 400, "the most pieces that a sentence may have in training")
     add(data, "--vocabulary", 8000, "pieces of words, one vocabulary for both languages")
