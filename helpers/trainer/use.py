@@ -150,8 +150,9 @@ def candidates(
     for i in list(order):
         if len(encoded[i]) > model.config.max_length:
             print(
-                f"line {first + i:,} is not translated, because it has {len(encoded[i]):,} pieces and the model reads "
-                f"{model.config.max_length:,} at most: {lines[i][:60]!r}",
+                f"line {first + i:,} is not translated, because it has {len(encoded[i]):,} "
+                f"pieces and the model reads {model.config.max_length:,} at most: "
+                f"{lines[i][:60]!r}",
                 file=sys.stderr,
             )
             order.remove(i)
