@@ -52,7 +52,10 @@ FINISHED = ("model.safetensors", "result.json", "test.txt", "bleu.png", "loss.pn
 
 
 def history_of(folder: str | Path) -> list[dict]:
-    """The reports of a run so far, a row each."""
+    """The reports of a run so far, a row each; none while it has not made its first one.
+
+    A folder that is not there yet has none either, so that one can wait for a run that begins.
+    """
     path = Path(folder) / "log.jsonl"
     lines = path.read_text(encoding="utf8").splitlines() if path.is_file() else []
     return [json.loads(line) for line in lines]

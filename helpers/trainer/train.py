@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -97,7 +98,9 @@ def lengthen(arguments: argparse.Namespace, last: Path) -> None:
     """
     (name, wanted), *_ = sorted(arguments.more.items())  # steps win where both are given
     tensors, metadata = read_tensors(last) if last.is_file() else ({}, {"history": []})
-    done = metadata["history"][-1] if metadata["history"] else {"step": 0, "seconds": 0.0}
+    done: dict[str, Any] = (
+        metadata["history"][-1] if metadata["history"] else {"step": 0, "seconds": 0.0}
+    )
     steps = arguments.more.get("steps")
     if steps is None:
         if not done["step"]:
