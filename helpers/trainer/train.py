@@ -3,6 +3,7 @@
 import argparse
 import errno
 import math
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -124,11 +125,14 @@ def set_aside(out: Path, step: int) -> None:
     """Move a finished run's results into a folder of their own, because the run goes on.
 
     Whoever uses the run from now on gets its best model so far, and never an old one unawares.
+    The finished model can still be used: its vocabulary and settings are copied beside it.
     """
     if not (out / "model.safetensors").is_file():
         return
     place = out / f"finished-at-{step}"
     place.mkdir(exist_ok=True)
+    for name in ("settings.json", "vocabulary.json"):
+        shutil.copyfile(out / name, place / name)
     for name in FINISHED:
         if (out / name).is_file():
             (out / name).replace(place / name)

@@ -53,6 +53,7 @@ def test_a_finished_run_that_goes_on_never_serves_its_old_model(begun, capsys):
     for name in ("model.safetensors", "result.json", "test.txt"):
         (begun / name).write_text(f"old {name}")
     (begun / "best.safetensors").write_text("the best so far")
+    (begun / "vocabulary.json").write_text("pieces")
     with pytest.raises(ValueError, match="must ask for more"):
         lengthen(arguments_of(begun, "--resume", "--steps", 50), begun / "last.safetensors")
     assert (begun / "model.safetensors").is_file()  # it was not lengthened
@@ -61,6 +62,8 @@ def test_a_finished_run_that_goes_on_never_serves_its_old_model(begun, capsys):
     for name in ("model.safetensors", "result.json", "test.txt"):
         assert not (begun / name).exists()
         assert (begun / "finished-at-60" / name).read_text() == f"old {name}"
+    finished = json.loads((begun / "finished-at-60" / "settings.json").read_text())
+    assert finished["steps"] == 60 and (begun / "finished-at-60" / "vocabulary.json").is_file()
     assert (begun / "best.safetensors").is_file() and (begun / "last.safetensors").is_file()
     lengthen(arguments_of(begun, "--resume", "--steps", 95), begun / "last.safetensors")  # again
     assert [path.name for path in begun.glob("finished-at-*")] == ["finished-at-60"]
