@@ -28,16 +28,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments, again = None, ""
     try:
         if argv and argv[0] in USES:
-            USES[argv[0]](argv[1:])
-            sys.stdout.flush()
+            try:
+                USES[argv[0]](argv[1:])
+                sys.stdout.flush()
+            except BrokenPipeError:  # `translate … | head -1`: whoever read has enough
+                stop_writing()
+                sys.exit(1)
             return
         arguments = read_arguments(argv)
         again = f" To go on: {parser().prog} --out {quoted(str(arguments.out))} --resume"
         with readers_may_leave():
             train(arguments)
-    except BrokenPipeError:  # `translate … | head -1`: whoever read has enough
-        stop_writing()
-        sys.exit(1)
     except KeyboardInterrupt:
         if arguments is None:
             give_up("stopped")
