@@ -6,7 +6,7 @@ token is read, without one the whole prefix; the model's code is the same.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -274,8 +274,10 @@ class Finished:
 
 def check_beam(model: Transformer, beam_size: int, width: int) -> None:
     """Raise ValueError unless beam_size is at least 1 and width at most vocab_size."""
+    if not isinstance(beam_size, Integral):
+        raise ValueError(f"beam_size must be a whole number, got {beam_size!r}")
     limit = model.config.vocab_size * max(beam_size, 1) // max(width, 1)
-    if not isinstance(beam_size, Integral) or not 1 <= beam_size <= limit:
+    if not 1 <= beam_size <= limit:
         raise ValueError(f"beam_size must lie in [1, {limit}], got {beam_size!r}")
 
 
@@ -362,12 +364,20 @@ def translate(
     Greedy for beam_size 1, else beam search; max_length as in `decode`. In their place, `search`
     takes source_ids and returns ids, as `CompiledDecoding(model).greedy` does. With `Subwords` for
     the tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
-    tokenizer does not have.
+    tokenizer does not have, TypeError for a sentence that it cannot read, ValueError for one that
+    is longer than the model can read.
     """
     check_list("sentences", sentences)
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    encoded = [[*tokenizer.encode(words), EOS] for words in sentences]
+    if not isinstance(sentences, Sequence):
+        kind = type(sentences).__name__
+        raise TypeError(f"sentences must be a list, because their order counts, got type {kind}")
+    if not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
+    if beam_size != 1:
+        check_beam(model, beam_size, beam_size)
+    if not isinstance(length_penalty, Real):
+        raise ValueError(f"length_penalty must be a number, got {length_penalty!r}")
+    encoded = [encode_for(model, tokenizer, words, i) for i, words in enumerate(sentences)]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # little padding
     device = next(model.parameters()).device
     translations: dict[int, Written] = {}
@@ -383,6 +393,25 @@ def translate(
         for i, row in zip(chosen, ids.tolist(), strict=True):
             translations[i] = tokenizer.decode(row)
     return [translations[i] for i in range(len(encoded))]
+
+
+def encode_for(
+    model: Transformer, tokenizer: AnyTokenizer[Read, Any], sentence: Read, number: int
+) -> list[int]:
+    """The ids of sentences[number], EOS included. Raises TypeError or ValueError naming it."""
+    try:
+        ids = [*tokenizer.encode(sentence), EOS]
+    except TypeError as error:
+        raise TypeError(
+            f"sentences[{number}] must be what the tokenizer encodes, got {sentence!r:.60} "
+            f"({error})"
+        ) from None
+    if len(ids) > model.config.max_length:
+        raise ValueError(
+            f"sentences[{number}] has {len(ids):,} tokens with its end, and the model reads "
+            f"{model.config.max_length:,} at most: {sentence!r:.60}"
+        )
+    return ids
 
 
 def cross_attention_maps(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,8 @@ def bleu(
     `tokenize` says how sacreBLEU finds words; by default `tokenizer_for(references)` does.
     Where sacreBLEU is missing (a place without a network) the score is nan, and the signature
     says what to do, so that whatever else a notebook shows can still be shown.
-    Raises ValueError unless both lists have the same length, TypeError if one is a string.
+    Raises ValueError unless both lists have the same length and sacreBLEU knows the tokenizer,
+    TypeError unless they are lists of strings.
     """
     _check_pairs(translations, references)
     try:
@@ -53,6 +55,8 @@ def bleu(
     except ImportError:
         return math.nan, MISSING
     tokenize = tokenize or tokenizer_for(references)
+    if tokenize not in (known := sacrebleu.BLEU.TOKENIZERS):
+        raise ValueError(f"tokenize must be one of {', '.join(known)}, got {tokenize!r}")
     metric = sacrebleu.BLEU(lowercase=lowercase, tokenize=tokenize)
     score = metric.corpus_score(list(translations), [list(references)]).score
     return score, str(metric.get_signature())
@@ -96,8 +100,9 @@ def tokenizer_for(references: Sequence[str]) -> str:
     """The sacreBLEU tokenizer that can find words in these texts.
 
     ja-mecab and ko-mecab need a package of their own; where it is missing, every character counts
-    as a word (char), and the signature says so.
+    as a word (char), and the signature says so. Raises TypeError unless it is a list of strings.
     """
+    _check_texts("references", references)
     found = scripts(references)
     main = max(found, key=found.__getitem__, default="spaced")
     if found["kana"] and main in ("Han", "kana"):  # Chinese has no kana
@@ -110,6 +115,7 @@ def tokenizer_for(references: Sequence[str]) -> str:
 def finds_words(tokenize: str, references: Sequence[str]) -> bool:
     """Whether this sacreBLEU tokenizer can find words in the texts: not by spaces if they have
     none."""
+    _check_texts("references", references)
     found = scripts(references)
     unspaced = found["Han"] + found["kana"] + found["other"]
     return tokenize not in ("13a", "intl", "none") or unspaced < found.total() / 2
@@ -126,7 +132,8 @@ def strongest_links(weights: Tensor) -> set[Link]:
 
 def pointing_accuracy(links: Collection[Link], gold: Collection[Link]) -> tuple[int, int]:
     """(right, asked): of the target words that gold aligns, how many point at a gold word."""
-    gold, aligned = set(gold), {target for target, _ in gold}
+    links, gold = _links("links", links), _links("gold", gold)
+    aligned = {target for target, _ in gold}
     asked = [link for link in links if link[0] in aligned]
     return sum(link in gold for link in asked), len(asked)
 
@@ -134,17 +141,50 @@ def pointing_accuracy(links: Collection[Link], gold: Collection[Link]) -> tuple[
 def alignment_error_rate(links: Collection[Link], gold: Collection[Link]) -> float:
     """1 - 2 |links ∩ gold| / (|links| + |gold|), 0 to 1, lower is better.
 
-    Och and Ney 2003, with every gold link counted as sure.
+    Och and Ney 2003, with every gold link counted as sure. Raises ValueError if both are empty,
+    TypeError unless both hold links.
     """
-    links, gold = set(links), set(gold)
+    links, gold = _links("links", links), _links("gold", gold)
     if not links and not gold:
         raise ValueError("links and gold must not both be empty")
     return 1 - 2 * len(links & gold) / (len(links) + len(gold))
 
 
+def _links(name: str, links: Collection[Link]) -> set[Link]:
+    """The links, each once. Raises TypeError if something else is among them."""
+    check_list(name, links)
+    for link in links:
+        if not (
+            isinstance(link, tuple)
+            and len(link) == 2
+            and all(isinstance(i, Integral) for i in link)
+        ):
+            raise TypeError(
+                f"{name} must hold pairs such as (0, 1), target index and source index, got "
+                f"{link!r}"
+            )
+    return set(links)
+
+
+def _check_texts(name: str, texts: Sequence[str]) -> None:
+    """Raise TypeError unless this is a list of strings, whose order therefore means something."""
+    check_list(name, texts)
+    if not isinstance(texts, Sequence):
+        kind = type(texts).__name__
+        raise TypeError(
+            f"{name} must be a list of strings, in the order of the sentences, got type {kind}"
+        )
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"{name} must hold strings, one for each sentence, got type "
+                f"{type(text).__name__} at {name}[{i}]: {text!r:.60}"
+            )
+
+
 def _check_pairs(translations: Sequence[str], references: Sequence[str]) -> None:
-    check_list("translations", translations)
-    check_list("references", references)
+    _check_texts("translations", translations)
+    _check_texts("references", references)
     if not references or len(translations) != len(references):
         raise ValueError(
             "translations and references must be equally many and at least one, "

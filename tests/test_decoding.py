@@ -28,6 +28,7 @@ from helpers.lessons import broken_models, leaky_models
 from helpers.lessons.broken_models import CASES, put_into
 from helpers.lessons.wirings import WIRINGS, build
 from helpers.special_ids import BOS, EOS, PAD
+from helpers.subwords import Subwords
 from helpers.tokenizer import Tokenizer, UnknownWords
 from helpers.transformer import Transformer, TransformerConfig
 from tests.support import (
@@ -320,6 +321,36 @@ def test_a_sentence_is_searched_as_if_it_were_alone():
     for row, source in zip(together.tolist(), SENTENCES, strict=True):
         alone = beam_search(model, torch.tensor([source]), beam_size=4, max_length=12)[0][0]
         assert [i for i in row if i != PAD] == [i for i in alone.tolist() if i != PAD]
+
+
+@pytest.mark.parametrize(
+    "sentences, options, error, message",
+    [
+        ({("w5",), ("w6",)}, {}, TypeError, "sentences must be a list.* got type set"),
+        (iter([["w5"]]), {}, TypeError, "sentences must be a list.* got type list_iterator"),
+        ([["w5"], "w6"], {}, TypeError, r"sentences\[1\] must be .* got 'w6'"),
+        ([["w5"], None], {}, TypeError, r"sentences\[1\] must be .* got None"),
+        ([["w5"], 32 * ["w6"]], {}, ValueError, r"sentences\[1\] has 33 tokens .* reads 32"),
+        ([["w5"]], {"beam_size": "5"}, ValueError, "beam_size must be a whole number, got '5'"),
+        ([["w5"]], {"beam_size": 2.5}, ValueError, "beam_size must be a whole number, got 2.5"),
+        ([["w5"]], {"beam_size": 0}, ValueError, r"beam_size must lie in \[1, 23\], got 0"),
+        ([["w5"]], {"batch_size": "5"}, ValueError, "batch_size must be at least 1, got '5'"),
+        ([["w5"]], {"length_penalty": "1"}, ValueError, "length_penalty must be a number, got '1'"),
+    ],
+)
+def test_what_translate_cannot_take_is_named(sentences, options, error, message):
+    with pytest.raises(error, match=message):
+        translate(tiny_model(), Tokenizer(WORDS), sentences, **options)
+
+
+def test_words_for_a_vocabulary_of_pieces_are_named():
+    subwords = Subwords.learn(["le chat"], 100)
+    with pytest.raises(TypeError, match=r"sentences\[1\] must be .* got \['le', 'chat'\]"):
+        translate(tiny_model(), subwords, ["le chat", ["le", "chat"]])
+
+
+def test_a_sentence_as_long_as_the_model_reads_is_translated():
+    assert len(translate(tiny_model(), Tokenizer(WORDS), [31 * ["w6"]], max_length=2)) == 1
 
 
 def test_beams_of_words_in_translate():

@@ -3,6 +3,7 @@
 import math
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -102,6 +103,70 @@ def test_nothing_computed_in_evaluation_can_be_trained_on():
 def test_a_string_is_not_taken_for_a_list_of_its_letters(score, arguments):
     with pytest.raises(TypeError, match="must be a list, got the single string 'a b'"):
         score(*arguments)
+
+
+@pytest.mark.parametrize("score", [bleu, chrf, exact_match])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ([["a b"]], r"got type list at NAME\[0\]: \['a b'\]"),  # as sacreBLEU has references
+        ([("a", "b")], r"got type tuple at NAME\[0\]"),
+        (["a b", None], r"got type NoneType at NAME\[1\]"),
+        ([b"a b"], r"got type bytes at NAME\[0\]"),
+        (b"a", r"got type int at NAME\[0\]: 97"),
+        ({"a b", "c"}, "NAME must be a list of strings, .* got type set"),
+        ({"a b": "c"}, "NAME must be a list of strings, .* got type dict"),
+        ((text for text in ["a b"]), "NAME must be a list of strings, .* got type generator"),
+        (np.array(["a b"]), "NAME must be a list of strings, .* got type ndarray"),
+        (None, "NAME must be a list of strings, .* got type NoneType"),
+    ],
+)
+def test_what_is_no_list_of_strings_is_not_scored(score, wrong, message):
+    with pytest.raises(TypeError, match=message.replace("NAME", "references")):
+        score(["a b"], wrong)
+    if not isinstance(wrong, dict | set | list):  # a generator is read once
+        wrong = [["a b"]]
+        message = r"at NAME\[0\]"
+    with pytest.raises(TypeError, match=message.replace("NAME", "translations")):
+        score(wrong, ["a b"])
+
+
+def test_tuples_and_numpy_strings_are_scored():
+    assert exact_match(("a b", np.str_("c")), ["a b", "c"]) == 1
+    assert bleu((4 * "a b ",), (4 * "a b ",))[0] == pytest.approx(100)
+
+
+def test_a_tokenizer_that_sacrebleu_does_not_have_is_named():
+    with pytest.raises(ValueError, match="tokenize must be one of .*13a.*, got 'foo'"):
+        bleu(["a"], ["a"], tokenize="foo")
+
+
+@pytest.mark.parametrize("function", [tokenizer_for, lambda texts: finds_words("13a", texts)])
+def test_the_script_is_asked_of_a_list(function):
+    with pytest.raises(TypeError, match="references must be a list, got the single string '猫'"):
+        function("猫")
+    with pytest.raises(TypeError, match=r"got type list at references\[0\]"):
+        function([["猫"]])
+
+
+@pytest.mark.parametrize("score", [alignment_error_rate, pointing_accuracy])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ("0-1 1-2", "must be a list, got the single string '0-1 1-2'"),
+        (["0-1"], r"target index and source index, got '0-1'"),
+        (["01"], r"got '01'"),  # two letters are no pair
+        ([[0, 1]], r"must hold pairs such as \(0, 1\).* got \[0, 1\]"),
+        ([(0, 1), (1,)], r"got \(1,\)"),
+        ([("0", "1")], r"got \('0', '1'\)"),
+        ([(0.0, 1.0)], r"got \(0.0, 1.0\)"),
+    ],
+)
+def test_what_is_no_link_is_named(score, wrong, message):
+    for name, arguments in (("links", (wrong, {(0, 1)})), ("gold", ({(0, 1)}, wrong))):
+        with pytest.raises(TypeError, match=f"{name} .*{message}"):
+            score(*arguments)
+    assert score([(np.int64(0), 1)], {(0, 1)}) in (0, (1, 1))
 
 
 TEXTS = {  # tokenizers without a package of their own, which is not installed here

@@ -23,5 +23,6 @@ The loop is `training.train`, the one of notebook 09. The folder named by --out 
   result.json       its scores on the test set, with sacreBLEU's signatures
   test.txt          its translations of the test set, line beside line
   bleu.png, loss.png
+  finished-at-…     these results as they were at that step, if the run has been made longer since
   run.lock          held while a run is at work, so that no second one uses the folder
 """

@@ -1,13 +1,15 @@
 """The command `python -m helpers.trainer`: train, translate, evaluate."""
 
 import argparse
+import contextlib
 import io
 import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -26,17 +28,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments, again = None, ""
     try:
         if argv and argv[0] in USES:
-            USES[argv[0]](argv[1:])
+            try:
+                USES[argv[0]](argv[1:])
+                sys.stdout.flush()
+            except BrokenPipeError:  # `translate … | head -1`: whoever read has enough
+                stop_writing()
+                sys.exit(1)
             return
         arguments = read_arguments(argv)
         again = f" To go on: {parser().prog} --out {quoted(str(arguments.out))} --resume"
-        train(arguments)
+        with readers_may_leave():
+            train(arguments)
     except KeyboardInterrupt:
         if arguments is None:
             give_up("stopped")
         if not begun(arguments):
             give_up("stopped before training began; there is nothing to go on from")
         give_up(f"stopped; all up to the last report is kept.{again}")
+    except FileNotFoundError as error:  # the same command would not find it either
+        give_up(f"error: {error}")
     except OSError as error:
         give_up(f"error: {error}{f'.{again}' if begun(arguments) else ''}")
     except (ValueError, FloatingPointError, ImportError) as error:
@@ -63,6 +73,39 @@ def train(arguments: argparse.Namespace) -> None:
     wanted = None if arguments.device == "auto" else device_for(arguments.device)
     run(arguments, setup_distributed(wanted))
     cleanup_distributed()
+
+
+class Unread(io.FileIO):
+    """A stream that goes on when nobody reads it any more, as after `| head`."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return len(data)
+
+
+@contextlib.contextmanager
+def readers_may_leave() -> Iterator[None]:
+    """Inside, what is printed may lose its reader, and a run of many hours does not end by it."""
+    out = sys.stdout
+    if type(out) is not io.TextIOWrapper:  # as in a notebook
+        yield
+        return
+    out.flush()
+    raw = io.BufferedWriter(Unread(out.fileno(), "w", closefd=False))
+    at_once = out.line_buffering or out.write_through
+    with (
+        io.TextIOWrapper(raw, out.encoding, "replace", line_buffering=at_once) as stream,
+        contextlib.redirect_stdout(stream),
+    ):
+        yield
+
+
+def stop_writing() -> None:
+    """Let what is still to be written go nowhere, so that Python ends without a complaint."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def begun(arguments: argparse.Namespace | None) -> bool:

@@ -47,8 +47,15 @@ def launch(*options: object, processes: int = 1) -> None:
         raise RuntimeError(f"helpers.trainer ended with {process.returncode}: {''.join(said[-5:])}")
 
 
+# What a run leaves when it has finished.
+FINISHED = ("model.safetensors", "result.json", "test.txt", "bleu.png", "loss.png")
+
+
 def history_of(folder: str | Path) -> list[dict]:
-    """The reports of a run so far, a row each."""
+    """The reports of a run so far, a row each; none while it has not made its first one.
+
+    A folder that is not there yet has none either, so that one can wait for a run that begins.
+    """
     path = Path(folder) / "log.jsonl"
     lines = path.read_text(encoding="utf8").splitlines() if path.is_file() else []
     return [json.loads(line) for line in lines]
@@ -57,11 +64,19 @@ def history_of(folder: str | Path) -> list[dict]:
 def load_run(folder: str | Path) -> tuple[Transformer, Subwords]:
     """The chosen model of a finished run, or the best one so far, and its vocabulary.
 
-    Raises FileNotFoundError if the folder holds no run.
+    Raises FileNotFoundError if the folder holds no run, or one without a model.
     """
     folder = Path(folder)
-    name = "model" if (folder / "model.safetensors").is_file() else "best"
-    return load_model(folder / f"{name}.safetensors"), Subwords.load(folder / "vocabulary.json")
+    for name in ("model.safetensors", "best.safetensors"):
+        if (folder / name).is_file():
+            return load_model(folder / name), Subwords.load(folder / "vocabulary.json")
+    if (folder / "settings.json").is_file():
+        raise FileNotFoundError(
+            f"the run in {str(folder)!r} has no model yet; its first report saves one"
+        )
+    raise FileNotFoundError(
+        f"{str(folder)!r} holds no run; name the folder that --out named when it was trained"
+    )
 
 
 RESULTS = resources.files("helpers") / "data" / "multi30k.csv"

@@ -15,6 +15,17 @@ from helpers.trainer.engines import ENGINES
 from helpers.training import PRECISIONS
 
 
+def text_encoding(name: str) -> str:
+    """The same name. Raises ArgumentTypeError if Python knows no encoding of text by it."""
+    try:
+        "a".encode(name)
+    except (LookupError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"must name an encoding of text, such as utf-8 or cp1252, got {name!r}"
+        ) from None
+    return name
+
+
 def parser() -> argparse.ArgumentParser:
     """Every setting with what it does and its default."""
     p = argparse.ArgumentParser(
@@ -43,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--from",
         dest="start_from",
-        type=Path,
+        type=os.path.abspath,
         metavar="RUN",
         help="begin with the model and the vocabulary of another run (fine-tuning)",
     )
@@ -60,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add(data, "--source", "de", "the language to translate from")
     add(data, "--target", "en", "the language to translate into")
-    add(data, "--encoding", "utf-8", "of your files")
+    data.add_argument(
+        "--encoding", default="utf-8", type=text_encoding, help="of your files (default: utf-8)"
+    )
     add(data, "--strict", False, "stop at a blank or over-long line, instead of leaving it out")
     add(data, "--max-length", 400, "the most pieces that a sentence may have in training")
     add(data, "--vocabulary", 8000, "pieces of words, one vocabulary for both languages")
@@ -139,6 +152,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 LEAST = {  # the smallest value of an argument
+    **dict.fromkeys(("d_model", "heads", "d_ff", "encoder_layers", "decoder_layers"), 1),
+    "vocabulary": 100,
+    "seed": 0,
     **dict.fromkeys(("steps", "tokens", "reports", "beam", "accumulate", "max_length"), 1),
     **dict.fromkeys(("learning_rate", "warmup", "smoothing", "dropout", "drop_merges"), 0),
     **dict.fromkeys(("average", "patience"), 0),
@@ -198,22 +214,23 @@ def resumed(
     for name, value in chosen.items():
         if name not in (*LENGTH, *PLACE) and value != settings.get(name, value):
             p.error(
-                f"--{name.replace('_', '-')} is {settings[name]} in that run and cannot change; "
-                "leave it out"
+                f"{option(name)} is {settings[name]} in that run and cannot change; leave it out"
             )
-    check_range(p, argparse.Namespace(**(vars(arguments) | arguments.more)))
     vars(arguments).update(settings | anew)
+    check_range(p, argparse.Namespace(**(vars(arguments) | arguments.more)))
+    moved = [path for path in arguments.data if os.path.isabs(path) and not os.path.exists(path)]
+    if moved and "data" not in chosen:
+        p.error(f"the run's text is no longer at {moved[0]}; name it with --data")
 
 
 def inherit(p: argparse.ArgumentParser, arguments: argparse.Namespace, chosen: dict) -> None:
     """Take over from the run that this one begins with what its model and vocabulary need."""
-    other = arguments.start_from
+    other = Path(arguments.start_from)
     settings = settings_in(p, other / "settings.json", f"--from {other} is no run")
     for name in INHERITED:
         if chosen.get(name, settings[name]) != settings[name]:
             p.error(
-                f"--{name.replace('_', '-')} is {settings[name]} in {other} and cannot change; "
-                "leave it out"
+                f"{option(name)} is {settings[name]} in {other} and cannot change; leave it out"
             )
         setattr(arguments, name, settings[name])
     for name in ("source", "target"):
@@ -246,7 +263,14 @@ def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
     for name, least in LEAST.items():
         value = getattr(arguments, name)
         if value is not None and not least <= value < math.inf:
-            p.error(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+            p.error(f"{option(name)} must be at least {least}, got {value}")
+    if arguments.seed >= 2**63:
+        p.error(f"--seed must be below 2**63, got {arguments.seed}")
+    if arguments.d_model % 2 or arguments.d_model % arguments.heads:
+        p.error(
+            f"--d-model must be even and divisible by --heads, got {arguments.d_model} and "
+            f"{arguments.heads}"
+        )
     if arguments.shard and arguments.precision == "float16":
         p.error("--shard has no float16; choose --precision bfloat16 or float32")
     if arguments.engine == "graphs" and arguments.accumulate > 1:
@@ -258,7 +282,12 @@ def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
         p.error(f"--shard works with --engine eager only, got {arguments.engine}")
     for name in ("dropout", "drop_merges", "smoothing", "warmup"):
         if (value := getattr(arguments, name)) >= 1:
-            p.error(f"--{name.replace('_', '-')} must be below 1, got {value}")
+            p.error(f"{option(name)} must be below 1, got {value}")
+
+
+def option(name: str) -> str:
+    """How a setting is called on the command line."""
+    return "--from" if name == "start_from" else f"--{name.replace('_', '-')}"
 
 
 def typed(argv: Sequence[str] | None) -> dict:

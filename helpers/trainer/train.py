@@ -3,6 +3,7 @@
 import argparse
 import errno
 import math
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -30,7 +32,7 @@ from helpers.trainer.data import in_batches, prepare, read_texts
 from helpers.trainer.encoded import encode_pairs, open_examples
 from helpers.trainer.engines import batches_of_few_shapes, loss_for, ready_for
 from helpers.trainer.reports import Reporter, finish, with_progress
-from helpers.trainer.runs import load_run
+from helpers.trainer.runs import FINISHED, load_run
 from helpers.trainer.settings import write_settings
 from helpers.training import TrainingConfig, train
 from helpers.transformer import Transformer, TransformerConfig
@@ -83,7 +85,8 @@ def model_of(arguments: argparse.Namespace, vocab_size: int, longest: int) -> Tr
             max_length=max(256, 2 * longest),
         )
     )
-    if arguments.start_from is not None:
+    goes_on = arguments.resume and (arguments.out / "last.safetensors").is_file()
+    if arguments.start_from is not None and not goes_on:  # else its own weights replace these
         model.load_state_dict(load_run(arguments.start_from)[0].state_dict())
     return model
 
@@ -96,7 +99,9 @@ def lengthen(arguments: argparse.Namespace, last: Path) -> None:
     """
     (name, wanted), *_ = sorted(arguments.more.items())  # steps win where both are given
     tensors, metadata = read_tensors(last) if last.is_file() else ({}, {"history": []})
-    done = metadata["history"][-1] if metadata["history"] else {"step": 0, "seconds": 0.0}
+    done: dict[str, Any] = (
+        metadata["history"][-1] if metadata["history"] else {"step": 0, "seconds": 0.0}
+    )
     steps = arguments.more.get("steps")
     if steps is None:
         if not done["step"]:
@@ -108,11 +113,30 @@ def lengthen(arguments: argparse.Namespace, last: Path) -> None:
             f"{done['seconds'] / 60:.1f} minutes of training, got {wanted}"
         )
     arguments.steps = steps
+    set_aside(arguments.out, done["step"])
     if tensors:
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         metadata["training"] = asdict(training_config(arguments))
         write_tensors(last, tensors, metadata)
     write_settings(arguments)
+
+
+def set_aside(out: Path, step: int) -> None:
+    """Move a finished run's results into a folder of their own, because the run goes on.
+
+    Whoever uses the run from now on gets its best model so far, and never an old one unawares.
+    The finished model can still be used: its vocabulary and settings are copied beside it.
+    """
+    if not (out / "model.safetensors").is_file():
+        return
+    place = out / f"finished-at-{step}"
+    place.mkdir(exist_ok=True)
+    for name in ("settings.json", "vocabulary.json"):
+        shutil.copyfile(out / name, place / name)
+    for name in FINISHED:
+        if (out / name).is_file():
+            (out / name).replace(place / name)
+    print(f"the results after step {step:,} are now in {str(place)!r}")
 
 
 def training_config(arguments: argparse.Namespace) -> TrainingConfig:

@@ -1,26 +1,27 @@
 """Use a run: translate sentences, and score the translations of other files."""
 
 import argparse
-import io
+import codecs
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
 
 from helpers.batching import pad
-from helpers.corpora.parallel_text import Survey, find_parts
-from helpers.corpora.text_files import clean, lines_of
+from helpers.corpora.parallel_text import PARTS, Survey, find_parts
+from helpers.corpora.text_files import ParallelText, clean, lines_of
 from helpers.decoding import beam_search
 from helpers.evaluation import TOKENIZERS, tokenizer_for
-from helpers.files import write_text
+from helpers.files import check_writable, write_text
 from helpers.special_ids import EOS
 from helpers.subwords import Subwords
 from helpers.trainer.reports import as_lines, one_line, print_scores, score, with_capital
 from helpers.trainer.runs import load_run
+from helpers.trainer.settings import text_encoding
 from helpers.transformer import Transformer
 
 CHUNK = 10_000  # lines that are read before they are translated
@@ -34,8 +35,22 @@ def common(name: str, text: str) -> argparse.ArgumentParser:
     p.add_argument(
         "--device", default="auto", help="cpu, cuda, …; auto takes a GPU if there is one"
     )
-    p.add_argument("--encoding", default="utf-8", help="of the files (default: utf-8)")
+    p.add_argument(
+        "--encoding", default="utf-8", type=text_encoding, help="of the files (default: utf-8)"
+    )
     return p
+
+
+def load(
+    p: argparse.ArgumentParser, arguments: argparse.Namespace
+) -> tuple[Transformer, Subwords, argparse.Namespace]:
+    """The run's model on its device, its vocabulary and its settings. Exits for a wrong --beam."""
+    if arguments.beam < 1:
+        p.error(f"--beam must be at least 1, got {arguments.beam}")
+    model, subwords = load_run(arguments.run)
+    if arguments.beam > len(subwords):
+        p.error(f"--beam must be at most {len(subwords):,}, got {arguments.beam:,}")
+    return model.to(device_for(arguments.device)), subwords, settings_of(arguments.run)
 
 
 def translate(argv: Sequence[str]) -> None:
@@ -45,7 +60,11 @@ def translate(argv: Sequence[str]) -> None:
     p.add_argument("--input", type=Path, help="a file to translate, plain or .gz")
     p.add_argument("--length-penalty", type=float, default=1.0, help="0 favours short ones")
     p.add_argument("--batch-size", type=int, default=100, help="sentences at once (default: 100)")
-    p.add_argument("--scores", action="store_true", help="put the score and a tab before each")
+    p.add_argument(
+        "--scores",
+        action="store_true",
+        help="put the score and a tab before each (--n-best has them anyway)",
+    )
     p.add_argument(
         "--n-best",
         type=int,
@@ -54,26 +73,29 @@ def translate(argv: Sequence[str]) -> None:
     arguments = p.parse_intermixed_args(argv)
     if arguments.sentences and arguments.input:
         p.error("give sentences or --input, not both")
-    for name in ("beam", "batch_size"):
-        if getattr(arguments, name) < 1:
-            p.error(
-                f"--{name.replace('_', '-')} must be at least 1, got {getattr(arguments, name)}"
-            )
+    for number, sentence in enumerate(arguments.sentences, 1):
+        if any("\ud800" <= letter <= "\udfff" for letter in sentence):
+            p.error(f"sentence {number} is not text in this terminal's encoding: {sentence!a}")
+    if arguments.batch_size < 1:
+        p.error(f"--batch-size must be at least 1, got {arguments.batch_size}")
+    if not 0 <= arguments.length_penalty <= 10:
+        p.error(f"--length-penalty must lie in [0, 10], got {arguments.length_penalty}")
     if arguments.n_best is not None and not 1 <= arguments.n_best <= arguments.beam:
         p.error(f"--n-best must lie in [1, {arguments.beam}], the beam, got {arguments.n_best}")
-    model, subwords = load_run(arguments.run)
-    model.to(device_for(arguments.device))
-    settings = settings_of(arguments.run)
+    model, subwords, settings = load(p, arguments)
     typed = not (arguments.sentences or arguments.input) and sys.stdin.isatty()
     stream, number = iter(source_lines(arguments)), 0
     while lines := list(islice(stream, 1 if typed else CHUNK)):
-        for found in candidates(model, subwords, [clean(line) for line in lines], arguments):
+        lines = [clean(line) for line in lines]
+        for found in candidates(model, subwords, lines, arguments, number + 1):
             number += 1
             for text, value in found[: arguments.n_best or 1]:
                 text = one_line(with_capital(text, settings))
                 if arguments.n_best:
                     text = f"{number} ||| {text} ||| {value:.4f}"
-                print(f"{value:.4f}\t{text}" if arguments.scores else text, flush=True)
+                elif arguments.scores:
+                    text = f"{value:.4f}\t{text}"
+                print(text, flush=True)
 
 
 def source_lines(arguments: argparse.Namespace) -> Iterable[str]:
@@ -82,15 +104,45 @@ def source_lines(arguments: argparse.Namespace) -> Iterable[str]:
         return arguments.sentences
     if arguments.input:
         return lines_of(arguments.input, arguments.encoding)
-    return io.TextIOWrapper(sys.stdin.buffer, arguments.encoding, newline="\n")
+    return standard_input(arguments.encoding)
+
+
+def standard_input(encoding: str) -> Iterator[str]:
+    """The lines of standard input, each as soon as it is there, without a byte-order mark.
+
+    Raises ValueError naming the line that is not in this encoding.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    number, rest = 0, ""
+    try:
+        for data in chain(sys.stdin.buffer, [b""]):
+            rest += decoder.decode(data, final=not data)
+            if "\0" in rest:
+                raise UnicodeError
+            *lines, rest = rest.split("\n")
+            for line in lines:
+                number += 1
+                yield line.removeprefix("\ufeff") if number == 1 else line
+    except UnicodeError:
+        raise ValueError(
+            f"standard input, line {number + 1:,}: the text is not {encoding.upper()}. If it is in "
+            "another encoding, name it (such as --encoding cp1252 or --encoding utf-16)"
+        ) from None
+    if rest:
+        yield rest.removeprefix("\ufeff") if number == 0 else rest
 
 
 def candidates(
-    model: Transformer, subwords: Subwords, lines: Sequence[str], arguments: argparse.Namespace
+    model: Transformer,
+    subwords: Subwords,
+    lines: Sequence[str],
+    arguments: argparse.Namespace,
+    first: int = 1,
 ) -> list[list[tuple[str, float]]]:
     """For each line its translations with their scores, best first; for a blank line "" and 0.
 
-    A line that is longer than the model can read is left blank, and standard error says so.
+    A line that is longer than the model can read gets "" and -inf, the worst score there is, and
+    standard error names its number, counted from `first`.
     """
     found: list[list[tuple[str, float]]] = [[("", 0.0)] for _ in lines]
     encoded = [[*ids, EOS] for ids in subwords.encode_many(lines)]
@@ -98,11 +150,13 @@ def candidates(
     for i in list(order):
         if len(encoded[i]) > model.config.max_length:
             print(
-                f"not translated, because it has {len(encoded[i]):,} pieces and the model reads "
-                f"{model.config.max_length:,} at most: {lines[i][:60]!r}",
+                f"line {first + i:,} is not translated, because it has {len(encoded[i]):,} "
+                f"pieces and the model reads {model.config.max_length:,} at most: "
+                f"{lines[i][:60]!r}",
                 file=sys.stderr,
             )
             order.remove(i)
+            found[i] = [("", -math.inf)]
     order.sort(key=lambda i: len(encoded[i]))  # little padding
     device = next(model.parameters()).device
     for start in range(0, len(order), arguments.batch_size):
@@ -137,11 +191,19 @@ def evaluate(argv: Sequence[str]) -> None:
         help="how sacreBLEU finds words; auto goes by the script (default: auto)",
     )
     arguments = p.parse_intermixed_args(argv)
-    model, subwords = load_run(arguments.run)
-    settings = settings_of(arguments.run)
-    parts = find_parts(arguments.data, (settings.source, settings.target), arguments.encoding)
-    text = Survey(parts.get("test", parts["train"]), strict=False)
-    print(text.note())
+    if len(arguments.data) > 2:
+        p.error(f"name two text files, a table or a folder, got {len(arguments.data)} names")
+    model, subwords, settings = load(p, arguments)
+    part, chosen = text_to_score(arguments, (settings.source, settings.target))
+    if arguments.output:
+        check_output(arguments.output, chosen.paths, arguments.run)
+    text = Survey(chosen, strict=False)
+    print(f"{part}: {text.note()}" if part else text.note())
+    if part == "validation":
+        print(
+            "careful: there is no test set, so these are scores on the validation set; if the "
+            "model was chosen by it, they are too good"
+        )
     pairs, fit = text.pairs, model.config.max_length - 1
     if too_long := [i for i, (s, _) in enumerate(pairs) if len(subwords.encode(s)) > fit]:
         raise ValueError(
@@ -151,16 +213,69 @@ def evaluate(argv: Sequence[str]) -> None:
     settings.bleu_tokenize = arguments.bleu_tokenize
     if arguments.bleu_tokenize == "auto":
         settings.bleu_tokenize = tokenizer_for([target for _, target in pairs])
-    model.to(device_for(arguments.device))
     scores, said = score(model, subwords, pairs, settings, arguments.beam)
     if arguments.output:
         write_text(arguments.output, as_lines(said, text.pair_of_line))
     print_scores(f"beam {arguments.beam}" if arguments.beam > 1 else "greedy", scores)
 
 
+def text_to_score(arguments: argparse.Namespace, sides: Sequence[str]) -> tuple[str, ParallelText]:
+    """What `evaluate` scores: two files, a table, or of a folder the test or validation set.
+
+    Returns the name of the folder's part, "" for files, and its text. Raises ValueError naming
+    what there is instead; a folder's training text is never scored.
+    """
+    paths = [Path(name) for name in arguments.data]
+    for path in paths:
+        if not path.is_file() and not (path.is_dir() and len(paths) == 1):
+            raise ValueError(
+                "evaluate takes two text files, a table (.tsv, .csv) or a folder with a test set, "
+                f"and {str(path)!r} is none"
+            )
+    if len(paths) == 1 and paths[0].is_file() and not {".tsv", ".csv"} & set(paths[0].suffixes):
+        raise ValueError(f"{str(paths[0])!r} is no table (.tsv, .csv); name its reference as well")
+    parts = find_parts(arguments.data, sides, arguments.encoding)
+    if not paths[0].is_dir():
+        return "", parts["train"]
+    for part in ("test", "validation"):
+        if part in parts:
+            return part, parts[part]
+    names = " nor ".join(f"{PARTS[part]}.{sides[0]}" for part in ("test", "validation"))
+    raise ValueError(
+        f"{str(paths[0])!r} holds neither {names}, and a score on the training text says nothing; "
+        "name the two files to score, source and reference"
+    )
+
+
+def check_output(output: Path, inputs: Sequence[Path], run: Path) -> None:
+    """Raise now what writing the translations would raise later, or would destroy."""
+    if any(output.exists() and output.samefile(path) for path in inputs):
+        raise ValueError(
+            f"--output {str(output)!r} is one of the files to score, and it would be lost; name "
+            "another file"
+        )
+    if output.resolve().parent == run.resolve():
+        raise ValueError(
+            f"--output {str(output)!r} lies in the run's folder, whose files it might replace; "
+            "name a file elsewhere"
+        )
+    if not output.parent.is_dir():
+        raise ValueError(
+            f"--output {str(output)!r} cannot be written, because its folder does not exist; "
+            "create it first"
+        )
+    check_writable(output)
+
+
 def settings_of(run: Path) -> argparse.Namespace:
-    """The settings of a run."""
-    return argparse.Namespace(**json.loads((run / "settings.json").read_text(encoding="utf8")))
+    """The settings of a run. Raises FileNotFoundError or ValueError if they can't be read."""
+    path = run / "settings.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{str(run)!r} is no whole run: it holds no settings.json")
+    try:
+        return argparse.Namespace(**json.loads(path.read_text(encoding="utf8")))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is damaged ({error})") from None
 
 
 def device_for(name: str) -> torch.device:

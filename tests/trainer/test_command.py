@@ -282,9 +282,6 @@ def test_what_is_wrong_is_named(alone, texts, tmp_path, capsys):
         said = refused(capsys, "--out", new, "--data", texts, *options, option, value)
         assert why in said
         assert not (new / "settings.json").exists()  # nothing that would be in the way next time
-    assert "d_model must be divisible" in refused(
-        capsys, "--out", new, "--data", texts, *OPTIONS, "--heads", 3
-    )
 
 
 def test_a_run_of_another_version_is_not_resumed_with_other_settings(alone, tmp_path, capsys):

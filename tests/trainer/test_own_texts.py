@@ -75,6 +75,9 @@ def test_it_goes_on_with_texts_that_have_moved_and_not_with_others(run, tmp_path
     moved = str(shutil.copy(run[1], tmp_path / "elsewhere.tsv"))
     command.main(["--out", str(out), "--resume", "--data", moved, "--steps", "150"])
     assert result(out)["steps"] == 150
+    assert result(out / "finished-at-120") == result(run[0])  # and it can still be used
+    command.main(["translate", str(out / "finished-at-120"), "the dog sees the ball."])
+    assert capsys.readouterr().out.split("\n")[-2].startswith("狗")
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [40, 80, 120, 150]
     capsys.readouterr()

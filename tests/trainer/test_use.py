@@ -14,6 +14,7 @@ from helpers.decoding import translate as decode_all
 from helpers.special_ids import EOS
 from helpers.subwords import Subwords
 from helpers.trainer import __main__ as command
+from helpers.trainer import use
 from helpers.trainer.use import device_for
 from tests.support import small_model
 
@@ -101,23 +102,133 @@ def test_n_best_of_a_search_are_all_that_it_finishes():
         beam_search(model, source, 2, n_best=3)
 
 
-def test_a_line_that_is_too_long_is_left_empty_and_named(run, capsys):
+def test_a_line_that_is_too_long_is_left_empty_and_named(run, capsys, monkeypatch):
+    """Also beyond the first chunk, and its score is the worst there is, not the best."""
     folder, *_ = run
-    said = said_by(capsys, "translate", folder, "hund " * 70, TEXTS[0])
-    assert said.out.startswith("\n") and len(said.out.strip()) > 0
-    assert "not translated, because it has" in said.err and "reads 60 at most" in said.err
+    monkeypatch.setattr(use, "CHUNK", 2)
+    long = "hund " * 70
+    options = ["translate", folder, TEXTS[0], long, TEXTS[1], "", long, "--beam", 2]
+    said = said_by(capsys, *options)
+    assert said.out.split("\n")[1] == "" and len(said.out.strip()) > 0
+    for number in (2, 5):
+        assert f"line {number} is not translated, because it has" in said.err
+    assert said.err.count("reads 60 at most") == 2
+    scores = [line.split("\t")[0] for line in said_by(capsys, *options, "--scores").out.split("\n")]
+    assert scores[1] == scores[4] == "-inf" and scores[3] == "0.0000"
+    few = said_by(capsys, *options, "--n-best", 2)
+    assert said_by(capsys, *options, "--n-best", 2, "--scores") == few  # each score once
+    assert "2 |||  ||| -inf" in few.out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf8", "utf-8-sig", "utf-16", "utf-16-le", "cp500"])
+def test_standard_input_is_read_in_its_encoding(monkeypatch, encoding):
+    """A byte-order mark is no part of the text, and a line may lack its end."""
+    mark = "\ufeff" if encoding in ("utf-8", "utf8", "utf-16-le") else ""
+    text = "der Hund\r\n\nschläft, où\n\x85\u2028é"
+    text = text if encoding != "cp500" else "der Hund\r\n\nschläft"
+    data = io.BytesIO((mark + text).encode(encoding))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(data, encoding="ascii"))
+    assert list(use.standard_input(encoding)) == text.split("\n")
+
+
+@pytest.mark.parametrize(
+    "data, encoding, line",
+    [
+        (b"eins\nzwei\ndr\xe9i\n", "utf-8", 3),
+        ("eins".encode("utf-16"), "utf-8", 1),
+        ("eins\nzwei".encode("utf-16-le"), "utf-8", 1),
+        (b"eins\nzwei\n\xc3", "utf-8", 3),  # cut off within a letter
+        (b"eins\nzwei\n", "utf-16", 1),
+        (b"eins\n\xfc", "ascii", 2),
+    ],
+)
+def test_standard_input_in_another_encoding_is_named(
+    run, capsys, monkeypatch, data, encoding, line
+):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
+    said = refused(capsys, "translate", run[0], "--encoding", encoding)
+    assert f"standard input, line {line}: the text is not {encoding.upper()}" in said
+    assert "--encoding cp1252" in said
+
+
+def refused(capsys, *options):
+    with pytest.raises(SystemExit) as caught:
+        command.main([*map(str, options)])
+    said = capsys.readouterr().err
+    assert caught.value.code and "Traceback" not in said
+    return " ".join(said.split())
+
+
+def written(path, *lines):
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf8")
+    return path
+
+
+def test_no_output_replaces_what_was_to_be_scored(run, tmp_path, capsys, monkeypatch):
+    folder = run[0]
+    monkeypatch.setattr(use, "score", lambda *_: pytest.fail("too late"))
+    source, target = written(tmp_path / "a.de", TEXTS[0]), written(tmp_path / "a.en", "the dog")
+    (tmp_path / "link.en").hardlink_to(target)  # the same file by another name
+    table = written(tmp_path / "a.tsv", "der hund\tthe dog")
+    monkeypatch.chdir(tmp_path)
+    for data, output, message in (
+        ((source, target), target, "is one of the files to score"),
+        ((source, target), source, "is one of the files to score"),
+        ((source, target), "run/../a.en", "is one of the files to score"),
+        ((source, target), "link.en", "is one of the files to score"),
+        ((table,), "a.tsv", "is one of the files to score"),
+        ((source, target), folder / "settings.json", "lies in the run's folder"),
+        ((source, target), "run/said.txt", "lies in the run's folder"),
+        ((source, target), "nowhere/said.txt", "its folder does not exist"),
+        ((source, target), tmp_path, "is a folder"),
+    ):
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert message in refused(capsys, "evaluate", folder, *data, "--output", output)
+        after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert before == after
+
+
+def test_a_training_text_is_never_scored(run, tmp_path, capsys):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for count, part in enumerate(("train", "val", "test"), 1):
+        for side, text in (("de", TEXTS[0]), ("en", TEXTS[2])):
+            written(texts / f"{part}.{side}", *[text] * count)
+    options = ["evaluate", run[0], texts, "--beam", 1]
+    out = said_by(capsys, *options).out
+    assert "test: 3 pairs" in out and "careful" not in out
+    for side in ("de", "en"):
+        (texts / f"test.{side}").unlink()
+    out = said_by(capsys, *options).out
+    assert "validation: 2 pairs" in out and "careful: there is no test set" in out
+    for side in ("de", "en"):
+        (texts / f"val.{side}").unlink()
+    said = refused(capsys, *options)
+    assert "holds neither test.de nor val.de" in said
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["translate", "nowhere", "x"], "no checkpoint at 'nowhere"),
+        (["translate", "nowhere", "x"], "'nowhere' holds no run"),
         (["translate", "RUN", "x", "--input", "y"], "sentences or --input, not both"),
         (["translate", "RUN", "x", "--beam", "0"], "--beam must be at least 1, got 0"),
         (["translate", "RUN", "x", "--n-best", "9"], r"--n-best must lie in [1, 5]"),
         (["translate", "RUN", "--input", "nowhere.txt"], "nowhere.txt"),
         (["translate", "RUN", "x", "--device", "cuda:77"], "--device cuda:77 cannot be used here"),
         (["evaluate", "RUN", "nowhere.tsv"], "is none"),
+        (["evaluate", "RUN", "multi30k"], "a folder with a test set, and 'multi30k' is none"),
+        (["evaluate", "RUN", __file__], "is no table (.tsv, .csv); name its reference as well"),
+        (["evaluate", "RUN", "a", "b", "c"], "got 3 names"),
+        (["evaluate", "RUN", __file__, __file__, "--beam", "0"], "--beam must be at least 1"),
+        (["translate", "RUN", "x", "--beam", "1000"], "--beam must be at most"),
+        (["translate", "RUN", "x", "--length-penalty", "nan"], "--length-penalty must lie in"),
+        (["translate", "RUN", "x", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["translate", "RUN", "hund", "\udcff\udcfe"], "sentence 2 is not text in this terminal's"),
+        (["translate", "RUN", "--encoding", "foo"], "an encoding of text, such as utf-8"),
+        (["translate", "RUN", "--input", __file__, "--encoding", "rot13"], "got 'rot13'"),
+        (["evaluate", "RUN", __file__, "--encoding", "base64"], "got 'base64'"),
+        (["--out", "new", "--encoding", "rot13"], "an encoding of text, such as utf-8"),
     ],
 )
 def test_what_is_wrong_is_named(run, capsys, options, message):
