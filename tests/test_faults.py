@@ -309,10 +309,10 @@ def test_a_damaged_run_is_not_resumed(run, tmp_path, capsys, name, damage, messa
     data = bytearray((out / name).read_bytes())
     data[-3] ^= 1
     (out / name).write_bytes(data if damage == "flipped" else data[: len(data) // 2])
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     said = refused(capsys, "--out", out, "--resume")
     assert name in said and message in said
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     if name == "last.safetensors":
         load_run(out)
 
