@@ -88,7 +88,9 @@ def has_exercises(notebook):
     assert 4 <= len(exercises) <= 10
     for index in exercises:
         solution = notebook.cells[index + 1].source
-        assert "<details><summary>Solution</summary>" in solution and "```python" in solution
+        assert solution.startswith("<details><summary>Solution</summary>")
+        assert "```python" in solution
+        assert solution.endswith("</details>"), "a solution has a cell of its own"
 
 
 def needs_no_network(notebook):
@@ -170,7 +172,11 @@ MUTATIONS = {
         lambda n: first_code(n, lambda c: not tools.tags(c)).update(source="x = 1\n" * 31),
     ),
     "a long set-up": (has_short_cells, lambda n: first_code(n).update(source="x = 1\n" * 56)),
-    "no solution": (has_exercises, lambda n: n.cells[-1].update(source="## Recap")),
+    "no solution": (has_exercises, lambda n: n.cells[-2].update(source="## Recap")),
+    "a solution with the next task": (
+        has_exercises,
+        lambda n: n.cells[-2].update(source=n.cells[-2].source + "\n\n**7.9 · Quiz.** Now"),
+    ),
     "a download": (
         needs_no_network,
         lambda n: n.cells[5].update(cell_type="code", source="urlopen('http://x')"),

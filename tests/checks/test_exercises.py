@@ -43,7 +43,7 @@ def exercises(path):
     for index, cell in enumerate(notebook.cells):
         if "exercise" in tools.tags(cell):
             last = cell.source.strip().splitlines()[-1]
-            name, answer = re.fullmatch(r"(check_\w+)\((\w+)\)", last).groups()
+            name, answer = re.fullmatch(r"exercises\.(check_\w+)\((\w+)\)", last).groups()
             solution = notebook.cells[index + 1].source
             code = re.search(r"```python\n(.*?)```", solution, re.DOTALL).group(1)
             found.append((cell.source, name, answer, code))
