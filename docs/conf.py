@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tools.address import branch, repository  # noqa: E402
-from tools.book import alternative_texts, glossary_entries  # noqa: E402
+from tools.book import alternative_texts  # noqa: E402
+from tools.glossary import entry_of_each_form  # noqa: E402
 from tools.notebooks import read  # noqa: E402
 
 project = "Understanding Transformers"
@@ -67,7 +68,6 @@ nitpick_ignore_regex += [("py:class", r"helpers\..*\.(Read|Written|Value|Given|D
 
 # ---- The first use of a term on a page leads to the glossary ------------------------------------
 
-ENTRIES = glossary_entries((ROOT / "docs" / "glossary.md").read_text(encoding="utf8"))
 # These look like terms and mean something else.
 NOT_A_TERM = (
     "arrow keys?",
@@ -96,17 +96,9 @@ NO_LINKS_IN = (
 )
 
 
-def forms(term: str) -> list[str]:
-    """A term and its plural."""
-    plural = term[:-1] + "ies" if term.endswith("y") else term + "s"
-    return [term, plural]
-
-
 def term_pattern() -> tuple[re.Pattern, dict[str, str]]:
     """What finds any term, the longest first, and {form in small letters: its entry}."""
-    entry_of = {
-        form.lower(): entry[0] for entry in ENTRIES for term in entry for form in forms(term)
-    }
+    entry_of = entry_of_each_form()
     longest_first = map(re.escape, sorted(entry_of, key=len, reverse=True))
     alternatives = f"(?P<other>{'|'.join(NOT_A_TERM)})|{'|'.join(longest_first)}"
     # Neither part of a longer word nor of one with a hyphen: "key" is not in "key-value".

@@ -16,7 +16,8 @@ import pytest
 from tests.support import serious, served
 from tools import book as tool
 from tools.address import repository
-from tools.book import alternative_texts, complaints, for_the_book, glossary_entries, page_text
+from tools.book import alternative_texts, complaints, for_the_book, page_text
+from tools.glossary import LINK, glossary_entries
 from tools.notebooks import ROOT, code_cells, paths, read
 
 PAGES = [f"notebooks/{path.stem}.html" for path in paths()]
@@ -161,6 +162,16 @@ def test_each_term_is_linked_once_a_page_and_only_from_prose(book):
     entries = glossary_entries((ROOT / "docs" / "glossary.md").read_text(encoding="utf8"))
     unused = {f"term-{e[0].replace(' ', '-')}" for e in entries} - found
     assert not unused, f"in the glossary, and in no notebook: {unused}"
+
+
+def test_a_bold_term_of_a_notebook_leads_to_its_place_in_the_glossary(book):
+    html = (book / "glossary.html").read_text(encoding="utf8")
+    for path in paths():
+        texts = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+        links = LINK.findall("\n".join(texts))
+        assert len(links) == len({place for _, place in links}), f"{path.name}: once a notebook"
+        for bold, place in links:
+            assert f'id="term-{place}"' in html, f"{path.name}: {bold} leads to no term"
 
 
 def test_what_only_looks_like_a_term_is_not_linked(book):

@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 
 from tools import live
 from tools.address import branch, repository
+from tools.glossary import without_links
 from tools.notebooks import ROOT, code_cells, paths, read, tags, write
 
 DOCS = ROOT / "docs"
@@ -57,16 +58,6 @@ def helper_modules() -> list[str]:
     return [name for name in names if not hidden.fullmatch(name)]
 
 
-def glossary_entries(text: str) -> list[list[str]]:
-    """The names of each entry of glossary.md, the main one first.
-
-    Names stand at the left edge of the glossary's block, their explanation indented below.
-    """
-    block = re.search(r"^`{3}\{glossary\}\n(.*?)^`{3}$", text, re.S | re.M)[1]
-    entries = re.findall(r"((?:^\S.*\n)+)(?:^[ \t]+\S.*\n)+", block, re.M)
-    return [entry.splitlines() for entry in entries]
-
-
 def for_the_book(notebook: NotebookNode) -> NotebookNode:
     """A copy's changes, in place: links, and what is folded."""
     for cell in notebook.cells:
@@ -82,6 +73,7 @@ def for_the_book(notebook: NotebookNode) -> NotebookNode:
 
 def page_text(text: str) -> str:
     """Markdown of a notebook as a page needs it."""
+    text = without_links(text)
     # The badge is a picture from elsewhere, and an offline page has none.
     text = BADGE.sub(r"[Open in Colab](\1)", text)
     # The notebook as it is in the series, not the copy: it lies beside the page.

@@ -1,6 +1,7 @@
 """Keep the notebooks in step: `python -m tools.notebooks sync | address | execute | run [NAME]`.
 
-sync     copies the set-up cell and each helper's definition into the cells tagged for them
+sync     copies the set-up cell and each helper's definition into the cells tagged for them, and
+         links each bold term that the glossary explains
 address  writes the repository's address, that of git's remote, wherever it is needed
 execute  runs notebooks in a fresh kernel and stores their outputs in place
 run      runs the whole series into build/ and prints what the trained model translates
@@ -20,6 +21,7 @@ from nbformat import NotebookNode
 
 import helpers
 from tools.address import write_address
+from tools.glossary import link_terms
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -115,9 +117,11 @@ def sync() -> None:
     write_version()
     for path in [*paths(), *sorted(ROOT.glob("course/source/*/*.ipynb"))]:
         notebook = read(path)
-        if stale := sum([update(cell) for cell in code_cells(notebook)]):
+        stale = sum([update(cell) for cell in code_cells(notebook)])
+        linked = path.parent == NOTEBOOKS and link_terms(notebook)
+        if stale or linked:
             write(notebook, path)
-            print(f"{path.name}: {stale} cells updated")
+            print(f"{path.name}: {stale} code cells updated{', terms linked' if linked else ''}")
 
 
 def run_notebook(path: Path) -> tuple[NotebookNode, float]:
