@@ -3,7 +3,7 @@
 The drawings of the architecture are modules of their own: `architecture` and `mechanism`.
 """
 
-from helpers.pictures.curves import LiveCurve, bars, lines, training_curve
+from helpers.pictures.curves import LiveCurve, bars, dots, lines, training_curve
 from helpers.pictures.maps import (
     attention_map,
     attention_maps,
@@ -25,6 +25,7 @@ __all__ = [
     "attention_on_image",
     "attention_steps",
     "bars",
+    "dots",
     "beam_tree",
     "cache_growth",
     "grids",

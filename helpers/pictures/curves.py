@@ -92,6 +92,30 @@ def bars(values: Mapping[str, float], xlabel: str, highlight: str | None = None)
 
 
 @in_house_style
+def dots(values: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
+    """A row for each name: a dot for each of its values, and a stroke at their mean.
+
+    A dotted line marks zero, so that one sees at once whether the values agree in their sign.
+    """
+    figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
+    means = {name: sum(row) / len(row) for name, row in values.items()}
+    for place, (name, row) in enumerate(values.items()):
+        axes.plot(as_array(row), [place] * len(row), "o", color=DECODER, markersize=7, alpha=0.7)
+        axes.plot([means[name]] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=2)
+    axes.axvline(0, color=MUTED, linestyle=":", linewidth=1.5)
+    axes.set_yticks(range(len(values)), list(values))
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(xlabel)
+    listed = "; ".join(
+        f"{name} {', '.join(f'{v:+.1f}' for v in row)}, mean {means[name]:+.1f}"
+        for name, row in values.items()
+    )
+    figure.alt = f"Dots of {xlabel}, one for each run, and their mean: {listed}."
+    return figure
+
+
+@in_house_style
 def training_curve(history: Sequence[Mapping], baseline: float | None = None) -> Figure:
     """Training loss solid, validation dashed, the learning rate as a strip below."""
     figure, (axes, strip) = new_figure(3.9, 1, 2, height_ratios=[4, 1], sharex=True)

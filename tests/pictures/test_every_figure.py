@@ -65,6 +65,7 @@ FIGURES = {
         {"one": ([1, 2], [1, 2]), "other": ([1, 2], [2.01, 2])}, "x", "y", ("base", 2.0)
     ),
     "bars": lambda: pictures.bars({"a": 1.0, "a long name": 0.2}, "share", highlight="a"),
+    "dots": lambda: pictures.dots({"a": [1.0, -0.2, 0.4], "a long name": [3, 2, 2.5]}, "change"),
     "processes": lambda: architecture.processes(),
     "readers": lambda: architecture.readers(),
     "spectrogram": lambda: sound.spectrogram(RNG.random((80, 400)), 4.0, SPOKEN),
