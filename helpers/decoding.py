@@ -222,7 +222,7 @@ def best_continuations(
     alive (batch, beam) holds each hypothesis' log-probability; logits (batch, beam, vocab_size)
     score the words after it. `parent` says which hypothesis a new one continues.
     """
-    gains = logits.log_softmax(-1)  # what each word would add
+    gains = suppress_special(logits.log_softmax(-1))  # what each word would add
     scores = suppress_special(logits)
     # (batch, beam, beam_size), for no more can be needed; of equal ones greedy's choice, the first
     one = beam_size == 1

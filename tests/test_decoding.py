@@ -815,3 +815,189 @@ def test_maps_are_those_of_the_pair_in_evaluation_mode():
     found = maps["decoder.layers.0.cross_attention"]
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-10)
     found.sum().requires_grad_()  # a tensor like any other, no longer bound to inference mode
+
+
+# ---- What each search asks of the model, of the device and of the other functions --------------
+
+
+def test_greedy_reads_each_token_once_unless_it_is_told_not_to():
+    """With a cache the decoder is given the newest token alone, without one the whole prefix."""
+    model, widths = never_ends(tiny_model()), []
+    decoder = model.decode
+
+    def watched(ids, *rest):
+        widths.append(ids.size(1))
+        return decoder(ids, *rest)
+
+    model.decode = watched
+    greedy(model, pad(SENTENCES), 4)
+    decode(model, pad(SENTENCES), lambda logits: logits.argmax(-1), 4)
+    greedy(model, pad(SENTENCES), 4, cached=False)
+    assert widths == [1] * 4 + [1] * 4 + [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_a_search_works_where_its_sentences_are(search):
+    """Here on the processor, although torch would put new tensors elsewhere."""
+    model, source_ids = model_that_ends(1), pad(SENTENCES)
+    wanted = search(model, source_ids)
+    with torch.device("meta"):
+        found = search(model, source_ids)
+    assert torch.equal(found, wanted)
+
+
+def test_limits_and_maps_are_where_the_sentences_are():
+    model = tiny_model()
+    for source in (torch.zeros(2, 4, 7, device="meta"), torch.ones(2, 3, device="meta").long()):
+        for max_length in (None, 5):
+            assert length_limits(model, source, max_length).device.type == "meta"
+    assert length_limits(model, torch.zeros(2, 4, 7)).dtype == torch.long
+    with torch.device("meta"):
+        maps = cross_attention_maps(model, Tokenizer(WORDS), ["w5", "w6"], ["w8"])
+    assert all(m.device.type == "cpu" and not m.is_inference() for m in maps.values())
+
+
+def test_translations_and_scores_may_be_trained_on():
+    """No tensor that a search returns is bound to inference mode."""
+    model = tiny_model()
+    for n_best in (None, 2):
+        for returned in beam_search(model, pad(SENTENCES), 3, max_length=3, n_best=n_best):
+            assert not returned.is_inference()
+
+
+class Recorder:
+    """A tokenizer that knows numbers, and keeps what it was asked to read back."""
+
+    def __init__(self):
+        self.rows = []
+
+    def encode(self, sentence):
+        return [int(number) for number in sentence.split()]
+
+    def decode(self, ids):
+        self.rows.append(ids)
+        return " ".join(map(str, ids))
+
+
+def test_translate_hands_on_what_it_was_told(monkeypatch):
+    calls = []
+
+    def recorded(name, answer):
+        def search(model, source_ids, *rest):
+            calls.append((name, source_ids.tolist(), *rest))
+            return answer(source_ids)
+
+        return search
+
+    ids = lambda source_ids: source_ids[:, :1]
+    monkeypatch.setattr("helpers.decoding.greedy", recorded("greedy", ids))
+    monkeypatch.setattr(
+        "helpers.decoding.beam_search", recorded("beam", lambda s: (ids(s), ids(s)))
+    )
+    model, tokenizer, read = tiny_model(), Recorder(), [[5, 6, EOS]]
+    assert translate(model, tokenizer, ["5 6"]) == ["5"]
+    translate(model, tokenizer, ["5 6"], max_length=7)
+    translate(model, tokenizer, ["5 6"], beam_size=2)
+    translate(model, tokenizer, ["5 6"], beam_size=3, length_penalty=1.5, max_length=7)
+    assert calls == [
+        ("greedy", read, None),
+        ("greedy", read, 7),
+        ("beam", read, 2, 0.6, None),
+        ("beam", read, 3, 1.5, 7),
+    ]
+    calls.clear()
+    found = translate(model, tokenizer, ["5 6"], 1, 3, search=lambda ids: ids + 1)
+    assert found == ["6 7 3"] and not calls
+    assert all(type(row) is list for row in tokenizer.rows)
+
+
+def test_translate_reads_250_sentences_at_a_time_where_the_model_is():
+    shapes = []
+
+    def search(source_ids):
+        assert source_ids.device.type == "meta"
+        shapes.append(tuple(source_ids.shape))
+        return torch.full((len(source_ids), 1), EOS)
+
+    translate(tiny_model().to("meta"), Recorder(), ["5"] * 251, search=search)
+    translate(tiny_model().to("meta"), Recorder(), ["5"] * 2, batch_size=1, search=search)
+    assert shapes == [(250, 2), (1, 2), (1, 2), (1, 2)]
+
+
+def test_what_translate_is_given_is_checked_before_anything_is_read():
+    model = tiny_model()
+    with pytest.raises(TypeError, match="sentences must be a list, got the single string '5 6'"):
+        translate(model, Recorder(), "5 6")
+    with pytest.raises(ValueError, match=r"batch_size must be at least 1, got 0"):
+        translate(model, Recorder(), [], batch_size=0)
+    for size in (0, 24):
+        with pytest.raises(ValueError, match=rf"beam_size must lie in \[1, 23\], got {size}"):
+            translate(model, Recorder(), [], beam_size=size)
+
+
+def test_as_many_of_the_best_as_are_asked_for():
+    """Each sentence's translations, best first; the first is what the search alone would give."""
+    model, source_ids = model_that_ends(1), pad(SENTENCES)
+    single, its_score = beam_search(model, source_ids, 3)
+    for n_best in (1, 3):
+        ids, scores = beam_search(model, source_ids, 3, n_best=n_best)
+        assert ids.shape[:2] == scores.shape == (len(SENTENCES), n_best)
+        assert torch.equal(scores[:, 0], its_score) and (scores.diff(dim=1) <= 0).all()
+        for row, best in zip(ids[:, 0].tolist(), single.tolist(), strict=True):
+            assert [i for i in row if i != PAD] == [i for i in best if i != PAD]
+    for wrong in (0, 4):
+        with pytest.raises(
+            ValueError, match=rf"n_best must lie in \[1, beam_size=3\], got {wrong}"
+        ):
+            beam_search(model, source_ids, 3, n_best=wrong)
+
+
+def test_what_a_search_did_not_find_is_padding_with_an_infinite_score():
+    """Of five words two are never said, so there are three translations of one token, not four."""
+    model = Transformer(TransformerConfig(5, 8, 2, 8, 1, 1, max_length=8)).eval()
+    ids, scores = beam_search(model, torch.tensor([[3, EOS]]), 4, max_length=1, n_best=4)
+    assert scores.isfinite().tolist() == [[True, True, True, False]]
+    assert sorted(ids[0, :3, 0].tolist()) == [EOS, 3, 4] and ids[0, 3].tolist() == [PAD]
+
+
+def test_as_transformers_a_slot_that_ends_is_filled_by_the_next_in_line():
+    """Two slots, and the second beginning ends at once: does the third one take its place?"""
+    table = {(): {6: 0.5, EOS: 0.3, 7: 0.2}, (6,): {8: 0.4, 9: 0.3, 10: 0.3}, (7,): {EOS: 1.0}}
+    found = {}
+    for as_transformers in (True, False):
+        ids, _ = beam_search(
+            scripted(table), SOURCE, 2, 0.0, as_transformers=as_transformers, n_best=2
+        )
+        found[as_transformers] = [[i for i in row if i != PAD] for row in ids[0].tolist()]
+    assert found == {True: [[EOS], [7, EOS]], False: [[EOS], [6, 8, EOS]]}
+
+
+def test_the_nucleus_ends_with_the_word_that_reaches_top_p():
+    half = torch.tensor([[0.25, 0.5, 0.25]])
+    assert nucleus(half, 0.5).tolist() == [[0.0, 1.0, 0.0]]
+    # Sentence by sentence, although another one's words are more probable.
+    both = torch.tensor([[0.1, 0.2, 0.7], [0.4, 0.35, 0.25]])
+    wanted = torch.tensor([[0.0, 0.0, 1.0], [0.4 / 0.75, 0.35 / 0.75, 0.0]])
+    torch.testing.assert_close(nucleus(both, 0.6), wanted)
+
+
+@pytest.mark.parametrize(
+    "outside, call",
+    [
+        ("1000000.5", lambda value: sample(tiny_model(), pad(SENTENCES), None, value)),
+        ("10.5", lambda value: length_divisor(5, value)),
+    ],
+)
+def test_a_bound_is_where_its_message_says(outside, call):
+    with pytest.raises(ValueError, match=f"got {outside}"):
+        call(float(outside))
+    assert length_divisor(7, 10) == 2.0**10
+
+
+def test_messages_hold_plain_numbers():
+    model = tiny_model()
+    with pytest.raises(ValueError, match=r"ids must lie in \[0, 23\), got -1 to 22$"):
+        log_probability(model, pad(SENTENCES), torch.tensor([[-1, 22]] * 3))
+    torch.nn.init.constant_(model.output.weight, math.nan)
+    with pytest.raises(FloatingPointError, match=r"of 3 sentences \(the first is number 0\)"):
+        greedy(model, pad(SENTENCES), 2)
