@@ -3,22 +3,25 @@
 import time
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from IPython.display import DisplayHandle, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.pictures.style import (
-    CROSS,
-    DECODER,
-    ENCODER,
     INK,
     MUTED,
     OFF,
+    SERIES,
+    SLATE,
+    TEAL,
     as_array,
     bundle,
     in_house_style,
     new_figure,
 )
+
+End = tuple[float, float, str, str]  # where a curve ends, x and y; its name and its colour
 
 
 @in_house_style
@@ -33,15 +36,15 @@ def lines(
     """Curves with their names at their right ends; log may be "x", "y" or "xy".
 
     A series is (x, y), or (x, y, low, high) to shade the range between low and high. Words as x
-    become the ticks. Of the names in `among`, each has the same colour in every picture.
+    become the ticks. Of the names in `among`, each has the same colour in every picture. Curves
+    that lie on top of each other from end to end share one label.
     """
     figure, (axes,) = new_figure(3.4)
-    colours = (ENCODER, CROSS, DECODER, INK, MUTED)
     styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
     ends = []
     for place, (name, (x, y, *band)) in enumerate(series.items()):
         place = among.index(name) if name in among else place
-        colour, style = colours[place % len(colours)], styles[place % len(styles)]
+        colour, style = SERIES[place % len(SERIES)], styles[place % len(styles)]
         if isinstance(x[0], str):
             axes.set_xticks(range(len(x)), x)
             x = range(len(x))
@@ -62,7 +65,7 @@ def lines(
         axes.axhline(baseline[1], color=MUTED, linestyle=":", linewidth=1.5)
         ends.append((axes.get_xlim()[1], baseline[1], baseline[0], MUTED))
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    _label_ends(axes, ends)
+    _label_ends(axes, _merge_same(axes, ends))
     parts = [
         f"{name} goes from {as_array(y)[0]:.3g} to {as_array(y)[-1]:.3g}"
         for name, (_, y, *_) in series.items()
@@ -77,7 +80,7 @@ def bars(values: Mapping[str, float], xlabel: str, highlight: str | None = None)
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     names, numbers = list(values), [float(v) for v in values.values()]
     written = [f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.3g}" for n in numbers]
-    colours = [CROSS if name == highlight else ENCODER for name in names]
+    colours = [TEAL if name == highlight else SLATE for name in names]
     axes.barh(names, numbers, color=colours, height=0.62)
     axes.invert_yaxis()
     reach = max(max(numbers), 0) - min(min(numbers), 0) or 1
@@ -120,13 +123,13 @@ def training_curve(history: Sequence[Mapping], baseline: float | None = None) ->
     """Training loss solid, validation dashed, the learning rate as a strip below."""
     figure, (axes, strip) = new_figure(3.9, 1, 2, height_ratios=[4, 1], sharex=True)
     steps = [row["step"] for row in history]
-    axes.plot(steps, [row["train_loss"] for row in history], color=DECODER, linewidth=2)
-    ends = [(steps[-1], history[-1]["train_loss"], "training", DECODER)]
+    axes.plot(steps, [row["train_loss"] for row in history], color=INK, linewidth=2)
+    ends = [(steps[-1], history[-1]["train_loss"], "training", INK)]
     valid = [(r["step"], r["validation_loss"]) for r in history if r["validation_loss"] is not None]
     if valid:
         x, y = zip(*valid, strict=True)
-        axes.plot(x, y, color=CROSS, linewidth=2, linestyle="--")
-        ends.append((x[-1], y[-1], "validation", CROSS))
+        axes.plot(x, y, color=TEAL, linewidth=2, linestyle="--")
+        ends.append((x[-1], y[-1], "validation", TEAL))
     if baseline is not None:
         axes.axhline(baseline, color=MUTED, linestyle=":", linewidth=1.5)
         ends.append((steps[-1], baseline, "even guess", MUTED))
@@ -186,7 +189,22 @@ class LiveCurve:
         self.drawn = time.monotonic()
 
 
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+def _merge_same(axes: Axes, ends: Sequence[End]) -> list[End]:
+    """The ends; curves that nowhere differ by 1% of the picture's height share one."""
+    to_height = axes.transScale + axes.transLimits
+    curves = [to_height.transform(line.get_xydata()) for line in axes.lines[: len(ends)]]
+    merged: list[tuple[End, np.ndarray]] = []
+    for end, curve in zip(ends, curves, strict=True):
+        for i, ((x, y, name, _), other) in enumerate(merged):
+            if curve.shape == other.shape and abs(curve - other).max() < 0.01:
+                merged[i] = ((x, y, f"{name} and {end[2]}", INK), other)
+                break
+        else:
+            merged.append((end, curve))
+    return [end for end, _ in merged]
+
+
+def _label_ends(axes: Axes, ends: Sequence[End]) -> None:
     """Names at the right ends of curves, moved apart where they would touch."""
     low, high = axes.get_ylim()
     to_height = axes.transScale + axes.transLimits

@@ -40,3 +40,14 @@ def test_a_name_keeps_its_colour_whatever_else_is_drawn():
             drawn.setdefault(name, set()).add((line.get_color(), line.get_linestyle()))
     assert {n: len(kinds) for n, kinds in drawn.items()} == {"a": 1, "b": 1, "c": 1}
     assert len(set.union(*drawn.values())) == 3
+
+
+def test_curves_that_lie_on_each_other_share_a_label():
+    def labels(y, other, log=""):
+        figure = lines({"a": ([0, 1], y), "b": ([0, 1], other)}, "x", "y", ("even", 1.0), log)
+        png(figure)
+        return sorted(text.get_text() for text in figure.axes[0].texts)
+
+    assert labels([5, 2], [5, 2.001]) == ["a and b", "even"]
+    assert labels([5, 2], [3, 2]) == ["a", "b", "even"]  # the same end, but not the same way
+    assert labels([500, 2], [500, 1], "y") == ["a", "b", "even"]
