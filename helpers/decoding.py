@@ -146,18 +146,14 @@ def beam_search(
     """Keep the beam_size most probable beginnings instead of one.
 
     source_ids (batch, source) -> ids (batch, length) as in `decode`, and scores (batch,): the
-    log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends,
-    or is cut at its sentence's limit (as in `decode`), frees its slot; no search stops while one
-    that lives could still win. With n_best, each sentence has that many translations, best first:
-    ids (batch, n_best, length) and scores (batch, n_best), -inf where a search found fewer.
-    (as_transformers follows that library in two details, see notebook 14.)
-    Raises ValueError naming beam_size, n_best, length_penalty or max_length, and else as `decode`
-    does.
+    log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends, or
+    reaches its sentence's limit, frees its slot; the search goes on while a living one could win.
+    With n_best: so many translations, best first, ids (batch, n_best, length) and scores (batch,
+    n_best), -inf where fewer were found. (as_transformers: as in that library, notebook 14.)
+    Raises ValueError as check_beam, length_divisor and `decode` do.
     """
-    if n_best is not None and not 1 <= n_best <= beam_size:
-        raise ValueError(f"n_best must lie in [1, beam_size={beam_size}], got {n_best}")
     width = 2 * beam_size if as_transformers else beam_size  # so that a freed slot is filled
-    check_beam(model, beam_size, width)
+    check_beam(model, beam_size, width, n_best)
     check_ids("source_ids", source_ids, model)
     limits = length_limits(model, source_ids, max_length)  # (batch,)
     with evaluating(model):
@@ -177,15 +173,12 @@ def beam_search(
             ended = (words == EOS) | (limits == length)[:, None]  # (batch, width)
             found.add(ids[:, :beam_size], alive.where(ended, -torch.inf)[:, :beam_size])
             alive, kept = alive.masked_fill(ended, -torch.inf).topk(beam_size)
-            ids, ancestors = (
-                gather_beams(ids, kept),
-                gather_beams(ancestors, parent.gather(1, kept)),
-            )
+            ids = gather_beams(ids, kept)
+            ancestors = gather_beams(ancestors, parent.gather(1, kept))
             if found.is_done(alive):
                 break
     check_finite(best)
-    ids, scores = found.ids.clone(), found.scores.clone()
-    return (ids[:, 0], scores[:, 0]) if n_best is None else (ids, scores)
+    return found.best(n_best)
 
 
 def extend_hypotheses(
@@ -271,9 +264,19 @@ class Finished:
         """
         return not (alive.amax(dim=-1) / self.largest > self.scores[:, -1]).any()
 
+    def best(self, n_best: int | None) -> tuple[Tensor, Tensor]:
+        """ids and scores of all that are kept, or without their second dimension if n_best is None.
 
-def check_beam(model: Transformer, beam_size: int, width: int) -> None:
-    """Raise ValueError unless beam_size is at least 1 and width at most vocab_size."""
+        Tensors like any others, no longer bound to inference mode.
+        """
+        ids, scores = self.ids.clone(), self.scores.clone()
+        return (ids[:, 0], scores[:, 0]) if n_best is None else (ids, scores)
+
+
+def check_beam(model: Transformer, beam_size: int, width: int, n_best: int | None = None) -> None:
+    """Raise ValueError unless 1 <= n_best <= beam_size and width is at most vocab_size."""
+    if n_best is not None and not 1 <= n_best <= beam_size:
+        raise ValueError(f"n_best must lie in [1, beam_size={beam_size}], got {n_best}")
     if not isinstance(beam_size, Integral):
         raise ValueError(f"beam_size must be a whole number, got {beam_size!r}")
     limit = model.config.vocab_size * max(beam_size, 1) // max(width, 1)

@@ -69,8 +69,7 @@ class Transformer(nn.Module):
         self.decoder = Decoder(c.num_decoder_layers, *sizes)
         self.output = nn.Linear(c.d_model, c.vocab_size, bias=False)
         if c.tied_embeddings:
-            self.source_embedding.token.weight = self.output.weight
-            self.target_embedding.token.weight = self.output.weight
+            tie_embeddings(self)
         initialize(self)
 
     def forward(self, source_ids: Tensor, target_ids: Tensor) -> Tensor:
@@ -87,22 +86,37 @@ class Transformer(nn.Module):
         target_ids: Tensor,
         memory: Tensor,
         source_mask: Tensor,
-        cache: Cache | None = None,
+        cache: Cache | None = None,  # this and the next are for generating, in notebook 10
         ancestors: Tensor | None = None,
     ) -> Tensor:
-        """target_ids (batch, target) -> decoder states (batch, target, d_model).
-
-        With a cache, target_ids are only the tokens that it does not have yet. In a beam they are
-        alternatives for one position; `ancestors` (batch, target, so far) says who may see what.
-        """
-        past = 0 if cache is None else cache.length
-        new = target_ids.size(1) if ancestors is None else 1  # positions
+        """target_ids (batch, target) -> decoder states (batch, target, d_model)."""
+        past, new, target_mask = positions_and_mask(target_ids, cache, ancestors)
         y = self.target_embedding(target_ids, past, new)
-        target_mask = decoder_mask(target_ids, past) if ancestors is None else ancestors[:, None]
         states = self.decoder(y, memory, target_mask, source_mask, cache)
         if cache is not None:
             cache.length += new
         return states
+
+
+def positions_and_mask(
+    target_ids: Tensor, cache: Cache | None, ancestors: Tensor | None
+) -> tuple[int, int, Tensor | None]:
+    """What comes before these tokens, how many positions they take, and whom each may look at.
+
+    Without a cache: 0, all of them, and the decoder's mask. With one, target_ids (batch, target)
+    are only the tokens that it does not have yet. In a beam they are alternatives for one
+    position, and `ancestors` (batch, target, so far) is the mask.
+    """
+    past = 0 if cache is None else cache.length
+    if ancestors is not None:
+        return past, 1, ancestors[:, None]
+    return past, target_ids.size(1), decoder_mask(target_ids, past)
+
+
+def tie_embeddings(model: Transformer) -> None:
+    """Both embeddings and the output layer share one matrix (section 3.4 of the paper)."""
+    model.source_embedding.token.weight = model.output.weight
+    model.target_embedding.token.weight = model.output.weight
 
 
 def initialize(model: Transformer) -> None:

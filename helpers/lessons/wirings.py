@@ -148,17 +148,8 @@ class RecurrentTranslator(nn.Module):
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
         """source_ids (batch, source) -> the last state (batch, 1, hidden), and a mask of True."""
         mask = padding_mask(source_ids)
-        last = self.read(source_ids, mask)[1]
+        last = read_states(self, source_ids, mask)[1]
         return last, torch.ones_like(mask[..., :1])
-
-    def read(self, source_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """-> the states after each word, (batch, source, hidden), and after the last real one."""
-        lengths = mask.sum(-1).flatten().cpu()
-        x = self.source_embedding(source_ids) * self.scale
-        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        states, last = self.encoder(packed)
-        states, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.size(-1))
-        return states, last.transpose(0, 1)
 
     def decode(
         self,
@@ -177,6 +168,18 @@ class RecurrentTranslator(nn.Module):
         return self.to_model(states)
 
 
+def read_states(
+    model: RecurrentTranslator, source_ids: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """-> the states after each word, (batch, source, hidden), and after the last real one."""
+    lengths = mask.sum(-1).flatten().cpu()
+    x = model.source_embedding(source_ids) * model.scale
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    states, last = model.encoder(packed)
+    states, _ = pad_packed_sequence(states, batch_first=True, total_length=mask.size(-1))
+    return states, last.transpose(0, 1)  # last: (batch, 1, hidden)
+
+
 class AttentiveRecurrentTranslator(RecurrentTranslator):
     """The recurrent model with one cross-attention: the decoder's states look at the encoder's.
 
@@ -192,7 +195,7 @@ class AttentiveRecurrentTranslator(RecurrentTranslator):
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
         """source_ids (batch, source) -> all states (batch, source, hidden), and the mask."""
         mask = padding_mask(source_ids)
-        return self.read(source_ids, mask)[0], mask
+        return read_states(self, source_ids, mask)[0], mask
 
     def decode(
         self,

@@ -136,40 +136,38 @@ def stack(num_layers: int = 6) -> Figure:
     step = 0.72
     height = 1.5 + step * num_layers
     figure, axes = new_canvas(height + 0.1, (0, 8.4), (-0.15, height - 0.05))
-    left, right = 1.6, 6.6
-    for x, role, name in ((left, ENCODER, "encoder"), (right, DECODER, "decoder")):
-        word = "source" if role == ENCODER else "target"
-        draw_box(axes, (x - 1.2, 0, 2.4, 0.42), f"{word} + position", MUTED, fontsize=9.5)
+    left, right, bus = 1.25, 6.6, 4.5
+    for x, wide, role, word in ((left, 2.3, ENCODER, "source"), (right, 3.4, DECODER, "target")):
+        draw_box(axes, (x - wide / 2, 0, wide, 0.42), f"{word} + position", MUTED, fontsize=9.5)
         for i in range(num_layers):
             y = 0.75 + step * i
-            draw_box(axes, (x - 1.2, y, 2.4, 0.48), f"{name} layer {i + 1}", role, fontsize=10)
+            draw_box(axes, (x - wide / 2, y, wide, 0.48), "", role)
             draw_arrow(axes, (x, y - (0.33 if i == 0 else step - 0.48)), (x, y - 0.01))
     top = 0.75 + step * (num_layers - 1) + 0.24
-    draw_box(
-        axes,
-        (3.2, top - 0.34, 1.3, 0.68),
-        "memory\n(B, S, d_model)",
-        CROSS,
-        bold=True,
-        thick=True,
-        fontsize=8.8,
-    )
-    draw_arrow(axes, (left + 1.2, top), (3.19, top), CROSS, 2.6)
-    axes.plot([4.5, 4.85], [top, top], color=CROSS, lw=3)
-    axes.plot([4.85, 4.85], [0.99, top], color=CROSS, lw=3)
+    memory = (2.85, top - 0.34, 1.3, 0.68)
+    label = "memory\n(B, S, d_model)"
+    draw_box(axes, memory, label, CROSS, bold=True, thick=True, fontsize=8.8)
+    draw_arrow(axes, (left + 1.15, top), (2.84, top), CROSS, 2.6)
+    axes.plot([4.15, bus], [top, top], color=CROSS, lw=3)
+    axes.plot([bus, bus], [0.99, top], color=CROSS, lw=3)
     for i in range(num_layers):
         y = 0.75 + step * i + 0.24
-        axes.plot([4.85], [y], "o", color=CROSS, markersize=6)
-        draw_arrow(axes, (4.85, y), (right - 1.21, y), CROSS, 2.2)
+        axes.text(left, y, f"encoder layer {i + 1}", ha="center", va="center", fontsize=10)
+        axes.text(7.55, y, f"decoder layer {i + 1}", ha="center", va="center", fontsize=10)
+        label = "cross-attention\nown W_K, W_V"
+        draw_box(axes, (5.0, y - 0.19, 1.7, 0.38), label, CROSS, fontsize=8.4)
+        axes.plot([bus], [y], "o", color=CROSS, markersize=6)
+        draw_arrow(axes, (bus, y), (4.99, y), CROSS, 2.2)
     if num_layers > 1:
         note = "computed once,\nread by every\ndecoder layer"
-        axes.text(3.85, top - 0.55, note, ha="center", va="top", color=MUTED, fontsize=9)
+        axes.text(3.5, top - 0.55, note, ha="center", va="top", color=MUTED, fontsize=9)
     draw_arrow(axes, (right, top + 0.24), (right, top + 0.62))
     axes.text(right, top + 0.72, "linear + softmax", ha="center", fontsize=9.5)
     figure.alt = (
         f"{num_layers} encoder layers on the left, {num_layers} decoder layers on the right. The "
         "top encoder layer's output is the memory; a vertical bus carries it with an arrow into "
-        "every decoder layer. No encoder layer but the last is connected to the decoder."
+        "the cross-attention of every decoder layer, which has its own W_K and W_V. No encoder "
+        "layer but the last is connected to the decoder."
     )
     return figure
 
