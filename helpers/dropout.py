@@ -1,4 +1,4 @@
-"""Dropout that costs little on a CPU. Built in notebook 04.
+"""Dropout that costs little on a CPU. Notebook 04 explains what it is for.
 
 It does what nn.Dropout does; only how the random numbers are drawn is different.
 """

@@ -57,14 +57,14 @@ class AddNorm(nn.Module):
 def sinusoidal_positions(length: int, d_model: int) -> Tensor:
     """One vector per position, (length, d_model): sines in even columns, cosines in odd ones.
 
-    Column pair i turns with wavelength 2π · 10000^(2i / d_model). Raises ValueError if d_model
+    Column pair i goes round once in 2π · 10000^(2i / d_model) places. Raises ValueError if d_model
     is odd. Source: section 3.5.
     """
     if d_model % 2:
         raise ValueError(f"d_model must be even for sine and cosine pairs, got {d_model}")
     position = torch.arange(length, dtype=torch.float64)[:, None]  # (length, 1)
-    wavelength = 10_000 ** (torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
-    angle = position / wavelength  # (length, d_model / 2)
+    slowness = 10_000 ** (torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
+    angle = position / slowness  # (length, d_model / 2)
     pairs = torch.stack([angle.sin(), angle.cos()], dim=-1)  # (length, d_model / 2, 2)
     return pairs.flatten(1).to(torch.get_default_dtype())  # (length, d_model)
 

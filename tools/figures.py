@@ -42,6 +42,7 @@ FIGURES = {
     "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
     "masks": masks,
     "pre_and_post_norm": architecture.pre_post_norm,
+    "residual_road": architecture.residual_road,
     "decoding_step": lambda: mechanism.decoding_step(
         ["<bos>", *RUNNING.target[:3]], RUNNING.target[3], [*RUNNING.source, "<eos>"]
     ),

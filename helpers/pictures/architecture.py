@@ -3,6 +3,7 @@ memory and cross-attention in magenta. `minimap` opens every notebook.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -190,8 +191,8 @@ def pre_post_norm() -> Figure:
                 draw_arrow(axes, (x, previous), (x, y - 0.16))
                 previous = y + 0.16
                 start = 0.28
-                axes.plot([x, x + 1.25, x + 1.25], [start, start, y], color=CROSS, lw=2)
-                draw_arrow(axes, (x + 1.26, y), (x + 0.16, y), CROSS, 2)
+                axes.plot([x, x + 1.25, x + 1.25], [start, start, y], color=INK, lw=2.2)
+                draw_arrow(axes, (x + 1.26, y), (x + 0.16, y), INK, 2.2)
                 axes.text(
                     x + 1.33,
                     (start + y) / 2,
@@ -202,10 +203,8 @@ def pre_post_norm() -> Figure:
                     color=MUTED,
                 )
                 continue
-            plain = name == "norm"
-            draw_box(
-                axes, (x - 0.8, y - 0.2, 1.6, 0.4), name, MUTED if plain else ENCODER, fontsize=9.5
-            )
+            bold = name == "sub-layer"
+            draw_box(axes, (x - 0.8, y - 0.2, 1.6, 0.4), name, MUTED, bold=bold, fontsize=9.5)
             draw_arrow(axes, (x, previous), (x, y - 0.21))
             previous = y + 0.2
         draw_arrow(axes, (x, previous), (x, 2.95))
@@ -213,6 +212,48 @@ def pre_post_norm() -> Figure:
         "Two columns. Post-norm: x goes through the sub-layer, x is added, then the norm. "
         "Pre-norm: x goes through the norm and the sub-layer, then x is added; nothing stands on "
         "the residual path."
+    )
+    return figure
+
+
+@in_house_style
+def residual_road() -> Figure:
+    """Three layers on the road, and three beside it: what arrives of a gradient of 1."""
+    figure, axes = new_canvas(3.9, (0, 8.4), (-0.25, 3.7))
+    centres, wide = (2.1, 4.1, 6.1), 1.0
+    rows = (
+        (2.72, "without residuals, the layers are on the road", (0.001, 0.01, 0.1, 1)),
+        (0.55, "with residuals, they are beside it", (1.33, 1.21, 1.1, 1)),
+    )
+    for y, title, arriving in rows:
+        beside = y < 1
+        axes.text(0.1, y + (1.13 if beside else 0.62), title, weight="bold", fontsize=10)
+        axes.text(0.45, y, "x", ha="center", va="center", fontsize=12, style="italic")
+        axes.text(7.8, y, "loss", ha="center", va="center", fontsize=10.5)
+        stops = [0.65, *centres, 7.45]
+        room = 0.13 if beside else wide / 2  # what a stop takes of the road, to either side
+        for i, (left, right) in enumerate(pairwise(stops)):
+            start, end = left + room * (i > 0), right - room * (i < 3)
+            draw_arrow(axes, (start, y), (end, y), INK, 2.2 if beside else 1.3)
+            colour, middle = MUTED, (left + right) / 2
+            draw_arrow(axes, (middle + 0.4, y - 0.36), (middle - 0.4, y - 0.36), colour, 1.3)
+            axes.text(
+                middle, y - 0.58, f"{arriving[i]:g}", ha="center", va="center", fontsize=10
+            )
+        for x in centres:
+            up = y + 0.55 if beside else y
+            draw_box(axes, (x - wide / 2, up - 0.2, wide, 0.4), "layer", MUTED, fontsize=9.5)
+            if beside:
+                axes.text(x, y, "+", ha="center", va="center", fontsize=14, weight="bold")
+                axes.plot([x - 0.7, x - 0.7], [y, up], color=INK, lw=1.3)
+                draw_arrow(axes, (x - 0.7, up), (x - 0.51, up))
+                draw_arrow(axes, (x, up - 0.21), (x, y + 0.13))
+    axes.text(0.1, 2.14, "gradient", fontsize=9, color=MUTED, va="center")
+    axes.text(0.1, -0.03, "gradient", fontsize=9, color=MUTED, va="center")
+    figure.alt = (
+        "Two roads from x to the loss. Above, three layers stand on the road, and a gradient of 1 "
+        "shrinks to 0.1, 0.01 and 0.001 on its way back. Below, the layers stand beside the road "
+        "and add to it, and the gradient of 1 becomes 1.1, 1.21 and 1.33."
     )
     return figure
 

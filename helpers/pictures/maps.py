@@ -191,12 +191,12 @@ def positions(encoding: Numbers) -> Figure:
     heat.set(title="the table", xlabel="dimension", ylabel="position")
     figure.colorbar(image, ax=heat, shrink=0.7)
     for i, column in enumerate((0, table.shape[1] // 4, table.shape[1] // 2)):
-        curves.plot(table[:, column] - 2.6 * i, color=ENCODER, linewidth=1.6)
+        curves.plot(table[:, column] - 2.6 * i, color=INK, linewidth=1.6)
         curves.text(0, 1.15 - 2.6 * i, f"dimension {column}", fontsize=9)
     curves.set(title="three columns", xlabel="position", yticks=[])
     middle = len(table) // 2
     distance = np.arange(len(table)) - middle
-    similar.plot(distance, table @ table[middle], color=CROSS, linewidth=1.8)
+    similar.plot(distance, table @ table[middle], color=INK, linewidth=1.8)
     similar.set(title="similarity", xlabel="distance from the middle", ylabel="dot product")
     figure.alt = (
         "Three panels: the table of positions as a heat map with fast waves left and slow waves "
