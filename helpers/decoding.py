@@ -275,13 +275,13 @@ class Finished:
 
 def check_beam(model: Transformer, beam_size: int, width: int, n_best: int | None = None) -> None:
     """Raise ValueError unless 1 <= n_best <= beam_size and width is at most vocab_size."""
-    if n_best is not None and not 1 <= n_best <= beam_size:
-        raise ValueError(f"n_best must lie in [1, beam_size={beam_size}], got {n_best}")
     if not isinstance(beam_size, Integral):
         raise ValueError(f"beam_size must be a whole number, got {beam_size!r}")
     limit = model.config.vocab_size * max(beam_size, 1) // max(width, 1)
     if not 1 <= beam_size <= limit:
         raise ValueError(f"beam_size must lie in [1, {limit}], got {beam_size!r}")
+    if n_best is not None and not 1 <= n_best <= beam_size:
+        raise ValueError(f"n_best must lie in [1, beam_size={beam_size}], got {n_best}")
 
 
 def length_divisor(length: int, length_penalty: float, plain: bool = False) -> float:

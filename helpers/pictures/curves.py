@@ -103,7 +103,7 @@ def dots(values: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     means = {name: sum(row) / len(row) for name, row in values.items()}
     for place, (name, row) in enumerate(values.items()):
-        axes.plot(as_array(row), [place] * len(row), "o", color=DECODER, markersize=7, alpha=0.7)
+        axes.plot(as_array(row), [place] * len(row), "o", color=TEAL, markersize=7, alpha=0.7)
         axes.plot([means[name]] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=2)
     axes.axvline(0, color=MUTED, linestyle=":", linewidth=1.5)
     axes.set_yticks(range(len(values)), list(values))
