@@ -33,6 +33,9 @@ def masks() -> Figure:
 
 FIGURES = {
     "map": lambda: architecture.minimap("all"),
+    "first_look": lambda: architecture.first_look(
+        RUNNING.source, RUNNING.target[:3], RUNNING.target[3]
+    ),
     "transformer_post_norm": architecture.transformer,
     "transformer_pre_norm": lambda: architecture.transformer(norm_first=True),
     "stack": architecture.stack,

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.pictures.shapes import TINTS, draw_arrow, draw_box, draw_panel, new_canvas
+from helpers.pictures.shapes import TINTS, draw_arrow, draw_box, draw_cells, draw_panel, new_canvas
 from helpers.pictures.style import CROSS, DECODER, ENCODER, INK, MUTED, OFF, in_house_style
 
 # The boxes of the mini-map: label, x, row (1 encoder, 0 decoder), role.
@@ -125,6 +125,42 @@ def transformer(norm_first: bool = False) -> Figure:
         "target tokens, embedding and position, then N times masked self-attention, "
         "cross-attention and feed-forward, then linear and softmax. A thick line carries the "
         "memory into cross-attention, where W_K and W_V make keys and values of it."
+    )
+    return figure
+
+
+@in_house_style
+def first_look(source: Sequence[str], written: Sequence[str], next_word: str) -> Figure:
+    """The Transformer with three parts and no small labels, while it writes `next_word`."""
+    figure, axes = new_canvas(4.3, (0, 8.4), (-0.35, 3.95))
+    left, right = 2.0, 6.3
+    axes.text(left, -0.15, " ".join(source), ha="center", va="center", fontsize=10)
+    draw_arrow(axes, (left, 0.03), (left, 0.42), ENCODER, 2)
+    box = (0.6, 0.45, 2.8, 1.15)
+    draw_box(axes, box, "encoder\nreads the German", ENCODER, bold=True, fontsize=11)
+    draw_arrow(axes, (left, 1.62), (left, 2.08), ENCODER, 2)
+    cell = 0.27
+    start = left - len(source) * cell / 2
+    draw_cells(axes, start, 2.13 + cell, 1, len(source), CROSS, cell)
+    note = "memory: a vector for each word"
+    axes.text(left, 2.57, note, ha="center", va="bottom", fontsize=9.5, color=CROSS)
+
+    axes.text(right, -0.15, " ".join(written), ha="center", va="center", fontsize=10)
+    draw_arrow(axes, (right, 0.03), (right, 0.62), DECODER, 2)
+    draw_panel(axes, (4.9, 0.45, 2.8, 2.5), DECODER)
+    axes.text(right, 1.12, "decoder", ha="center", va="center", weight="bold", fontsize=11)
+    axes.text(right, 0.82, "writes the English", ha="center", va="center", fontsize=10.5)
+    draw_arrow(axes, (right, 1.3), (right, 1.98), DECODER, 2)
+    box = (5.2, 2.0, 2.2, 0.53)
+    draw_box(axes, box, "cross-attention", CROSS, bold=True, thick=True, fontsize=10.5)
+    draw_arrow(axes, (right, 2.55), (right, 3.3), DECODER, 2)
+    label = f"next word: {next_word}"
+    axes.text(right, 3.5, label, ha="center", va="center", weight="bold", fontsize=10.5)
+    draw_arrow(axes, (start + len(source) * cell + 0.06, 2.265), (5.18, 2.265), CROSS, 3.2)
+    figure.alt = (
+        f"The encoder reads {' '.join(source)} and makes the memory, a vector for each word. A "
+        "thick line leads from the memory to cross-attention, which is inside the decoder. The "
+        f"decoder has written {' '.join(written)}, and its next word is {next_word}."
     )
     return figure
 

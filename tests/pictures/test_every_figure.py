@@ -47,6 +47,7 @@ FIGURES = {
     "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
     "next_word long": lambda: mechanism.next_word(["<bos>", *ENGLISH[2:], "<eos>"]),
     "pre_post_norm": lambda: architecture.pre_post_norm(),
+    "first_look": lambda: architecture.first_look(WORDS, ENGLISH[:3], ENGLISH[3]),
     "residual_road": lambda: architecture.residual_road(),
     "attention_map": lambda: pictures.attention_map(
         shares(8, 9), WORDS, ENGLISH, {(0, 2)}, title="x"
