@@ -55,7 +55,7 @@ def check_layer_norm(answer: Any) -> str:
         cases,
         {
             "you divide by the variance: the square root is missing": _normed(root=1.0),
-            "mean and variance run along the wrong axis: each vector alone, dim=-1": tuple(
+            "mean and variance are taken along the wrong axis: each vector alone, dim=-1": tuple(
                 _normed(axes, axes, unbiased=unbiased)
                 for axes in other_axes
                 for unbiased in (False, True)
@@ -74,10 +74,10 @@ def check_layer_norm(answer: Any) -> str:
                     / (x.std(-1, keepdim=True, unbiased=False) + 1e-5)
                 )
             ),
-            "only the mean is taken away yet; divide by the standard deviation": (
+            "so far only the mean is subtracted; divide by the standard deviation, too": (
                 lambda x: x - x.mean(-1, keepdim=True)
             ),
-            "the mean is right, but the variance runs along the wrong axis: dim=-1": tuple(
+            "the mean is right, but the variance is taken along the wrong axis: dim=-1": tuple(
                 _normed(-1, axes) for axes in other_axes
             ),
         },
@@ -110,16 +110,16 @@ def check_block(answer: Any) -> str:
                 "the norm is missing: the sub-layer should read norm(x)": (
                     lambda x, norm, sublayer: x + sublayer(x)
                 ),
-                "the norm belongs before the sub-layer, not behind it": (
+                "the norm belongs before the sub-layer, not after it": (
                     lambda x, norm, sublayer: x + norm(sublayer(x))
                 ),
-                "one norm too many: nothing is normed after the sum": (
+                "one norm too many: nothing is normalised after the sum": (
                     lambda x, norm, sublayer: norm(x + sublayer(norm(x)))
                 ),
             },
-            "x plus the sub-layer of the normed x",
+            "x plus the sub-layer of the normalised x",
         )
-    return "nothing stands in the way of the residual"
+    return "nothing is in the way of the residual"
 
 
 check_quiz = choice(
@@ -183,7 +183,7 @@ def check_position(answer: Any) -> str:
             "every column has the same wavelength: divide by 10000^(2i / d_model)": (
                 _waves(lambda d: 0.0 * columns(d))
             ),
-            "the place is multiplied; DIVIDE it by 10000^(2i / d_model)": (
+            "the place is multiplied by it; DIVIDE it by 10000^(2i / d_model)": (
                 _waves(lambda d: -2 * (columns(d) // 2) / d)
             ),
         },

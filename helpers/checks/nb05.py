@@ -21,13 +21,15 @@ def check_what_moves(answer: Any) -> str:
     if (word, padding) == (0, 9):
         raise Wrong("the other way round: first what the changed word moves")
     if word == 1:
-        raise Wrong("one only if words couldn't look at each other; here everybody sees everybody")
+        raise Wrong(
+            "only one if no word could look at another; here every word sees every other"
+        )
     if word == 8:
-        raise Wrong("eight others, and the changed word itself")
+        raise Wrong("those are the eight others; the output of the changed word changes as well")
     if word != 9:
         raise Wrong("the encoder has no causal mask: who can see the last word?")
     if padding != 0:
-        raise Wrong("padding is masked: what nobody may look at can't move anybody")
+        raise Wrong("padding is masked: what no word may look at can't change any output")
     return "all nine hear the word, none hears the padding"
 
 
@@ -145,7 +147,7 @@ check_quiz = choice(
     "c",
     {
         "a": "that would be a bottleneck; notebook 11 measures what it costs",
-        "b": "that is what goes in; after self-attention each has heard all the others",
+        "b": "that is what goes in; after self-attention each of them has read all the others",
         "c": "this is the memory, (source, d_model)",
         "d": "those never leave it; each decoder layer makes its own (notebook 07)",
     },
@@ -184,7 +186,7 @@ def check_equality_test(answer: Any) -> str:
         if name == "NaN at padding":
             raise Wrong("0 · NaN is NaN: take the real words out, don't multiply the others by 0")
         if name == "rounded otherwise, by 1e-11":
-            raise Wrong("two right codes round differently, here by 1e-11: allow for 1e-10")
+            raise Wrong("two correct codes may round differently, here by 1e-11: allow for 1e-10")
         raise Wrong(f"your test says {got} for '{name}'")
     broken = changed(0, 2, math.nan)
     if verdict(answer, broken, broken.clone(), padding_mask(ids)):

@@ -48,12 +48,12 @@ def check_shift(answer: Any) -> str:
         if (says, reads) == ([BOS, *ids], [*ids, EOS]):
             raise Wrong("the shift goes the wrong way: after BOS comes the first word")
         if (reads, says) == (ids[:-1], ids[1:]):
-            raise Wrong("the shift is right, but nobody learns to start (BOS) or to stop (EOS)")
+            raise Wrong("the shift is right, but who learns to start (BOS), or to stop (EOS)?")
         if [BOS, *ids, EOS] in (reads, says):
             raise Wrong("input and labels must be equally long: input without EOS, labels without "
                         "BOS")  # fmt: skip
         if (reads, says) == ([BOS, *ids], ids):
-            raise Wrong("the labels have no EOS: nobody would learn to stop")
+            raise Wrong("the labels have no EOS: the model wouldn't learn to stop")
         if reads == ids:
             raise Wrong("the input has no BOS: what should the decoder read before the first word?")
         raise Wrong(f"for words {ids} it reads {[BOS, *ids]} and has to predict {[*ids, EOS]}")
@@ -91,7 +91,7 @@ def check_temperature(answer: Any) -> str:
         },
         "softmax of logits / temperature",
     )
-    return "cold makes sure, hot makes bold"
+    return "a low temperature is cautious, a high one is daring"
 
 
 @exercise("6.3")
@@ -101,9 +101,9 @@ def check_what_it_needs(answer: Any) -> str:
     if any(part in said for part in ("cross", "source", "encoder", "memory")):
         return "it has no source to look at: cross-attention is next"
     if "mask" in said:
-        raise Wrong("it has its mask: what it lacks is something to read")
+        raise Wrong("it has a mask already: what it lacks is something to read")
     if "position" in said:
-        raise Wrong("positions are in its embedding already")
+        raise Wrong("its embedding has positions already")
     if "attention" in said:
         raise Wrong("it has self-attention: which OTHER attention would let it read a sentence?")
     raise Wrong("which sentence should it write? Name the part that would tell it")
@@ -114,10 +114,10 @@ check_quiz = choice(
     "a",
     {
         "a": "so all places can be trained at once, in one pass",
-        "b": "that is generating, one word after another; training that way would be slow and soon "
-        "lost",
-        "c": "then nothing would have to be learned",
-        "d": "the mask makes teacher forcing honest, but it is another thing",
+        "b": "that is generating, one word after another; as training it would be slow, and one "
+        "early mistake would spoil the rest",
+        "c": "then there would be nothing left to learn",
+        "d": "the mask is what makes teacher forcing honest, but it is not the same thing",
     },
 )
 
@@ -140,7 +140,7 @@ def check_decoder_only(answer: Any) -> str:
             with_mask(lambda mask: mask),
             [(layer, torch.randn(2, 5, 16)), (layer, torch.randn(1, 3, 16))],
             {
-                "the future is read: the mask is missing": lambda layer, x: layer(x),
+                "this layer reads the future: the mask is missing": lambda layer, x: layer(x),
                 "the mask is inverted: this layer reads the future and not the past": (
                     with_mask(lambda mask: ~mask)
                 ),
@@ -148,7 +148,7 @@ def check_decoder_only(answer: Any) -> str:
                 "a word may look at itself: your triangle leaves out the diagonal": (
                     with_mask(strict)
                 ),
-                "the first word is all that is seen: the mask is a triangle, (target, target)": (
+                "every word sees only the first one: the mask is a triangle, (target, target)": (
                     with_mask(lambda mask: mask[:1])
                 ),
                 "that is x again: call the layer": lambda layer, x: x,

@@ -273,9 +273,7 @@ def residual_road() -> Figure:
             draw_arrow(axes, (start, y), (end, y), INK, 2.2 if beside else 1.3)
             colour, middle = MUTED, (left + right) / 2
             draw_arrow(axes, (middle + 0.4, y - 0.36), (middle - 0.4, y - 0.36), colour, 1.3)
-            axes.text(
-                middle, y - 0.58, f"{arriving[i]:g}", ha="center", va="center", fontsize=10
-            )
+            axes.text(middle, y - 0.58, f"{arriving[i]:g}", ha="center", va="center", fontsize=10)
         for x in centres:
             up = y + 0.55 if beside else y
             draw_box(axes, (x - wide / 2, up - 0.2, wide, 0.4), "layer", MUTED, fontsize=9.5)

@@ -109,7 +109,7 @@ WRONG = {
         (lambda x: layer_norm(x, (1, 2)), "wrong axis"),
         (
             lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(unbiased=False) + 1e-5).sqrt(),
-            "variance runs along the wrong axis",
+            "variance is taken along the wrong axis",
         ),
         (lambda x: layer_norm(x, eps=0), "ε is missing"),
         (
@@ -127,7 +127,7 @@ WRONG = {
         (lambda x, n, s: s(n(x)), "residual is missing"),
         (lambda x, n, s: n(x) + s(n(x)), "AROUND"),
         (lambda x, n, s: x + s(x), "norm is missing"),
-        (lambda x, n, s: x + n(s(x)), "not behind"),
+        (lambda x, n, s: x + n(s(x)), "not after"),
         (lambda x, n, s: n(x + s(n(x))), "one norm too many"),
         (lambda x, n, s: x, "x plus the sub-layer"),
     ],

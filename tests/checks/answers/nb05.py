@@ -67,8 +67,8 @@ RIGHT = {
 
 WRONG = {
     "check_what_moves": [
-        ((1, 0), "everybody"),
-        ((8, 0), "the changed word itself"),
+        ((1, 0), "every word sees"),
+        ((8, 0), "output of the changed word"),
         ((5, 0), "causal"),
         ((9, 9), "masked"),
         ((0, 9), "other way round"),

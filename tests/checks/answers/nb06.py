@@ -98,7 +98,7 @@ WRONG = {
         (lambda z, t: (z / t).softmax(-1).argmax(-1), "shape"),
     ],
     "check_what_it_needs": [
-        ("a mask", "has its mask"),
+        ("a mask", "has a mask"),
         ("positions", "positions"),
         ("more layers", "which sentence"),
         ("attention", "OTHER attention"),
