@@ -16,6 +16,8 @@ from matplotlib.patches import Circle, Rectangle
 from helpers.pictures.style import (
     CROSS,
     CROSS_TINT,
+    DECODER,
+    DECODER_TINT,
     ENCODER,
     ENCODER_TINT,
     INK,
@@ -210,6 +212,8 @@ def positions(encoding: Numbers) -> Figure:
 def cache_growth(panels: Mapping[str, tuple[Numbers, Sequence[str]]]) -> Figure:
     """What is computed at each step: {title: (counts (steps, tokens), token labels)}.
 
+    Self-attention's panel, whose title says so, has the decoder's colour, others the memory's.
+
     counts are 2 where keys and values are computed in that step, 1 where they are kept from an
     earlier one, 0 where there is nothing yet. Rows are steps from the top.
     """
@@ -217,8 +221,10 @@ def cache_growth(panels: Mapping[str, tuple[Numbers, Sequence[str]]]) -> Figure:
     rows = max(len(grid) for grid, _ in arrays.values())
     widths = [grid.shape[1] + 1 for grid, _ in arrays.values()]
     figure, axes = new_figure(1.6 + 0.22 * rows, len(arrays), width_ratios=widths)
-    colours = LinearSegmentedColormap.from_list("kept", ["white", CROSS_TINT, CROSS], 3)
     for ax, (title, (grid, labels)) in zip(axes, arrays.items(), strict=True):
+        own = title.startswith("self")
+        shades = ["white", *((DECODER_TINT, DECODER) if own else (CROSS_TINT, CROSS))]
+        colours = LinearSegmentedColormap.from_list("kept", shades, 3)
         ax.imshow(grid, cmap=colours, vmin=0, vmax=2, aspect="auto")
         _token_axes(ax, labels, [str(step) for step in range(1, len(grid) + 1)])
         ax.set_title(title, pad=8)

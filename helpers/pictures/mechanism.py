@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -253,34 +254,45 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
 
 @in_house_style
 def beam_tree(
-    steps: Sequence[Sequence[tuple[float, Sequence[str]]]], best: Sequence[str]
+    steps: Sequence[Sequence[tuple[float, Sequence[str]]]],
+    best: Sequence[str],
+    greedy: Sequence[str] = (),
 ) -> Figure:
     """The hypotheses a beam search keeps: a column a step, the most probable on top.
 
     steps[t] holds (log-probability, tokens) of each hypothesis kept after step t; a line leads to
-    the one that it continues. The path of `best`, a list of tokens, is drawn in colour.
+    the one that it continues. The path of `best`, a list of tokens, is drawn in colour, and that
+    of `greedy` dashed, as far as the beam keeps it.
     """
     widest = max(map(len, steps))
     figure, (axes,) = new_figure(0.9 + 0.62 * widest)
     axes.set_axis_off()
-    best = tuple(best)
+    best, greedy = tuple(best), tuple(greedy)
     for column, kept in enumerate(steps):
         earlier = {tuple(tokens): row for row, (_, tokens) in enumerate(steps[column - 1])}
         for row, (total, tokens) in enumerate(kept):
             tokens = tuple(tokens)
-            on_path = best[: len(tokens)] == tokens
+            on_path, dashed = best[: len(tokens)] == tokens, greedy[: len(tokens)] == tokens
             colour = DECODER if on_path else MUTED
             parent = earlier.get(tokens[:-1]) if column else None
             if parent is not None:
-                ends = [column - 0.62, column - 0.38], [-parent, -row]
-                axes.plot(*ends, color=colour, linewidth=2 if on_path else 1)
+                ends = [column - 1, column], [-parent, -row]  # the boxes cover the ends
+                axes.plot(*ends, color=colour, linewidth=3.5 if on_path else 1, zorder=1)
+                if dashed:
+                    axes.plot(*ends, color=INK, linewidth=1.6, linestyle="--", zorder=1)
             text = f"{escape_dollars(tokens[-1])}\n{total:.2f}"
-            box = dict(boxstyle="round,pad=0.25", edgecolor=colour, linewidth=1.2)
+            box: dict[str, Any] = dict(boxstyle="round,pad=0.25", edgecolor=colour, linewidth=1.2)
+            if dashed and not on_path:
+                box |= dict(edgecolor=INK, linestyle="--", linewidth=1.6)
             box["facecolor"] = DECODER_TINT if on_path else "white"
             axes.text(column, -row, text, ha="center", va="center", fontsize=7.5, bbox=box)
     axes.set(xlim=(-0.5, len(steps) - 0.5), ylim=(0.5 - widest, 0.5))
+    if greedy:
+        key = "coloured: what the beam returns       dashed: what greedy decoding wrote"
+        axes.set_title(key, fontsize=9.5, weight="normal")
     figure.alt = (
         f"A tree over {len(steps)} steps with up to {widest} hypotheses a step; "
         f"the best path reads: {' '.join(best)}."
+        + (f" Greedy's, dashed: {' '.join(greedy)}." if greedy else "")
     )
     return figure
