@@ -21,9 +21,7 @@ def check_what_moves(answer: Any) -> str:
     if (word, padding) == (0, 9):
         raise Wrong("the other way round: first what the changed word moves")
     if word == 1:
-        raise Wrong(
-            "only one if no word could look at another; here every word sees every other"
-        )
+        raise Wrong("only one if no word could look at another; here every word sees every other")
     if word == 8:
         raise Wrong("those are the eight others; the output of the changed word changes as well")
     if word != 9:

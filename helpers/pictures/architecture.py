@@ -336,7 +336,7 @@ def processes() -> Figure:
 
 @in_house_style
 def readers() -> Figure:
-    """Who asks and what is asked in six models: one wiring, other memories."""
+    """Where the queries and the memory come from in six models: one wiring, other memories."""
     rows = (
         ("translation", "English words so far", "German words", "T × S"),
         ("captions (here)", "words of the caption", "patches of a picture", "9 × 64"),
@@ -361,6 +361,66 @@ def readers() -> Figure:
     figure.alt = "Cross-attention in six models. " + "; ".join(
         f"{name}: queries from {asks}, memory from {asked}, scores {shape}"
         for name, asks, asked, shape in rows
+    )
+    return figure
+
+
+# What stands before the memory, the memory, what stands before cross-attention, and behind it.
+_ELSEWHERE: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = {
+    "Whisper": (
+        ("30 seconds\nof sound", "two\nconvolutions", "encoder"),
+        "memory\n1,500 vectors",
+        ("text so far", "masked self-\nattention"),
+        ("feed-forward", "next piece\nof text"),
+    ),
+    "Stable Diffusion": (
+        ("prompt", "text encoder"),
+        "memory\n77 vectors",
+        ("noisy picture\n4,096 places", "self-attention\n(no mask)"),
+        ("feed-forward", "a little\nless noise"),
+    ),
+    "Perceiver": (
+        ("a picture", "its pixels"),
+        "memory\n50,176 vectors",
+        ("512 learned\nvectors",),
+        ("self-attention\namong the 512", "what it is"),
+    ),
+    "Flamingo": (
+        ("pictures", "image\nencoder", "Perceiver"),
+        "memory: 64\nvectors each",
+        ("text so far", "layer of a\nfrozen model"),
+        ("gate\ntanh(α)", "next frozen\nlayer"),
+    ),
+}
+
+
+@in_house_style
+def elsewhere(name: str) -> Figure:
+    """The wiring of another model, drawn like the mini-map: what is read above, who reads below.
+
+    Raises ValueError for an unknown name and lists the known ones.
+    """
+    if name not in _ELSEWHERE:
+        raise ValueError(f"name must be among {sorted(_ELSEWHERE)}, got {name!r}")
+    read, memory, before, after = _ELSEWHERE[name]
+    figure, axes = new_canvas(1.95, (-0.15, 6.15), (-0.52, 1.58))
+    above = [(3 - len(read) + i, label, ENCODER) for i, label in enumerate(read)]
+    above.append((3, memory, CROSS))
+    below = [(3 - len(before) + i, label, DECODER) for i, label in enumerate(before)]
+    below += [(3, "cross-\nattention", CROSS)]
+    below += [(4 + i, label, DECODER) for i, label in enumerate(after)]
+    for y, boxes in ((1, above), (0, below)):
+        for x, label, role in boxes:
+            lit = role == CROSS
+            bounds = (x + 0.02, y - 0.36, 0.92, 0.72)
+            draw_box(axes, bounds, label, role, bold=lit, thick=lit, fontsize=8.6)
+        for x, _, _ in boxes[1:]:
+            draw_arrow(axes, (x - 0.06, y), (x + 0.01, y), MUTED, 1.1)
+    draw_arrow(axes, (3.48, 0.62), (3.48, 0.38), CROSS, 2.6)
+    listed = [", ".join(label.replace("\n", " ") for _, label, _ in row) for row in (above, below)]
+    figure.alt = (
+        f"The wiring of {name}. Above, what is read: {listed[0]}. Below, who reads: {listed[1]}. "
+        "A thick arrow leads from the memory down to cross-attention."
     )
     return figure
 

@@ -75,18 +75,33 @@ def lines(
 
 
 @in_house_style
-def bars(values: Mapping[str, float], xlabel: str, highlight: str | None = None) -> Figure:
-    """Horizontal bars with their values written at the ends; `highlight` names one in colour."""
+def bars(
+    values: Mapping[str, float],
+    xlabel: str,
+    highlight: str | None = None,
+    log: bool = False,
+) -> Figure:
+    """Horizontal bars with their values written at the ends; `highlight` names one in colour.
+
+    With `log`, equal steps along the scale are equal factors; values must be positive then.
+    """
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     names, numbers = list(values), [float(v) for v in values.values()]
     written = [f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.3g}" for n in numbers]
     colours = [TEAL if name == highlight else SLATE for name in names]
     axes.barh(names, numbers, color=colours, height=0.62)
     axes.invert_yaxis()
+    if log:
+        axes.set_xscale("log")
+        axes.set_xlim(min(numbers) / 10, 60 * max(numbers))
+        axes.grid(axis="x", color=OFF, linewidth=0.8)
+        axes.set_axisbelow(True)
     reach = max(max(numbers), 0) - min(min(numbers), 0) or 1
     for i, number in enumerate(numbers):
-        axes.text(max(number, 0) + 0.012 * reach, i, written[i], va="center", fontsize=9)
-    axes.set_xlim(min(min(numbers), 0), max(max(numbers), 0) + 0.09 * reach)
+        end = 1.15 * number if log else max(number, 0) + 0.012 * reach
+        axes.text(end, i, written[i], va="center", fontsize=9)
+    if not log:
+        axes.set_xlim(min(min(numbers), 0), max(max(numbers), 0) + 0.09 * reach)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(xlabel)
     listed = ", ".join(f"{name} {number}" for name, number in zip(names, written, strict=True))

@@ -265,10 +265,11 @@ def image_grid(images: Numbers, titles: Sequence[str], columns: int = 4) -> Figu
 def attention_on_image(
     image: Numbers, weights: Numbers, words: Sequence[str], columns: int = 5
 ) -> Figure:
-    """Where each word looked: weights (words, patches) laid over the image (3, height, width).
+    """Where each word looked: weights (words, patches) as frames and a veil over the image.
 
-    The patches are a square grid, row by row. The stronger the colour, the larger the weight;
-    each panel is scaled to its own largest, which stands in its title.
+    The patches are a square grid, row by row. A patch keeps its colours as far as it was attended
+    to, and fades towards white where it was not; the strongest have a frame. Each panel is scaled
+    to its own largest weight, which is in its title.
     """
     grid, picture = as_array(weights), as_array(image).transpose(1, 2, 0)
     side = round(grid.shape[-1] ** 0.5)
@@ -284,17 +285,23 @@ def attention_on_image(
         ax.set_axis_off()
     strongest = []
     for ax, word, row in zip(axes, words, grid, strict=False):
-        ax.imshow(picture.mean(-1), cmap="gray", vmin=0, vmax=1.4, extent=(0, width, height, 0))
-        colour = np.zeros((side, side, 4))
-        colour[..., :3] = [int(CROSS[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        colour[..., 3] = 0.9 * row.reshape(side, side) / row.max()
-        ax.imshow(colour, extent=(0, width, height, 0), interpolation="nearest")
+        share = (row / row.max()).reshape(side, side)
+        extent = (0, width, height, 0)
+        ax.imshow(picture, extent=extent)
+        veil = np.ones((side, side, 4))
+        veil[..., 3] = 0.7 * (1 - share)
+        ax.imshow(veil, extent=extent, interpolation="nearest")
+        across, down = width / side, height / side
+        for y, x in zip(*np.nonzero(share >= 0.33), strict=True):
+            frame = dict(edgecolor=CROSS, facecolor="none", linewidth=2.2, alpha=share[y, x])
+            box = (x * across + 0.3, y * down + 0.3), across - 0.6, down - 0.6
+            ax.add_patch(Rectangle(*box, **frame))
         ax.set_title(f"{word}  {row.max():.2f}", fontsize=10)
         place = divmod(int(row.argmax()), side)
         strongest.append(f"{word} at row {place[0] + 1}, column {place[1] + 1}")
     figure.alt = (
-        f"The picture once for each word, with the attention of its {side} by {side} patches laid "
-        f"over it. Strongest: {'; '.join(strongest)}."
+        f"The picture once for each word. Its {side} by {side} patches keep their colours where "
+        f"the word attends to them, and fade elsewhere. Strongest: {'; '.join(strongest)}."
     )
     return figure
 

@@ -70,6 +70,13 @@ FIGURES = {
     "dots": lambda: pictures.dots({"a": [1.0, -0.2, 0.4], "a long name": [3, 2, 2.5]}, "change"),
     "processes": lambda: architecture.processes(),
     "readers": lambda: architecture.readers(),
+    "whisper": lambda: architecture.elsewhere("Whisper"),
+    "stable diffusion": lambda: architecture.elsewhere("Stable Diffusion"),
+    "perceiver": lambda: architecture.elsewhere("Perceiver"),
+    "flamingo": lambda: architecture.elsewhere("Flamingo"),
+    "bars, each line ten times as much": lambda: pictures.bars(
+        {"a": 81.0, "a long name": 2.5e7}, "scores", log=True, colour="slategray"
+    ),
     "spectrogram": lambda: sound.spectrogram(RNG.random((80, 400)), 4.0, SPOKEN),
     "attention_to_sound": lambda: sound.attention_to_sound(
         RNG.random((80, 400)), shares(5, 200), ["the", "dog", "is", "$", "<eos>"], 4.0, SPOKEN
@@ -139,6 +146,7 @@ def test_the_legibility_check_refuses_overlap_and_cut():
     "call, message",
     [
         (lambda: architecture.minimap("encodr"), "lit must be among .*got 'encodr'"),
+        (lambda: architecture.elsewhere("wisper"), "name must be among .*got 'wisper'"),
         (lambda: architecture.stack(0), "num_layers must be at least 1"),
         (lambda: mechanism.heads(3, 8), "must be divisible"),
         (lambda: mechanism.cross_attention(target=9), "must lie in 1 to 8"),
