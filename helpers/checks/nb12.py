@@ -105,7 +105,9 @@ def hunt(number: int, hint: str) -> Callable:
                 raise Wrong(_EVAL)
             if lets(case.fix, evaluating=True, forgiving=True):
                 raise Wrong(_ALLCLOSE)
-            raise Wrong("your test fails on the repaired code, too: it asks for something untrue")
+            raise Wrong(
+                "your test fails on the repaired code as well: it asserts something that isn't true"
+            )
         if lets(case.bug):
             if has_modes and lets(case.fix, evaluating=True) and not lets(case.bug, True):
                 raise Wrong(_EVAL)
@@ -130,6 +132,6 @@ check_case_4 = hunt(4, "silence cross-attention: does the output still depend on
 check_case_5 = hunt(5, "catch what each decoder layer is given as context")
 check_case_6 = hunt(6, "change the source: shouldn't the output change as well?")
 check_case_7 = hunt(7, "use a source and a target of unequal length")
-check_case_8 = hunt(8, "how much weight does each row of the decoder's self-attention hand out?")
+check_case_8 = hunt(8, "what does each row of the decoder's self-attention add up to?")
 check_case_9 = hunt(9, "ask the same question twice, in evaluation mode")
 check_case_10 = hunt(10, "compare with and without cache, from the second step on")

@@ -32,12 +32,14 @@ def lines(
     baseline: tuple[str, float] | None = None,
     log: str = "",
     among: Sequence[str] = (),
+    steps: bool = False,
 ) -> Figure:
     """Curves with their names at their right ends; log may be "x", "y" or "xy".
 
     A series is (x, y), or (x, y, low, high) to shade the range between low and high. Words as x
     become the ticks. Of the names in `among`, each has the same colour in every picture. Curves
-    that lie on top of each other from end to end share one label.
+    that lie on top of each other from end to end share one label. With `steps` a curve stays level
+    around each x and jumps halfway to the next, as a table's rows do.
     """
     figure, (axes,) = new_figure(3.4)
     styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
@@ -53,9 +55,9 @@ def lines(
             axes.fill_between(
                 across, as_array(band[0]), as_array(band[1]), color=colour, alpha=0.15
             )
-        axes.plot(
-            across, up, color=colour, linestyle=style, linewidth=2, marker="o" if len(x) < 9 else ""
-        )
+        (curve,) = axes.plot(across, up, color=colour, linestyle=style, linewidth=2)
+        curve.set_marker("o" if len(x) < 9 else "")
+        curve.set_drawstyle("steps-mid" if steps else "default")
         ends.append((across[-1], up[-1], name, colour))
     if "x" in log:
         axes.set_xscale("log")
@@ -206,6 +208,7 @@ class LiveCurve:
 
 def _merge_same(axes: Axes, ends: Sequence[End]) -> list[End]:
     """The ends; curves that nowhere differ by 1% of the picture's height share one."""
+    axes.autoscale_view()  # or the limits are those of an empty picture
     to_height = axes.transScale + axes.transLimits
     curves = [to_height.transform(line.get_xydata()) for line in axes.lines[: len(ends)]]
     merged: list[tuple[End, np.ndarray]] = []

@@ -48,6 +48,13 @@ def test_curves_that_lie_on_each_other_share_a_label():
         png(figure)
         return sorted(text.get_text() for text in figure.axes[0].texts)
 
-    assert labels([5, 2], [5, 2.001]) == ["a and b", "even"]
+    assert labels([5, 2], [5.03, 2]) == ["a and b", "even"]  # 4 from top to bottom
+    assert labels([5, 2], [5.06, 2]) == ["a", "b", "even"]
     assert labels([5, 2], [3, 2]) == ["a", "b", "even"]  # the same end, but not the same way
     assert labels([500, 2], [500, 1], "y") == ["a", "b", "even"]
+
+
+def test_a_table_is_drawn_as_steps():
+    for steps, style in ((True, "steps-mid"), (False, "default")):
+        figure = lines({"rows": ([0, 1], [3, 4])}, "x", "y", steps=steps)
+        assert [line.get_drawstyle() for line in figure.axes[0].lines] == [style]

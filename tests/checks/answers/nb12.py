@@ -244,7 +244,7 @@ RIGHT = {
 NO_TESTS = [
     (lambda subject: True, "passes on the bug"),
     (lambda subject: None, "passes on the bug"),
-    (lambda subject: False, "repaired code, too"),
+    (lambda subject: False, "repaired code as well"),
     (looks_at_the_name, "harmless refactoring"),
     (lambda subject: subject.no_such_part, "stops with AttributeError"),
     (lambda subject: torch.ones(3) > 0, "stops with RuntimeError"),
