@@ -16,13 +16,13 @@ def check_map_shape(answer: Any) -> str:
     """Predict: 40 by 40 pixels, patches of 8, 4 heads, 7 words: the shape of one layer's map."""
     got = shape(answer)
     if got[:1] == (1,) and len(got) == 4:
-        raise Wrong("without the batch: one picture's map is (heads, queries, keys)")
+        raise Wrong("leave out the batch: one picture's map is (heads, queries, keys)")
     if got == (4, 7, 25):
-        raise Wrong("one query more: the last row writes <eos>")
+        raise Wrong("one more query: the last row writes <eos>")
     if got in ((4, 25, 8), (4, 25, 7)):
-        raise Wrong("rows are queries, the words; columns are keys, the patches")
+        raise Wrong("rows are queries, so they are words; columns are keys, so they are patches")
     if got == (4, 8, 5):
-        raise Wrong("5 patches a side make 5 times 5 of them")
+        raise Wrong("5 patches along each side make 5 times 5 of them")
     if got == (4, 8, 1600):
         raise Wrong("keys are patches, not pixels")
     if got in ((4, 8, 8), (4, 7, 7)):
@@ -32,8 +32,8 @@ def check_map_shape(answer: Any) -> str:
     if got == (8, 25):
         raise Wrong("every head has a map of its own")
     if got != (4, 8, 25):
-        raise Wrong("(heads, queries, keys): words and <eos> ask, patches are asked")
-    return "eight rows that write, twenty-five columns that are seen"
+        raise Wrong("(heads, queries, keys): a query for each word and <eos>, a key for each patch")
+    return "eight queries, and each may look at twenty-five patches"
 
 
 @exercise("15.2")
@@ -55,20 +55,22 @@ def check_patches(answer: Any) -> str:
         right,
         [(torch.arange(108.0).view(3, 6, 6), 2), (torch.arange(243.0).view(3, 9, 9), 3)],
         {
-            "a plain reshape cuts lines, not squares: bring rows and columns in front first": (
+            "a plain reshape cuts lines, not squares: bring rows and columns to the front first": (
                 lambda image, patch: image.reshape(-1, 3 * patch * patch)
             ),
-            "these go column by column; text is read row by row, and so is the caption": (
+            "these go column by column; they should go row by row, as we read a page": (
                 ordered(2, 1, 0, 3, 4)
             ),
-            "the right patches; inside one, all of red comes first, then green, then blue": (
+            "right patches, but inside each all of red comes first, then green, then blue": (
                 ordered(1, 2, 3, 4, 0)
             ),
             "inside a patch, too, the pixels are read row by row": ordered(1, 2, 0, 4, 3),
             "the channels are apart: each patch has its red, green and blue together": (
                 ordered(0, 1, 2, 3, 4)
             ),
-            "turn it round: a row for each patch": lambda image, patch: right(image, patch).T,
+            "transpose it: there should be a row for each patch": lambda image, patch: (
+                right(image, patch).T
+            ),
         },
         "patch 0 is the upper left square, patch 1 the one to its right",
     )
@@ -88,7 +90,7 @@ def check_cache_numbers(answer: Any) -> str:
             "that is one group; every group has keys and values": lambda n, s, d, g: 2 * n * s * d,
             "each of them is a vector of d_k numbers": lambda n, s, d, g: 2 * n * s * g,
             "every source position has its key and its value": lambda n, s, d, g: 2 * n * d * g,
-            "with a quarter of the groups it should be a quarter": (
+            "with a quarter of the groups, the result should be a quarter as large": (
                 lambda n, s, d, g: 2 * n * s * d * 8
             ),
             "that is the size of a map; the cache keeps vectors": lambda n, s, d, g: n * s * s * g,
@@ -153,16 +155,16 @@ def check_rotation(answer: Any) -> str:
         },
         "(x cos p - y sin p, x sin p + y cos p)",
     )
-    return "turned, not stretched: dot products know only differences of positions"
+    return "turned and not stretched, so dot products depend only on differences of positions"
 
 
 check_quiz = choice(
     "15.5",
     "c",
     {
-        "a": "those are asked: they are the memory, keys and values",
-        "b": "there is no photograph; the picture is being made",
+        "a": "their vectors are the memory, from which the keys and values are computed",
+        "b": "there is no photograph: the picture is only being made",
         "c": "each place asks the prompt what should be there",
-        "d": "a step is a whole pass of the network",
+        "d": "a step is a whole pass through the network",
     },
 )

@@ -19,13 +19,17 @@ def check_map_shape(answer: Any) -> str:
     """Predict: one layer's cross-attention map while 9 pieces and <eos> are written."""
     got = shape(answer)
     if got[:1] == (1,) and len(got) == 4:
-        raise Wrong("without the batch: one recording's map is (heads, queries, keys)")
+        raise Wrong("leave out the batch: one recording's map is (heads, queries, keys)")
     if got == (6, 9, 1500):
-        raise Wrong("one query more: the last row writes <eos>")
+        raise Wrong("one more query: the last row writes <eos>")
     if got == (6, 1500, 10):
-        raise Wrong("rows are queries, the pieces of text; columns are keys, the moments")
+        raise Wrong(
+            "rows are queries, so they are pieces of text; columns are keys, so they are moments"
+        )
     if got == (6, 10, 3000):
-        raise Wrong("3,000 is the spectrogram; the second convolution takes steps of two")
+        raise Wrong(
+            "the spectrogram has 3,000 columns, but the second convolution takes steps of two"
+        )
     if got == (6, 10, 80):
         raise Wrong("80 is the number of mel bands; keys are moments")
     if got == (4, 10, 1500):
@@ -33,8 +37,10 @@ def check_map_shape(answer: Any) -> str:
     if len(got) == 3 and got[:2] == (6, 10) and got[2] < 1500:
         raise Wrong("the silence after the sentence is part of the source: 30 seconds, always")
     if got != (6, 10, 1500):
-        raise Wrong("(heads, queries, keys): pieces and <eos> ask, moments are asked")
-    return "ten rows that write, 1,500 moments that are listened to"
+        raise Wrong(
+            "(heads, queries, keys): a query for each piece and <eos>, a key for each moment"
+        )
+    return "ten queries, and each may listen to 1,500 moments"
 
 
 @exercise("16.2")
@@ -113,7 +119,7 @@ def check_compress(answer: Any) -> str:
         },
         "clamp at 1e-10, log10, at least the maximum - 8, then (x + 4) / 4",
     )
-    return "logarithms, as ears have it: what is 80 dB below the loudest is silence"
+    return "loudness as the ear hears it, and whatever is 80 dB below the loudest is silence"
 
 
 def _scaled(loudness: Tensor) -> Tensor:

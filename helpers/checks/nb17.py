@@ -20,13 +20,13 @@ def check_cache_numbers(answer: Any) -> str:
     if got == (right, right):
         raise Wrong("with 4 groups there are fewer heads of keys and values to keep")
     if got == (right // 4, right):
-        raise Wrong("the other way round: fewer groups keep less")
+        raise Wrong("it is the other way round: fewer groups keep less")
     if got == (right // 2, right // 8):
         raise Wrong("keys AND values are kept")
     if got == (right // 8, right // 32):
         raise Wrong("every layer keeps its own")
     if got == (right, right // 16):
-        raise Wrong("that is one group; four are asked for")
+        raise Wrong("that is one group, and there should be four")
     if got != (right, right // 4):
         raise Wrong("layers times keys and values times groups times d_k times words")
     return f"{right:,} and {right // 4:,}: a quarter of the groups, a quarter of the cache"
@@ -85,7 +85,7 @@ def check_rms_norm(answer: Any) -> str:
         },
         "x / sqrt(mean of x² + eps) · (1 + weight)",
     )
-    return "no mean is taken away; a weight of 0 leaves everything as it is"
+    return "no mean is subtracted, and a weight of 0 leaves everything as it is"
 
 
 def _cut(least: Callable[[Tensor, float], Tensor], hidden: float = -math.inf) -> Callable:
@@ -131,10 +131,10 @@ def check_min_p(answer: Any) -> str:
         "a logit of 0 is not a probability of 0; hidden words get -inf": (
             _cut(lambda z, share: _best(z) + math.log(share), 0.0)
         ),
-        "logits are asked for, not probabilities": (
+        "return logits, not probabilities": (
             lambda z, share: z.softmax(-1) * (right(z, share) > -math.inf)
         ),
-        "these are probabilities, rescaled; logits are asked for": (
+        "these are rescaled probabilities; return logits": (
             lambda z, share: right(z, share).softmax(-1)
         ),
         "nothing is hidden yet": lambda z, share: z,
@@ -167,22 +167,24 @@ def check_leftover(answer: Any) -> str:
         right,
         [(p, q), (q, p), (torch.tensor([0.25, 0.75]), torch.tensor([0.5, 0.5])), (p, p)],
         {
-            "that draws from p; then the words that the draft likes come twice": lambda p, q: p,
+            "that draws from p, so the words that the draft likes get two chances": lambda p, q: p,
             "that is the draft's own distribution": lambda p, q: q,
             "probabilities add up to 1: divide by the sum": positive,
-            "where the draft says more than the large model, nothing is left: clamp at 0": (
+            "where the draft gives more than the large model, nothing is left over: clamp at 0": (
                 lambda p, q: p - q,
                 lambda p, q: (p - q) / (p - q).abs().sum(),
                 lambda p, q: (p - q).abs() / (p - q).abs().sum(),
             ),
-            "the other way round: what p has and q does not cover": lambda p, q: right(q, p),
-            "that is what was accepted; the rest is asked for": (
+            "it is the other way round: the part of p that q does not cover": lambda p, q: right(
+                q, p
+            ),
+            "that is what was accepted; return what is left over": (
                 lambda p, q: torch.minimum(p, q) / torch.minimum(p, q).sum()
             ),
-            "divide by the sum; a softmax gives something to every word": (
+            "divide by the sum: a softmax would give something to every word": (
                 lambda p, q: positive(p, q).softmax(-1)
             ),
-            "with p equal to q the sum is 0; nothing is ever rejected then, so return p": (
+            "if p equals q the sum is 0, and nothing is ever rejected: return p then": (
                 lambda p, q: positive(p, q) / positive(p, q).sum(),
                 lambda p, q: positive(p, q) / positive(p, q).sum().clamp(min=1e-9),
             ),
@@ -212,7 +214,7 @@ def check_bootstrap(answer: Any) -> str:
         {
             "that is the share in which `other` is better": share(torch.lt),
             "a tie is not better: >, not >=": share(torch.ge),
-            "first the mean of each draw, then compare: a draw is a test set": (
+            "take the mean of each draw first, then compare, because a draw is a test set": (
                 lambda a, b, c: (a[c] > b[c]).double().mean()
             ),
             "the share of the draws, not their number": (
@@ -221,13 +223,13 @@ def check_bootstrap(answer: Any) -> str:
             "that is a percentage; a share is between 0 and 1": (
                 lambda a, b, c: share(torch.gt)(a, b, c) * 100
             ),
-            "that is the mean difference; the share of draws is asked for": (
+            "that is the mean difference; return the share of the draws": (
                 lambda a, b, c: (a[c] - b[c]).mean()
             ),
-            "that compares the whole test set once; compare on every draw": (
+            "that compares the whole test set once; compare on each draw": (
                 lambda a, b, c: float(a.mean() > b.mean())
             ),
-            "paired: both systems get the same draw": (
+            "paired means that both systems get the same draw": (
                 lambda a, b, c: (a[c.flip(0)].mean(-1) > b[c].mean(-1)).double().mean()
             ),
         },
@@ -241,9 +243,9 @@ check_quiz = choice(
     "17.6",
     "b",
     {
-        "a": "the memory is only looked at; there is one of it in either model",
+        "a": "the memory is only looked at, and both models have just one",
         "b": "one W_K and one W_V make the keys and values of both, and one softmax weighs them",
-        "c": "the triangle is for looking back alone, in both models",
-        "d": "there is one feed-forward layer in either model",
+        "c": "in both models, the triangle is only for looking back",
+        "d": "both models have one feed-forward layer there",
     },
 )

@@ -1,7 +1,7 @@
 """Small drawn scenes with captions, and a Transformer whose source is a picture. Notebook 15.
 
 Two coloured shapes on a light ground; the caption names the larger one first and says where it
-stands: "a red ring left of a blue square". Scenes follow from a seed; nothing is downloaded.
+is: "a red ring left of a blue square". Scenes follow from a seed; nothing is downloaded.
 """
 
 import random
@@ -35,7 +35,7 @@ Thing = tuple[str, str]  # colour and shape
 
 @dataclass(frozen=True)
 class Scene:
-    """What is to be seen: a larger thing, where it stands to a smaller one, and their places."""
+    """What there is to see: a larger thing, its relation to a smaller one, and their places."""
 
     large: Thing
     relation: str
@@ -53,7 +53,7 @@ class Scene:
 
 
 def scenes(count: int, seed: int, held_out: bool = False) -> list[Scene]:
-    """`count` random scenes. A tenth of all combinations stands in held-out scenes only.
+    """`count` random scenes. A tenth of all combinations appears only in held-out scenes.
 
     A combination is a thing, a relation and another thing, so every word of a held-out caption is
     known, but not the sentence. Raises ValueError if count is below 1.
@@ -83,7 +83,7 @@ def place(relation: str, draw: random.Random) -> tuple[tuple[float, float, float
     large, small = draw.uniform(7.0, 8.5), draw.uniform(4.25, 5.0)
     gap = large + small + draw.uniform(1.5, 6.0)
     aside = draw.uniform(-4.0, 4.0)
-    # The small thing stands against the direction in which the large one lies.
+    # The small thing is on the side opposite to the direction of the large one.
     x, y = (-dx * gap + aside * abs(dy), -dy * gap + aside * abs(dx))
     places = [(0.0, 0.0, large), (x, y, small)]
     low = [min(p[i] - p[2] for p in places) for i in (0, 1)]
@@ -105,7 +105,7 @@ def picture(scene: Scene) -> Tensor:
             inside = (distance <= radius) & (distance >= radius / 2)
         elif shape == "square":
             inside = torch.maximum(right.abs(), down.abs()) <= 0.88 * radius
-        else:  # a triangle that stands on its base
+        else:  # a triangle on its base
             inside = (down <= 0.8 * radius) & (2 * right.abs() <= down + radius)
         image[:, inside] = torch.tensor(COLOURS[colour])[:, None]
     return image

@@ -90,14 +90,14 @@ RIGHT = {
 
 WRONG = {
     "check_map_shape": [
-        ((4, 7, 25), "one query more"),
+        ((4, 7, 25), "one more query"),
         ((4, 25, 8), "rows are queries"),
         ((4, 8, 5), "5 times 5"),
         ((4, 8, 1600), "not pixels"),
         ((4, 8, 8), "self-attention"),
         ((4, 8, 64), "how many patches"),
         ((8, 25), "a map of its own"),
-        ((1, 4, 8, 25), "without the batch"),
+        ((1, 4, 8, 25), "leave out the batch"),
         (800, "heads, queries, keys"),
         ((4, 8, "25 patches"), "one number"),
     ],

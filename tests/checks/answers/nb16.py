@@ -99,14 +99,14 @@ RIGHT = {
 
 WRONG = {
     "check_map_shape": [
-        ((6, 9, 1500), "one query more"),
+        ((6, 9, 1500), "one more query"),
         ((6, 1500, 10), "rows are queries"),
         ((6, 10, 3000), "steps of two"),
         ((6, 10, 80), "mel bands"),
         ((4, 10, 1500), "number of layers"),
         ((6, 10, 237), "30 seconds, always"),
         ((6, 10), "heads, queries, keys"),
-        ((1, 6, 10, 1500), "without the batch"),
+        ((1, 6, 10, 1500), "leave out the batch"),
         (1500, "heads, queries, keys"),
     ],
     "check_moment": [

@@ -102,12 +102,12 @@ WRONG = {
         (lambda z, s: hide(z, z < z.amax(-1, keepdim=True) - s), "the logarithm"),
         (lambda z, s: z.masked_fill(z < least(z, s), 0.0), "hidden words get -inf"),
         (lambda z, s: z.softmax(-1).masked_fill(z < least(z, s), 0.0), "not probabilities"),
-        (lambda z, s: hide(z, z < least(z, s)).softmax(-1), "probabilities, rescaled"),
+        (lambda z, s: hide(z, z < least(z, s)).softmax(-1), "rescaled probabilities"),
         (lambda z, s: z, "nothing is hidden"),
         (lambda z, s: "logits", "numbers are needed"),
     ],
     "check_leftover": [
-        (lambda p, q: p, "draft likes come twice"),
+        (lambda p, q: p, "draft likes get two"),
         (lambda p, q: q, "draft's own"),
         (lambda p, q: (p - q).clamp(min=0), "divide by the sum"),
         (lambda p, q: p - q, "clamp at 0"),
@@ -119,7 +119,7 @@ WRONG = {
     "check_bootstrap": [
         (lambda a, b, c: torch.lt(*means(a, b, c)).float().mean(), "`other` is better"),
         (lambda a, b, c: torch.ge(*means(a, b, c)).float().mean(), "a tie"),
-        (lambda a, b, c: (a[c] > b[c]).float().mean(), "first the mean"),
+        (lambda a, b, c: (a[c] > b[c]).float().mean(), "mean of each draw first"),
         (lambda a, b, c: torch.gt(*means(a, b, c)).sum(), "not their number"),
         (lambda a, b, c: 100 * torch.gt(*means(a, b, c)).float().mean(), "percentage"),
         (lambda a, b, c: (a[c] - b[c]).mean(), "mean difference"),
