@@ -75,7 +75,7 @@ FIGURES = {
     "perceiver": lambda: architecture.elsewhere("Perceiver"),
     "flamingo": lambda: architecture.elsewhere("Flamingo"),
     "bars, each line ten times as much": lambda: pictures.bars(
-        {"a": 81.0, "a long name": 2.5e7}, "scores", log=True, colour="slategray"
+        {"a": 81.0, "a long name": 2.5e7}, "scores", log=True
     ),
     "spectrogram": lambda: sound.spectrogram(RNG.random((80, 400)), 4.0, SPOKEN),
     "attention_to_sound": lambda: sound.attention_to_sound(
