@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from helpers.pictures.shapes import TINTS, draw_arrow, draw_box, draw_cells, draw_panel, new_canvas
+from helpers.pictures.shapes import draw_arrow, draw_box, draw_cells, draw_panel, new_canvas
 from helpers.pictures.style import (
+    BRICK,
     CROSS,
     DECODER,
     DECODER_TINT,
@@ -16,6 +18,9 @@ from helpers.pictures.style import (
     INK,
     MUTED,
     OFF,
+    SLATE,
+    TEAL,
+    VIOLET,
     escape_dollars,
     in_house_style,
     new_figure,
@@ -41,15 +46,16 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
         raise ValueError(f"d_model={d_model} must be divisible by num_heads={num_heads}")
     d_k = d_model // num_heads
     figure, axes = new_canvas(2.9, (0, 8.4), (-0.35, 2.55))
-    shades = (ENCODER, CROSS, DECODER, MUTED)
+    shades = (TEAL, VIOLET, BRICK, SLATE)
     cell = min(0.24, 1.9 / d_model, 0.8 * 2.3 / num_heads / length)
     middle = 1.2
 
-    def columns(x: float, y: float, start: int, count: int, role: str) -> None:
+    def columns(x: float, y: float, start: int, count: int, colour: str) -> None:
+        tint = to_rgba(colour, alpha=0.15)
         for row in range(length):
             for column in range(count):
                 corner = (x + (start + column) * cell, y + (length - 1 - row) * cell)
-                axes.add_patch(Rectangle(corner, cell, cell, fc=TINTS[role], ec=role, lw=1))
+                axes.add_patch(Rectangle(corner, cell, cell, fc=tint, ec=colour, lw=1))
 
     half = length * cell / 2
     for x, title in (
@@ -64,8 +70,7 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
     room = 2.3 / num_heads
     for h in range(num_heads):
         y = 2.35 - room * (h + 0.5) - half
-        role = shades[h % 4]
-        columns(3.1, y, 0, d_k, role)
+        columns(3.1, y, 0, d_k, shades[h % 4])
         draw_arrow(axes, (0.2 + d_model * cell, middle), (3.02, y + half), OFF, 1.3)
         axes.text(3.2 + d_k * cell, y + half, f"head {h + 1}: attention", va="center", fontsize=9)
         draw_arrow(axes, (5.0 + d_k * cell * 0.5, y + half), (6.22, middle), OFF, 1.3)
@@ -176,7 +181,7 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
             f"got {target}, {source}, {d_model}"
         )
     role = DECODER if crossing else ENCODER
-    other = CROSS if crossing else ENCODER
+    other, mixed = (CROSS, CROSS) if crossing else (ENCODER, MUTED)
     figure, axes = new_canvas(4.5, (0, 8.4), (0, 4.5))
     size = 0.2
     wide = d_model * size
@@ -206,7 +211,7 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
         axes.text(2.97, y + 0.06, name, fontsize=9)
 
     x, y = 4.75, 3.45
-    draw_cells(axes, x, y, target, source, CROSS)
+    draw_cells(axes, x, y, target, source, mixed)
     shape = f"{rows[0]} × {rows[1]} = {target} × {source}"
     axes.text(x, y + 0.1, f"scores  Q Kᵀ / √d_k\n{shape}", fontsize=9)
     draw_arrow(axes, (3.05 + wide, query_y - 0.2), (x - 0.06, y - 0.12), role, 1.6)
@@ -223,10 +228,10 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
     draw_arrow(axes, (x + source * size / 2, below - 0.02), (x + source * size / 2, below - 0.18))
     weights_y = below - 1.05
     draw_arrow(axes, (x + source * size / 2, below - 0.54), (x + source * size / 2, below - 0.7))
-    draw_cells(axes, x, weights_y + 0.33, target, source, CROSS)
+    draw_cells(axes, x, weights_y + 0.33, target, source, mixed)
     axes.text(x, weights_y + 0.2 - target * size, f"weights  {target} × {source}", fontsize=9)
-    draw_box(axes, (6.3, 1.18, 0.46, 0.34), "× V", CROSS, bold=True, fontsize=9.5)
-    draw_arrow(axes, (x + source * size + 0.03, weights_y + 0.1), (6.29, 1.38), CROSS, 1.6)
+    draw_box(axes, (6.3, 1.18, 0.46, 0.34), "× V", mixed, bold=True, fontsize=9.5)
+    draw_arrow(axes, (x + source * size + 0.03, weights_y + 0.1), (6.29, 1.38), mixed, 1.6)
     bottom = 0.3
     axes.plot(
         [3.05 + wide, 6.53, 6.53], [bottom, bottom, 1.0], color=other, lw=1.6, solid_capstyle="butt"
