@@ -65,7 +65,7 @@ def check_memory(memory: Tensor | None, with_memory: bool) -> None:
 
 
 class Decoder(nn.Module):
-    """num_layers decoder layers. Every one of them receives the same, final memory.
+    """num_layers decoder layers. Every one of them receives the same memory.
 
     y (batch, target, d_model), memory (batch, source, d_model) -> like y.
     """

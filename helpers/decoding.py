@@ -35,11 +35,11 @@ class AnyTokenizer(Protocol[Read, Written]):
 def next_logits(
     model: Transformer, ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
 ) -> Tensor:
-    """What the model says about the token after `ids` (rows, so far) -> (rows, vocab_size).
+    """The logits of the token after `ids` (rows, so far) -> (rows, vocab_size).
 
     memory (rows, source, d_model) and source_mask (rows, 1, 1, source) as `encode` gives them.
-    With a cache only the tokens that it does not hold yet are read; a model that leaves it empty
-    reads them all each time.
+    With a cache, the model reads only the tokens that the cache does not have yet. A model that
+    leaves the cache empty reads all of them each time.
     """
     new = ids if cache is None else ids[:, cache.length :]
     hidden = model.decode(new, memory, source_mask, cache)  # (rows, new, d_model)
@@ -56,8 +56,8 @@ def decode(
     """Token after token for a whole batch; choose(logits (batch, vocab_size)) -> ids (batch,).
 
     source_ids (batch, source) -> ids (batch, length), without BOS; each row ends in EOS, then
-    PAD, or is cut at its own limit, see `length_limits`. The model is asked in evaluation mode
-    and left in the mode it was in.
+    PAD, or is cut off at its own limit, see `length_limits`. The model runs in evaluation mode
+    and returns to the mode it was in.
     Raises ValueError as length_limits and check_ids do, FloatingPointError as check_finite does.
     """
     check_ids("source_ids", source_ids, model)
@@ -79,7 +79,7 @@ def decode(
 
 
 def suppress_special(scores: Tensor) -> Tensor:
-    """Scores (…, vocab_size) with PAD and BOS at -inf, in place: no sentence goes on with one."""
+    """Scores (…, vocab_size) with PAD and BOS at -inf, in place: neither can come next."""
     scores[..., PAD] = scores[..., BOS] = -torch.inf
     return scores
 
@@ -191,15 +191,15 @@ def extend_hypotheses(
 ) -> tuple[Tensor, Tensor]:
     """Logits (batch, beam, vocab_size) after each hypothesis; ancestors, one wider.
 
-    The newest tokens of ids (batch, beam, length) stand side by side, at one position. Of all
-    that is cached each may look at itself and at its ancestors (batch, beam, cached). A model
-    that leaves the cache empty reads every hypothesis from its beginning instead.
+    The newest tokens of ids (batch, beam, length) are put side by side, at one position. In the
+    cache, each may look at itself and at its ancestors (batch, beam, cached). A model that
+    leaves the cache empty reads every hypothesis from its beginning instead.
     """
     batch, beam, length = ids.shape
     itself = torch.eye(beam, dtype=torch.bool, device=ids.device).expand(batch, -1, -1)
     ancestors = torch.cat([ancestors, itself], dim=-1)
     if cache.length == length - 1:
-        beside = (ancestors,) if beam > 1 else ()  # a token alone needs no word about others
+        beside = (ancestors,) if beam > 1 else ()  # a single token sees everything
         hidden = model.decode(ids[:, :, -1], memory, source_mask, cache, *beside)
     else:
         memory, source_mask = (x.repeat_interleave(beam, 0) for x in (memory, source_mask))
@@ -213,7 +213,7 @@ def best_continuations(
     """The beam_size best of all continuations: (log-probability, parent, word), (batch, beam_size).
 
     alive (batch, beam) holds each hypothesis' log-probability; logits (batch, beam, vocab_size)
-    score the words after it. `parent` says which hypothesis a new one continues.
+    score the words after it. `parent` is the hypothesis that each new one continues.
     """
     gains = suppress_special(logits.log_softmax(-1))  # what each word would add
     scores = suppress_special(logits)

@@ -44,11 +44,11 @@ def to_attn_mask(mask: Tensor) -> Tensor:
 
 
 def decoder_mask(target_ids: Tensor, past: int = 0) -> Tensor | None:
-    """What each of these tokens may look at: real ones, not later than itself.
+    """What each of these tokens may look at: real tokens that are not later than itself.
 
     target_ids (batch, target) -> (batch, 1, target, target). With `past` cached tokens before
-    them: (target, past + target), or None for one token, which sees them all. (In a batch a row
-    that has ended holds PAD there; what it says then is discarded.)
+    them: (target, past + target), or None for one token, which sees them all. (A row of
+    the batch that has ended holds PAD there; what it predicts then is ignored.)
     """
     causal = causal_mask(past + target_ids.size(1), target_ids.device)
     if past == 0:

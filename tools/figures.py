@@ -10,6 +10,7 @@ from helpers.corpora.toy import RUNNING
 from helpers.masks import causal_mask, padding_mask
 from helpers.pictures import architecture, mask_grid, mechanism
 from helpers.pictures.style import png
+from helpers.pictures.wirings import wirings
 from helpers.special_ids import PAD
 from tools.notebooks import ROOT
 
@@ -51,6 +52,7 @@ FIGURES = {
     ),
     "processes": architecture.processes,
     "readers": architecture.readers,
+    "wirings": wirings,
 }
 
 

@@ -12,6 +12,7 @@ from helpers import pictures
 from helpers.layers import sinusoidal_positions
 from helpers.pictures import architecture, mechanism, sound
 from helpers.pictures.style import STYLE
+from helpers.pictures.wirings import wirings
 from tests.support import HISTORY
 
 WORDS = ["gestern", "hat", "der", "kleine", "Hund", "den", "Ball", "gefunden", "."]
@@ -41,6 +42,7 @@ FIGURES = {
     "transformer pre-norm": lambda: architecture.transformer(norm_first=True),
     "stack": lambda: architecture.stack(6),
     "stack of 1": lambda: architecture.stack(1),
+    "wirings": wirings,
     "cross_attention": lambda: mechanism.cross_attention(),
     "self_attention": lambda: mechanism.self_attention(),
     "heads": lambda: mechanism.heads(),

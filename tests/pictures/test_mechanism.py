@@ -15,3 +15,15 @@ def test_beam_tree_draws_every_hypothesis_and_names_the_best_path():
     assert len(texts) == 4 and "-2.50" in texts[3]
     assert len(figure.axes[0].lines) == 2
     assert figure.alt.endswith("the best path reads: a $c_1$.")
+
+
+def test_beam_tree_draws_greedys_path_dashed_as_far_as_the_beam_keeps_it():
+    steps = [
+        [(-0.1, ("a",)), (-2.0, ("b",))],
+        [(-0.5, ("a", "c")), (-0.7, ("a", "d"))],
+    ]
+    figure = beam_tree(steps, ("a", "d"), greedy=("a", "c", "e"))
+    png(figure)
+    styles = [line.get_linestyle() for line in figure.axes[0].lines]
+    assert sorted(styles) == ["-", "-", "--"]
+    assert figure.alt.endswith("Greedy's, dashed: a c e.")
