@@ -10,7 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.pictures.shapes import TINTS, draw_arrow, draw_box, draw_cells, draw_panel, new_canvas
-from helpers.pictures.style import CROSS, DECODER, ENCODER, INK, MUTED, OFF, in_house_style
+from helpers.pictures.style import (
+    CROSS,
+    DECODER,
+    ENCODER,
+    INK,
+    MUTED,
+    OFF,
+    SLATE,
+    TEAL,
+    in_house_style,
+)
 
 # The boxes of the mini-map: label, x, row (1 encoder, 0 decoder), role.
 _MINIMAP = {
@@ -304,7 +314,9 @@ def processes() -> Figure:
         axes.text(left + 1.98, 3.68, title, ha="center", va="center", weight="bold", fontsize=11)
         for index, x in enumerate((left, left + 2.1)):
             draw_panel(axes, (x, 0.0, 1.86, 3.42), MUTED)
-            axes.text(x + 0.93, 3.24, f"process {index}", ha="center", va="center", fontsize=9.5)
+            axes.text(
+                x + 0.93, 3.24, f"process {index + 1}", ha="center", va="center", fontsize=9.5
+            )
             names = ("weights", "gradients", "moments" if sharded else "Adam's moments")
             for row, name in enumerate(names):
                 y = 2.42 - 0.66 * row
@@ -313,16 +325,15 @@ def processes() -> Figure:
                 if sharded:
                     bounds = (x + 0.13, y, 1.6, 0.5)
                     draw_box(axes, bounds, "", OFF, tint="white")
-                draw_box(axes, (start, y, half, 0.5), name, DECODER, fontsize=9)
+                draw_box(axes, (start, y, half, 0.5), name, TEAL, fontsize=9, tint="#E1F2EF")
             word = ("1st, 3rd, 5th …", "2nd, 4th, 6th …")[index]
-            draw_box(
-                axes, (x + 0.13, 0.14, 1.6, 0.68), f"batch: the\n{word} row", ENCODER, fontsize=9
-            )
+            share = (x + 0.13, 0.14, 1.6, 0.68)
+            draw_box(axes, share, f"batch: the\n{word} row", SLATE, fontsize=9, tint="#EEF1F5")
         axes.annotate(
             "",
             xy=(left + 2.22, 2.0),
             xytext=(left + 1.74, 2.0),
-            arrowprops=dict(arrowstyle="<|-|>", color=CROSS, linewidth=2.2),
+            arrowprops=dict(arrowstyle="<|-|>", color=INK, linewidth=2.2),
         )
         axes.text(left + 1.98, -0.06, between, ha="center", va="top", fontsize=9, color=INK)
     figure.alt = (
@@ -330,6 +341,37 @@ def processes() -> Figure:
         "gradients and Adam's moments, and every other row of the batch; gradients are averaged. "
         "Right, fully sharded: each holds its half of weights, gradients and moments, and every "
         "other row of the batch; a layer's weights are gathered when they are needed."
+    )
+    return figure
+
+
+@in_house_style
+def parallel_step() -> Figure:
+    """One training step of two processes, with numbers: what each computes, and what is summed."""
+    figure, axes = new_canvas(2.7, (0, 8.4), (-0.55, 2.25))
+    heads = ("part of the batch", "gradient of\nits mean loss", "times its share\nof the tokens")
+    columns = (1.3, 3.05, 4.8)
+    for x, text in zip(
+        (*columns, 6.95), (*heads, "sum: the gradient\nof the whole batch"), strict=True
+    ):
+        axes.text(x, 2.02, text, ha="center", va="center", fontsize=9.5, weight="bold")
+    for index, (tokens, slope) in enumerate(((9, 2), (1, 12))):
+        y = 1.0 - 0.85 * index
+        part = f"{tokens} token{'s' if tokens > 1 else ''}"
+        scaled = f"{slope} × {tokens}/10 = {slope * tokens / 10}"
+        axes.text(0.02, y + 0.27, f"process\n{index + 1}", va="center", fontsize=9.5)
+        for x, text in zip(columns, (part, str(slope), scaled), strict=True):
+            draw_box(axes, (x - 0.65, y, 1.3, 0.54), text, SLATE, fontsize=10, tint="#EEF1F5")
+        for x in columns[:2]:
+            draw_arrow(axes, (x + 0.66, y + 0.27), (x + 1.09, y + 0.27))
+        draw_arrow(axes, (5.46, y + 0.27), (6.2, 0.93 - 0.2 * index))
+    draw_box(axes, (6.22, 0.5, 1.5, 0.66), "1.8 + 1.2 = 3.0", TEAL, True, tint="#E1F2EF")
+    wrong = "The plain mean of the two gradients, (2 + 12) / 2 = 7, would be wrong."
+    axes.text(4.2, -0.33, wrong, ha="center", va="center", fontsize=9.5)
+    figure.alt = (
+        "One training step of two processes. Process 1 has 9 tokens and the gradient 2, times 9/10 "
+        "makes 1.8. Process 2 has 1 token and the gradient 12, times 1/10 makes 1.2. Their sum, "
+        "3.0, is the gradient of the whole batch; the plain mean of the gradients would be 7."
     )
     return figure
 

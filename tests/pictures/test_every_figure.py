@@ -71,6 +71,7 @@ FIGURES = {
     "bars": lambda: pictures.bars({"a": 1.0, "a long name": 0.2}, "share", highlight="a"),
     "dots": lambda: pictures.dots({"a": [1.0, -0.2, 0.4], "a long name": [3, 2, 2.5]}, "change"),
     "processes": lambda: architecture.processes(),
+    "parallel_step": lambda: architecture.parallel_step(),
     "readers": lambda: architecture.readers(),
     "whisper": lambda: architecture.elsewhere("Whisper"),
     "stable diffusion": lambda: architecture.elsewhere("Stable Diffusion"),
