@@ -82,7 +82,6 @@ def bars(
     xlabel: str,
     highlight: str | None = None,
     log: bool = False,
-    colour: str = SLATE,
 ) -> Figure:
     """Horizontal bars with their values written at the ends; `highlight` names one in colour.
 
@@ -91,7 +90,7 @@ def bars(
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     names, numbers = list(values), [float(v) for v in values.values()]
     written = [f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.3g}" for n in numbers]
-    colours = [TEAL if name == highlight else colour for name in names]
+    colours = [TEAL if name == highlight else SLATE for name in names]
     axes.barh(names, numbers, color=colours, height=0.62)
     axes.invert_yaxis()
     if log:
