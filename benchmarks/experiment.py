@@ -46,9 +46,9 @@ TASKS = {
 # What the table holds: of each task, which wirings, at which learning rates.
 PLAN = (
     ("corpus", tuple(WIRINGS), (RATE,)),
-    ("corpus", ("recurrent",), (2.5e-3, 1e-2)),
+    ("corpus", ("full", "mean", *RECURRENT), (2.5e-3, 1e-2)),
     ("nested", ("full", "first only"), (RATE,)),
-    ("multi30k", ("full", *RECURRENT), (RATE,)),
+    ("multi30k", ("full", "first only", "mean", *RECURRENT), (RATE,)),
 )
 Job = tuple[str, str, float, int]  # task, wiring, learning rate, seed
 

@@ -47,6 +47,7 @@ FIGURES = {
     "masks": masks,
     "pre_and_post_norm": architecture.pre_post_norm,
     "residual_road": architecture.residual_road,
+    "elsewhere": lambda: architecture.elsewhere("Flamingo"),
     "decoding_step": lambda: mechanism.decoding_step(
         ["<bos>", *RUNNING.target[:3]], RUNNING.target[3], [*RUNNING.source, "<eos>"]
     ),
