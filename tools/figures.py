@@ -52,6 +52,7 @@ FIGURES = {
         ["<bos>", *RUNNING.target[:3]], RUNNING.target[3], [*RUNNING.source, "<eos>"]
     ),
     "processes": architecture.processes,
+    "parallel_step": architecture.parallel_step,
     "readers": architecture.readers,
     "wirings": wirings,
 }
