@@ -300,7 +300,9 @@ def test_item_says_what_the_bank_says(package, question):
     item = package[f"items/{question['id']}.xml"]
     declared = item.find("q:responseDeclaration", NAMES)
     right = [value.text for value in declared.findall("q:correctResponse/q:value", NAMES)]
-    choices = {c.get("identifier"): text_in(c) for c in item.iter(f"{{{questions.QTI}}}simpleChoice")}
+    choices = {
+        c.get("identifier"): text_in(c) for c in item.iter(f"{{{questions.QTI}}}simpleChoice")
+    }
     outcomes = {f.get("identifier") for f in item.findall("q:modalFeedback", NAMES)}
     plain = lambda text: re.sub(r"<[^>]*>", "", questions.inline(text)).replace("&lt;", "<").replace(
         "&gt;", ">").replace("&amp;", "&")  # fmt: skip
@@ -429,7 +431,10 @@ def test_the_sample_exam_is_what_its_command_draws():
     course = questions.BANK.parent
     key = (course / "sample_exam_key.md").read_text(encoding="utf8")
     command = re.search(r"`python -m tools\.questions (.*?)`", key)[1]
-    seed, which = re.search(r"--seed (\d+)", command)[1], re.search(r"--notebooks (\S+)", command)[1]
+    seed, which = (
+        re.search(r"--seed (\d+)", command)[1],
+        re.search(r"--notebooks (\S+)", command)[1],
+    )
     if len(notebooks.paths()) < 18:
         pytest.skip("a series with fewer notebooks draws other questions")
     paper, wanted = questions.exam(

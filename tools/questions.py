@@ -196,7 +196,9 @@ def blocks(text: str) -> str:
             lines = part.strip("\n").split("\n")
             found.append(f"<pre>{'<br/>'.join(escape(line, quote=False) for line in lines)}</pre>")
         else:
-            found += [f"<p>{inline(' '.join(p.split()))}</p>" for p in part.split("\n\n") if p.strip()]
+            found += [
+                f"<p>{inline(' '.join(p.split()))}</p>" for p in part.split("\n\n") if p.strip()
+            ]
     return "".join(found)
 
 
@@ -225,7 +227,9 @@ def gift_answers(question: Question) -> str:
     if kind == "number":
         tolerance = question["tolerance"]
         found = [f"={question['answer']:.7g}:{tolerance}"]
-        found += [f"=%0%{number:.7g}:{tolerance}{because(why)}" for number, why in question["wrong"]]
+        found += [
+            f"=%0%{number:.7g}:{tolerance}{because(why)}" for number, why in question["wrong"]
+        ]
         return "#" + " ".join(found)
     if kind == "true-false":
         return "TRUE" if question["answer"] else "FALSE"
@@ -387,7 +391,9 @@ def qti_test(questions: list[Question]) -> str:
 
 
 def manifest(questions: list[Question]) -> str:
-    resource = '<resource identifier="{0}" type="imsqti_{1}_xmlv2p1" href="{2}"><file href="{2}"/>{3}'
+    resource = (
+        '<resource identifier="{0}" type="imsqti_{1}_xmlv2p1" href="{2}"><file href="{2}"/>{3}'
+    )
     items = [f"items/{question['id']}.xml" for question in questions]
     names = [f"r-{question['id']}" for question in questions]
     needs = "".join(f'<dependency identifierref="{name}"/>' for name in names)
@@ -428,7 +434,9 @@ MARKS = [
 ]
 
 
-def select(questions: list[Question], total: int, explain: int, draw: random.Random) -> list[Question]:
+def select(
+    questions: list[Question], total: int, explain: int, draw: random.Random
+) -> list[Question]:
     """Questions worth exactly `total` points, spread over the notebooks; `explain` to write about.
 
     At most a fifth are true or false. Raises ValueError if the bank has not enough of them.
@@ -490,7 +498,9 @@ def mark_table(total: int) -> list[str]:
     """The lowest points for each mark, as a table in Markdown."""
     lines = ["| from | share | letter | Germany |", "|---:|---:|---|---|"]
     for share, letter, german in MARKS:
-        lines.append(f"| {math.ceil(2 * total * share / 100) / 2:g} | {share} % | {letter} | {german} |")
+        lines.append(
+            f"| {math.ceil(2 * total * share / 100) / 2:g} | {share} % | {letter} | {german} |"
+        )
     return lines
 
 
@@ -516,7 +526,11 @@ def exam(
         "right, every wrong cross and every missing one costs a point, down to 0.",
         "",
     ]
-    key = [f"# {title}: key", "", f"Drawn by `{command}`.", ""] if command else [f"# {title}: key", ""]
+    key = (
+        [f"# {title}: key", "", f"Drawn by `{command}`.", ""]
+        if command
+        else [f"# {title}: key", ""]
+    )
     for number, question in enumerate(picked, start=1):
         worth = f"{points(question)} points"
         ask, answer = asked_and_answered(question, draw)
@@ -536,7 +550,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("gift", "qti", "exam"))
     parser.add_argument("--notebooks", default="", help="such as 07 or 00-03,07; all by default")
-    parser.add_argument("--seed", type=int, help="draws an exam, and the values of varied questions")
+    parser.add_argument(
+        "--seed", type=int, help="draws an exam, and the values of varied questions"
+    )
     parser.add_argument("--points", type=int, default=60, help="of an exam (default: 60)")
     parser.add_argument("--explain", type=int, default=2, help="questions to write about (2)")
     parser.add_argument("--without", type=Path, help="the key of an exam, not to be asked again")
@@ -550,7 +566,9 @@ def main(argv: list[str] | None = None) -> None:
         questions = chosen(load(given.bank), given.notebooks)
         if given.what == "exam":
             if given.without:
-                asked = set(re.findall(r"points\) `([\w-]+)`", given.without.read_text(encoding="utf8")))
+                asked = set(
+                    re.findall(r"points\) `([\w-]+)`", given.without.read_text(encoding="utf8"))
+                )
                 questions = [q for q in questions if q["id"] not in asked]
             said = " ".join(sys.argv[1:] if argv is None else argv)
             command = f"python -m tools.questions {said}"
