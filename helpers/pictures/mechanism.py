@@ -87,10 +87,14 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
 def descent(
     loss: Callable[[np.ndarray], np.ndarray], visited: Sequence[float], span: tuple[float, float]
 ) -> Figure:
-    """A loss over its one parameter, and an arrow along it for each step between visited values."""
+    """A loss over its one parameter, and an arrow along it for each step between visited values.
+
+    The picture shows `span` of the parameter, and more where a step leaves it.
+    """
     if len(visited) < 2:
         raise ValueError(f"visited must have at least 2 values, got {len(visited)}")
     figure, (axes,) = new_figure(3.4)
+    span = (min(span[0], min(visited) - 0.5), max(span[1], max(visited) + 0.5))
     across = np.linspace(*span, 200)
     axes.plot(across, loss(across), color=MUTED, linewidth=2)
     places = [(w, float(loss(np.asarray(w)))) for w in visited]

@@ -34,3 +34,6 @@ def test_descent_draws_the_steps_that_are_long_enough_to_see():
     png(figure)
     assert [text.get_text() for text in figure.axes[0].texts] == ["step 1", "step 2"]
     assert figure.alt.endswith("w goes from 0.00, 2.40, 2.88, 2.98 to 3.00.")
+    assert figure.axes[0].get_xlim() == (-0.5, 6.0)
+    wild = descent(lambda w: (2 * w - 6) ** 2, [0.0, 7.2, -2.88], (-0.5, 6.0))
+    assert wild.axes[0].get_xlim() == (-3.38, 7.7)
