@@ -14,8 +14,8 @@ from helpers.special_ids import PAD
 def padding_mask(ids: Tensor) -> Tensor:
     """True at real tokens: ids (batch, source) -> (batch, 1, 1, source).
 
-    Only columns (keys) are masked. A padded query's output is computed and then ignored by the
-    loss. Raises ValueError unless ids has two dimensions.
+    Only columns (keys) are masked. A padded query's output is computed and then ignored.
+    Raises ValueError unless ids has two dimensions.
     """
     if ids.dim() != 2:
         raise ValueError(f"ids must be (batch, length), got shape {tuple(ids.shape)}")

@@ -43,6 +43,9 @@ FIGURES = {
     "self_attention": mechanism.self_attention,
     "cross_attention": mechanism.cross_attention,
     "heads": mechanism.heads,
+    "descent": lambda: mechanism.descent(
+        lambda w: (2 * w - 6) ** 2, [0.0, 2.4, 2.88, 2.976], span=(-0.5, 6.0)
+    ),
     "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
     "masks": masks,
     "pre_and_post_norm": architecture.pre_post_norm,

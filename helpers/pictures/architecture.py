@@ -76,7 +76,7 @@ def minimap(lit: str | Sequence[str]) -> Figure:
         )
     for x, y, to in ((0, 1, 1), (1, 1, 2), (2, 1, 3), (0, 0, 1), (1, 0, 3), (3, 0, 4), (4, 0, 5)):
         draw_arrow(axes, (x + 0.9, y), (to + 0.04, y), MUTED, 1.1)
-    crossing = bool(on & {"memory", "cross-attention"})
+    crossing = {"memory", "cross-attention"} <= on
     draw_arrow(
         axes, (3.47, 0.62), (3.47, 0.38), CROSS if crossing else OFF, 2.6 if crossing else 1.2
     )

@@ -1,5 +1,6 @@
 """Curves and bars, and the training curve that redraws itself while a model trains."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -33,13 +34,15 @@ def lines(
     log: str = "",
     among: Sequence[str] = (),
     steps: bool = False,
+    zero: bool = False,
 ) -> Figure:
     """Curves with their names at their right ends; log may be "x", "y" or "xy".
 
     A series is (x, y), or (x, y, low, high) to shade the range between low and high. Words as x
     become the ticks. Of the names in `among`, each has the same colour in every picture. Curves
     that lie on top of each other from end to end share one label. With `steps` a curve stays level
-    around each x and jumps halfway to the next, as a table's rows do.
+    around each x and jumps halfway to the next, as a table's rows do. With `zero` the vertical
+    axis begins at zero.
     """
     figure, (axes,) = new_figure(3.4)
     styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
@@ -63,6 +66,8 @@ def lines(
         axes.set_xscale("log")
     if "y" in log:
         axes.set_yscale("log")
+    if zero:
+        axes.set_ylim(bottom=0)
     if baseline:
         axes.axhline(baseline[1], color=MUTED, linestyle=":", linewidth=1.5)
         ends.append((axes.get_xlim()[1], baseline[1], baseline[0], MUTED))
@@ -90,6 +95,9 @@ def bars(
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     names, numbers = list(values), [float(v) for v in values.values()]
     written = [f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.3g}" for n in numbers]
+    largest = max(map(abs, numbers))
+    if not log and 0 < largest < 1:  # as many digits after the point in every row
+        written = [f"{n:z.{2 - math.floor(math.log10(largest))}f}" for n in numbers]
     colours = [TEAL if name == highlight else SLATE for name in names]
     axes.barh(names, numbers, color=colours, height=0.62)
     axes.invert_yaxis()

@@ -66,8 +66,12 @@ def attention_maps(
     titles: Sequence[str],
     gold: Collection[tuple[int, int]] | None = None,
     role: str = "cross",
+    row: int | None = None,
 ) -> Figure:
-    """Small multiples on one scale: weights (maps, target, source), a title for each map."""
+    """Small multiples on one scale: weights (maps, target, source), a title for each map.
+
+    `row` names a target token by its index: its row is outlined in each map, with its numbers.
+    """
     grids = as_array(weights)
     if grids.ndim != 3 or len(grids) != len(titles):
         raise ValueError(
@@ -83,6 +87,11 @@ def attention_maps(
     for ax, grid, title in zip(axes, grids, titles, strict=False):
         grid = _matrix(grid, len(target_tokens), len(source_tokens))
         _draw_map(ax, grid, source_tokens, target_tokens, gold, role, numbers=False)
+        if row is not None:
+            frame = Rectangle((-0.46, row - 0.46), len(source_tokens) - 0.08, 0.92, fill=False)
+            frame.set(edgecolor=INK, linewidth=1.6)
+            ax.add_patch(frame)
+            _write_weights(ax, grid[row : row + 1], row, 7.5)
         ax.set_title(title, pad=8)
     figure.alt = f"{len(grids)} attention maps side by side: {', '.join(titles)}. " + (
         _describe_map(grids[0], source_tokens, target_tokens, titles[0])
@@ -98,6 +107,7 @@ def attention_steps(
     weights: Numbers,
     source_tokens: Sequence[str],
     target_tokens: Sequence[str],
+    role: str = "cross",
 ) -> Figure:
     """Scores, scaled, masked, softmax: four grids of real numbers; masked cells are hatched."""
     figure, axes = new_figure(1.7 + 0.42 * len(target_tokens), 4)
@@ -107,7 +117,7 @@ def attention_steps(
     for index, (ax, grid) in enumerate(zip(axes, (scores, scaled, masked, weights), strict=True)):
         grid = _matrix(grid, len(target_tokens), len(source_tokens))
         hidden = blocked if index > 1 else np.zeros_like(blocked)
-        colours = _sequential(CROSS) if index == 3 else _diverging()
+        colours = _sequential(ROLES[role]) if index == 3 else _diverging(ROLES[role])
         low, high = (0, 1) if index == 3 else (-limit, limit)
         ax.imshow(np.where(hidden, 0, grid), cmap=colours, vmin=low, vmax=high, aspect="auto")
         _write_numbers(ax, grid, hidden, "−∞" if index == 2 else "0", 2 if index == 3 else 1, 8.5)
@@ -127,8 +137,13 @@ def grids(
     row_labels: Sequence[str] | None = None,
     column_labels: Sequence[str] | None = None,
     role: str = "encoder",
+    alike: bool = True,
 ) -> Figure:
-    """Small matrices side by side with their numbers; colour shows sign and size."""
+    """Small matrices side by side with their numbers; colour shows sign and size.
+
+    If the matrices hold different kinds of things, `alike=False` gives each a colour scale of its
+    own, and all their numbers two digits.
+    """
     arrays = {title: np.atleast_2d(as_array(m)) for title, m in matrices.items()}
     rows = max(len(a) for a in arrays.values())
     figure, axes = new_figure(
@@ -138,8 +153,11 @@ def grids(
     )
     limit = max(np.abs(a).max() for a in arrays.values()) or 1.0
     for index, (ax, (title, array)) in enumerate(zip(axes, arrays.items(), strict=True)):
+        if not alike:
+            limit = np.abs(array).max() or 1.0
         ax.imshow(array, cmap=_diverging(ROLES[role]), vmin=-limit, vmax=limit, aspect="auto")
-        _write_numbers(ax, array, np.zeros(array.shape, dtype=bool), "")
+        nothing_hidden = np.zeros(array.shape, dtype=bool)
+        _write_numbers(ax, array, nothing_hidden, "", whole=alike)
         names = column_labels if column_labels and len(column_labels) == array.shape[1] else None
         fits = row_labels and index == 0 and len(row_labels) == len(array)
         beside = row_labels if row_labels and fits else [""] * len(array)
@@ -341,10 +359,17 @@ def _token_axes(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None
 
 
 def _write_numbers(
-    axes: Axes, grid: np.ndarray, hidden: np.ndarray, instead: str, digits: int = 2, size: float = 9
+    axes: Axes,
+    grid: np.ndarray,
+    hidden: np.ndarray,
+    instead: str,
+    digits: int = 2,
+    size: float = 9,
+    whole: bool = True,
 ) -> None:
+    """Numbers in the cells, `instead` in those that are hidden; `whole` ones without digits."""
     shown = grid[np.isfinite(grid)]
-    digits = 0 if (shown == shown.round()).all() else digits
+    digits = 0 if whole and (shown == shown.round()).all() else digits
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}  # behind it, no hatching
     for row, column in np.ndindex(*grid.shape):
         if hidden[row, column]:
@@ -383,11 +408,16 @@ def _draw_map(
         corner = (source - 0.46, target - 0.46)
         axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.6))
     if numbers and len(source_tokens) <= 14:
-        for row, column in np.argwhere(grid >= 0.05):
-            value = grid[row, column]
-            colour = "white" if value > 0.6 else INK
-            text = f"{value:.2f}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
+        _write_weights(axes, grid, 0, 9)
+
+
+def _write_weights(axes: Axes, grid: np.ndarray, first: int, size: float) -> None:
+    """The weights of 0.05 and more; the grid's first row is the map's row `first`."""
+    for row, column in np.argwhere(grid >= 0.05):
+        value = grid[row, column]
+        middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
+        colour = "white" if value > 0.6 else INK
+        axes.text(column, first + row, f"{value:.2f}", color=colour, **middle)
 
 
 def _describe_map(

@@ -1,9 +1,10 @@
 """Drawings of how a part works: attention, heads, next words, a decoding step, a beam search."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -59,8 +60,8 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
 
     half = length * cell / 2
     for x, title in (
-        (0.1, "one matrix\n(length, d_model)"),
-        (6.3, "merged again\n(length, d_model)"),
+        (0.1, "Q, K or V\n(length, d_model)"),
+        (6.3, "merged, for W_O to mix\n(length, d_model)"),
     ):
         for h in range(num_heads):
             columns(x, middle - half, h * d_k, d_k, shades[h % 4])
@@ -73,11 +74,44 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
         columns(3.1, y, 0, d_k, shades[h % 4])
         draw_arrow(axes, (0.2 + d_model * cell, middle), (3.02, y + half), OFF, 1.3)
         axes.text(3.2 + d_k * cell, y + half, f"head {h + 1}: attention", va="center", fontsize=9)
-        draw_arrow(axes, (5.0 + d_k * cell * 0.5, y + half), (6.22, middle), OFF, 1.3)
+        draw_arrow(axes, (4.45 + d_k * cell, y + half), (6.22, middle), OFF, 1.3)
     axes.text(3.1, -0.3, f"each (length, d_k = {d_k})", fontsize=9, color=MUTED)
     figure.alt = (
         f"A matrix of {d_model} columns is split into {num_heads} heads of {d_k} columns; each "
         "head attends on its own; the results are put side by side again."
+    )
+    return figure
+
+
+@in_house_style
+def descent(
+    loss: Callable[[np.ndarray], np.ndarray], visited: Sequence[float], span: tuple[float, float]
+) -> Figure:
+    """A loss over its one parameter, and an arrow along it for each step between visited values.
+
+    The picture shows `span` of the parameter, and more where a step leaves it.
+    """
+    if len(visited) < 2:
+        raise ValueError(f"visited must have at least 2 values, got {len(visited)}")
+    figure, (axes,) = new_figure(3.4)
+    span = (min(span[0], min(visited) - 0.5), max(span[1], max(visited) + 0.5))
+    across = np.linspace(*span, 200)
+    axes.plot(across, loss(across), color=MUTED, linewidth=2)
+    places = [(w, float(loss(np.asarray(w)))) for w in visited]
+    for number, (start, end) in enumerate(pairwise(places), start=1):
+        if abs(end[0] - start[0]) < 0.02 * (span[1] - span[0]):
+            break  # too short to be seen
+        draw_arrow(axes, start, end, TEAL, 1.8)
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        axes.annotate(
+            f"step {number}", middle, (6, 6), textcoords="offset points", color=TEAL, fontsize=9.5
+        )
+    axes.plot(*zip(*places, strict=True), "o", color=TEAL, markersize=5)
+    axes.set(xlabel="the parameter w", ylabel="loss", xlim=span)
+    axes.set_ylim(bottom=-0.05 * loss(across).max())
+    figure.alt = (
+        "A valley, the loss over the parameter w, and the steps down its side: w goes "
+        f"from {', '.join(f'{w:.2f}' for w in visited[:-1])} to {visited[-1]:.2f}."
     )
     return figure
 

@@ -1,7 +1,7 @@
 """pictures/curves.py: curves while they grow, with words and with bands."""
 
 from helpers.pictures import curves
-from helpers.pictures.curves import LiveCurve, lines
+from helpers.pictures.curves import LiveCurve, bars, lines
 from helpers.pictures.style import png
 from tests.support import HISTORY
 
@@ -58,3 +58,18 @@ def test_a_table_is_drawn_as_steps():
     for steps, style in ((True, "steps-mid"), (False, "default")):
         figure = lines({"rows": ([0, 1], [3, 4])}, "x", "y", steps=steps)
         assert [line.get_drawstyle() for line in figure.axes[0].lines] == [style]
+
+
+def test_an_axis_can_begin_at_zero():
+    lowest = [
+        lines({"a": ([0, 1], [3, 4])}, "x", "y", zero=zero).axes[0].get_ylim()[0]
+        for zero in (True, False)
+    ]
+    assert lowest[0] == 0 and 2.9 < lowest[1] < 3
+
+
+def test_shares_have_as_many_digits_in_every_row():
+    figure = bars({"a": 0.243, "b": 0.0898, "c": 0.2}, "share")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0.243", "0.090", "0.200"]
+    figure = bars({"a": 12.5, "b": 3.0}, "loss")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["12.5", "3"]

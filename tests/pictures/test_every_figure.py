@@ -46,6 +46,9 @@ FIGURES = {
     "cross_attention": lambda: mechanism.cross_attention(),
     "self_attention": lambda: mechanism.self_attention(),
     "heads": lambda: mechanism.heads(),
+    "descent": lambda: mechanism.descent(
+        lambda w: (2 * w - 6) ** 2, [0.0, 2.4, 2.88, 2.976, 2.995], (-0.5, 6.0)
+    ),
     "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
     "next_word long": lambda: mechanism.next_word(["<bos>", *ENGLISH[2:], "<eos>"]),
     "pre_post_norm": lambda: architecture.pre_post_norm(),
@@ -61,6 +64,9 @@ FIGURES = {
         SCORES, SCORES / 2, MASKED, shares(3, 5), WORDS[:5], ENGLISH[:3]
     ),
     "grids": lambda: pictures.grids({"Q": SCORES, "K": SCORES * 2}, row_labels=list("abc")),
+    "grids, each on its own": lambda: pictures.grids(
+        {"Q": SCORES, "K": np.eye(3), "nothing": np.zeros((3, 1))}, list("abc"), alike=False
+    ),
     "mask_grid": lambda: pictures.mask_grid(
         {"a": np.tri(3) > 0, "b": np.ones((3, 4))}, [list("abc"), list("abcd")], [list("xyz")] * 2
     ),
@@ -152,6 +158,7 @@ def test_the_legibility_check_refuses_overlap_and_cut():
         (lambda: architecture.elsewhere("wisper"), "name must be among .*got 'wisper'"),
         (lambda: architecture.stack(0), "num_layers must be at least 1"),
         (lambda: mechanism.heads(3, 8), "must be divisible"),
+        (lambda: mechanism.descent(lambda w: w, [0.0], (0, 1)), "at least 2 values, got 1"),
         (lambda: mechanism.cross_attention(target=9), "must lie in 1 to 8"),
         (lambda: pictures.attention_map(np.eye(2), list("abc"), list("ab")), r"\(2, 3\)"),
         (

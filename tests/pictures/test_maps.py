@@ -1,9 +1,43 @@
 """pictures/maps.py: what a map counts; how all of them look is in test_every_figure.py."""
 
+import numpy as np
 from matplotlib.colors import to_hex
 
-from helpers.pictures.maps import cache_growth
-from helpers.pictures.style import CROSS, DECODER, png
+from helpers.pictures.maps import attention_maps, attention_steps, cache_growth, grids
+from helpers.pictures.style import CROSS, DECODER, ENCODER, png
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_one_row_of_every_map_can_be_outlined_with_its_numbers():
+    weights = np.array([[[0.9, 0.1], [0.04, 0.96]], [[0.5, 0.5], [0.3, 0.7]]])
+    plain = attention_maps(weights, list("ab"), list("xy"), ["one", "two"])
+    assert [texts(axes) for axes in plain.axes] == [[], []]
+    figure = attention_maps(weights, list("ab"), list("xy"), ["one", "two"], row=1)
+    assert [texts(axes) for axes in figure.axes] == [["0.96"], ["0.30", "0.70"]]
+    (frame,) = figure.axes[0].patches
+    assert (frame.get_y(), round(frame.get_width(), 2)) == (0.54, 1.92)
+
+
+def test_matrices_of_different_kinds_have_scales_of_their_own():
+    different = {"keys": [[4.0]], "weights": [[0.5]]}
+    for alike, scales, numbers in (
+        (True, [4, 4], ["4", "0.50"]),
+        (False, [4, 0.5], ["4.00", "0.50"]),
+    ):
+        figure = grids(different, alike=alike)
+        assert [axes.images[0].get_clim()[1] for axes in figure.axes] == scales
+        assert [texts(axes) for axes in figure.axes] == [[n] for n in numbers]
+
+
+def test_the_steps_of_attention_take_the_colour_of_their_role():
+    for given, colour in (({}, CROSS), ({"role": "encoder"}, ENCODER)):
+        figure = attention_steps([[1.0]], [[1.0]], [[1.0]], [[1.0]], ["a"], ["b"], **given)
+        for axes in figure.axes:
+            red, green, blue, _ = axes.images[0].to_rgba(1.0, bytes=True)
+            assert f"#{red:02X}{green:02X}{blue:02X}" == colour
 
 
 def test_cache_growth_counts_what_is_computed_and_kept():

@@ -1,6 +1,6 @@
 """pictures/mechanism.py: what a drawing is made from; how it looks is in test_every_figure.py."""
 
-from helpers.pictures.mechanism import beam_tree
+from helpers.pictures.mechanism import beam_tree, descent
 from helpers.pictures.style import png
 
 
@@ -27,3 +27,13 @@ def test_beam_tree_draws_greedys_path_dashed_as_far_as_the_beam_keeps_it():
     styles = [line.get_linestyle() for line in figure.axes[0].lines]
     assert sorted(styles) == ["-", "-", "--"]
     assert figure.alt.endswith("Greedy's, dashed: a c e.")
+
+
+def test_descent_draws_the_steps_that_are_long_enough_to_see():
+    figure = descent(lambda w: (2 * w - 6) ** 2, [0.0, 2.4, 2.88, 2.976, 2.995], (-0.5, 6.0))
+    png(figure)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["step 1", "step 2"]
+    assert figure.alt.endswith("w goes from 0.00, 2.40, 2.88, 2.98 to 3.00.")
+    assert figure.axes[0].get_xlim() == (-0.5, 6.0)
+    wild = descent(lambda w: (2 * w - 6) ** 2, [0.0, 7.2, -2.88], (-0.5, 6.0))
+    assert wild.axes[0].get_xlim() == (-3.38, 7.7)

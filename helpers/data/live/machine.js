@@ -43,7 +43,7 @@ const LiveMachine = (() => {
     "attention.scale": "01_self_attention.html#without-d-k-softmax-stops-responding-as-vectors-grow",
     "attention.mask": "03_masks.html#a-mask-acts-before-softmax-as-minus-infinity",
     "cross.mask": "07_cross_attention.html#which-mask-the-source-s",
-    "attention.softmax": "01_self_attention.html#the-definition-that-the-series-uses",
+    "attention.softmax": "01_self_attention.html#the-definition-we-use-from-here-on",
     "attention.sum": "01_self_attention.html#one-question-answered-by-hand",
     "attention.heads": "02_multi_head_attention.html#splitting-is-a-change-of-shape-and-merging-undoes-it",
     "norm": "04_rest_of_a_block.html#layer-norm-keeps-every-vector-at-one-size",
