@@ -57,8 +57,8 @@ class AddNorm(nn.Module):
 def sinusoidal_positions(length: int, d_model: int) -> Tensor:
     """One vector per position, (length, d_model): sines in even columns, cosines in odd ones.
 
-    Column pair i goes round once in 2π · 10000^(2i / d_model) places. Raises ValueError if d_model
-    is odd. Source: section 3.5.
+    Column pair i completes one turn every 2π · 10000^(2i / d_model) places. Raises ValueError if
+    d_model is odd. Source: section 3.5.
     """
     if d_model % 2:
         raise ValueError(f"d_model must be even for sine and cosine pairs, got {d_model}")

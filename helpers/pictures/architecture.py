@@ -221,43 +221,37 @@ def stack(num_layers: int = 6) -> Figure:
 
 @in_house_style
 def pre_post_norm() -> Figure:
-    """The two orders of norm and residual around a sub-layer, side by side."""
-    figure, axes = new_canvas(3.5, (0, 8.4), (-0.1, 3.4))
-    for x, title, order in (
-        (2.1, "post-norm (the paper)", ("sub-layer", "+", "norm")),
-        (6.3, "pre-norm (norm_first)", ("norm", "sub-layer", "+")),
+    """Two sub-layers on top of each other in either order of norm and residual."""
+    figure, axes = new_canvas(5.0, (0, 8.4), (-0.35, 5.0))
+    for road, title, order in (
+        (1.0, "post-norm (the paper)", ("sub-layer",)),
+        (5.3, "pre-norm (norm_first)", ("norm", "sub-layer")),
     ):
-        axes.text(x, 3.15, title, ha="center", weight="bold", fontsize=10.5)
-        axes.text(x, 0.0, "x", ha="center", va="center", fontsize=11, style="italic")
-        centres = (0.8, 1.6, 2.4)
-        previous = 0.12
-        for name, y in zip(order, centres, strict=True):
-            if name == "+":
-                axes.text(x, y, "+", ha="center", va="center", fontsize=15, weight="bold")
-                draw_arrow(axes, (x, previous), (x, y - 0.16))
-                previous = y + 0.16
-                start = 0.28
-                axes.plot([x, x + 1.25, x + 1.25], [start, start, y], color=INK, lw=2.2)
-                draw_arrow(axes, (x + 1.26, y), (x + 0.16, y), INK, 2.2)
-                axes.text(
-                    x + 1.33,
-                    (start + y) / 2,
-                    "residual",
-                    rotation=90,
-                    va="center",
-                    fontsize=9,
-                    color=MUTED,
-                )
-                continue
-            bold = name == "sub-layer"
-            draw_box(axes, (x - 0.8, y - 0.2, 1.6, 0.4), name, MUTED, bold=bold, fontsize=9.5)
-            draw_arrow(axes, (x, previous), (x, y - 0.21))
-            previous = y + 0.2
-        draw_arrow(axes, (x, previous), (x, 2.95))
+        post, beside = len(order) == 1, road + 1.75
+        axes.text(road + 0.9, 4.75, title, ha="center", weight="bold", fontsize=10.5)
+        axes.text(road, -0.15, "x", ha="center", va="center", fontsize=11, style="italic")
+        axes.text(road - 0.13, 0.65, "residual", rotation=90, ha="right", va="center", fontsize=9)
+        stop = 0.0  # where the road has got to
+        for start in (0.15, 2.25):
+            plus = start + (1.0 if post else 1.6)
+            draw_arrow(axes, (road, stop), (road, plus - 0.14), INK, 3)
+            axes.text(road, plus, "+", ha="center", va="center", fontsize=15, weight="bold")
+            axes.plot([road, beside, beside], [start, start, plus], color=MUTED, lw=1.2, zorder=0)
+            draw_arrow(axes, (beside, plus), (road + 0.16, plus), MUTED, 1.2)
+            for i, name in enumerate(order):
+                box = (beside - 0.75, start + 0.3 + 0.57 * i, 1.5, 0.4)
+                draw_box(axes, box, name, MUTED, bold=name == "sub-layer", fontsize=9.5)
+            stop = plus + 0.14
+            if post:
+                draw_arrow(axes, (road, stop), (road, stop + 0.26), INK, 3)
+                draw_box(axes, (road - 0.75, stop + 0.27, 1.5, 0.4), "norm", MUTED, fontsize=9.5)
+                stop += 0.67
+        draw_arrow(axes, (road, stop), (road, 4.55), INK, 3)
     figure.alt = (
-        "Two columns. Post-norm: x goes through the sub-layer, x is added, then the norm. "
-        "Pre-norm: x goes through the norm and the sub-layer, then x is added; nothing stands on "
-        "the residual path."
+        "Two columns, each with two sub-layers beside a thick line, the residual, that runs from x "
+        "at the bottom to the top. Post-norm: on the line are a plus sign, a norm, a plus sign and "
+        "a norm. Pre-norm: on the line are two plus signs and nothing else; each norm is beside "
+        "it, in front of its sub-layer."
     )
     return figure
 

@@ -41,20 +41,27 @@ def attention_map(
     gold: Collection[tuple[int, int]] | None = None,
     role: str = "cross",
     title: str | None = None,
+    mask: Numbers | None = None,
 ) -> Figure:
     """One map of attention weights (target, source), from white (0) to the role's colour (1).
 
     Rows are target_tokens, the queries; columns are source_tokens, the keys. Cells in `gold`,
-    pairs (target index, source index), are outlined. Raises ValueError if labels do not fit.
+    pairs (target index, source index), are outlined. Where `mask` (target, source) is False, the
+    cell is hatched: it could not be attended to. Raises ValueError if labels do not fit.
     """
     grid = _matrix(weights, len(target_tokens), len(source_tokens))
     figure, (axes,) = new_figure(1.5 + 0.36 * len(target_tokens))
     _draw_map(axes, grid, source_tokens, target_tokens, gold, role)
+    if mask is not None:
+        _hatch(axes, ~_matrix(mask, *grid.shape).astype(bool))
+        axes.set_xlabel("hatched: hidden by the mask", fontsize=9, color=MUTED)
     axes.set_title(title or "", pad=12)
     bar = figure.colorbar(axes.images[0], ax=axes, shrink=0.8, pad=0.02)
     bar.set_label("attention weight")
     bar.outline.set_visible(False)
     figure.alt = _describe_map(grid, source_tokens, target_tokens, title)
+    if mask is not None:
+        figure.alt += " Cells that the mask hides are hatched."
     return figure
 
 
@@ -208,16 +215,17 @@ def positions(encoding: Numbers) -> Figure:
     table = as_array(encoding)
     figure, (heat, curves, similar) = new_figure(3.1, 3, width_ratios=[1.1, 1, 1])
     image = heat.imshow(table, cmap=_diverging(ENCODER), vmin=-1, vmax=1, aspect="auto")
-    heat.set(title="the table", xlabel="dimension", ylabel="position")
+    heat.set(title="the table", xlabel="column", ylabel="position")
     figure.colorbar(image, ax=heat, shrink=0.7)
     for i, column in enumerate((0, table.shape[1] // 4, table.shape[1] // 2)):
-        curves.plot(table[:, column] - 2.6 * i, color=INK, linewidth=1.6)
-        curves.text(0, 1.15 - 2.6 * i, f"dimension {column}", fontsize=9)
-    curves.set(title="three columns", xlabel="position", yticks=[])
+        curves.plot(table[:, column] - 3.2 * i, color=INK, linewidth=1.6)
+        curves.text(0, 1.25 - 3.2 * i, f"column {column}", fontsize=9)
+    curves.set(title="three columns", xlabel="position", yticks=[], ylim=(-7.8, 2.3))
     middle = len(table) // 2
     distance = np.arange(len(table)) - middle
     similar.plot(distance, table @ table[middle], color=INK, linewidth=1.8)
     similar.set(title="similarity", xlabel="distance from the middle", ylabel="dot product")
+    similar.set_ylim(bottom=0)
     figure.alt = (
         "Three panels: the table of positions as a heat map with fast waves left and slow waves "
         "right; three columns as waves of growing length; the dot product of the middle position "
@@ -418,6 +426,12 @@ def _write_weights(axes: Axes, grid: np.ndarray, first: int, size: float) -> Non
         middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
         colour = "white" if value > 0.6 else INK
         axes.text(column, first + row, f"{value:.2f}", color=colour, **middle)
+
+
+def _hatch(axes: Axes, hidden: np.ndarray) -> None:
+    for row, column in np.argwhere(hidden):
+        corner = (column - 0.46, row - 0.46)
+        axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, hatch="////", ec=OFF, linewidth=0))
 
 
 def _describe_map(

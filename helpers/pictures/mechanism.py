@@ -263,10 +263,10 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
     weights_y = below - 1.05
     draw_arrow(axes, (x + source * size / 2, below - 0.54), (x + source * size / 2, below - 0.7))
     draw_cells(axes, x, weights_y + 0.33, target, source, mixed)
-    axes.text(x, weights_y + 0.2 - target * size, f"weights  {target} × {source}", fontsize=9)
+    axes.text(x, weights_y + 0.14 - target * size, f"weights  {target} × {source}", fontsize=9)
     draw_box(axes, (6.3, 1.18, 0.46, 0.34), "× V", mixed, bold=True, fontsize=9.5)
     draw_arrow(axes, (x + source * size + 0.03, weights_y + 0.1), (6.29, 1.38), mixed, 1.6)
-    bottom = 0.3
+    bottom = value_y - source * size / 2  # the middle of V
     axes.plot(
         [3.05 + wide, 6.53, 6.53], [bottom, bottom, 1.0], color=other, lw=1.6, solid_capstyle="butt"
     )
