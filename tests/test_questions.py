@@ -436,8 +436,9 @@ def test_the_sample_exam_is_what_its_command_draws():
         re.search(r"--seed (\d+)", command)[1],
         re.search(r"--notebooks (\S+)", command)[1],
     )
-    if len(notebooks.paths()) < 18:
-        pytest.skip("a series with fewer notebooks draws other questions")
+    first, last = map(int, which.split("-"))
+    if not {f"{n:02d}" for n in range(first, last + 1)} <= {q["notebook"] for q in BANK}:
+        pytest.skip("a series without some of its notebooks draws another exam")
     paper, wanted = questions.exam(
         questions.chosen(BANK, which), int(seed), command=f"python -m tools.questions {command}"
     )

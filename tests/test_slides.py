@@ -9,7 +9,7 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import notebooks, slides
+from tools import notebooks, slides, wording
 from tools.address import pages
 
 pytest.importorskip("sphinx_revealjs", reason="requirements-teach.lock brings it")
@@ -48,12 +48,14 @@ def test_deck_is_a_lecture(path):
     assert 8 <= len(all_slides) <= 30
     title = notebook.cells[0].source.splitlines()[0]
     assert all_slides[0].title == title and shown(all_slides[0]).startswith(title)
-    assert all_slides[-1].title == "## Recap"
-    assert [s.title for s in all_slides].count("## Quiz") == (0 if "12_" in path.name else 1)
+    assert all_slides[-1].title == wording.RECAP
+    assert [s.title for s in all_slides].count(f"## {wording.QUIZ}") == (
+        0 if "12_" in path.name else 1
+    )
     for slide in all_slides:
         content = slide.cells[1:]
         assert content and all(c.source or c.get("outputs") for c, _ in content), slide.title
-        assert "Open in Colab" not in shown(slide) and "<details>" not in shown(slide)
+        assert wording.COLAB not in shown(slide) and "<details>" not in shown(slide)
         assert len(slide.cells[0][0].source) < 90
 
 
@@ -123,6 +125,22 @@ def test_the_quiz_is_a_slide_and_its_answer_a_note():
     _, asked, recap = slides.Deck(deck(*cells)).slides
     assert shown(asked) == "## Quiz\nWho?\n\n- **a** · I." and "it is a" in asked.notes[0]
     assert shown(recap) == "## Recap\nSo." and "not this" not in "".join(asked.notes + recap.notes)
+
+
+def test_a_translated_frame_is_recognised(monkeypatch):
+    notebook = notebooks.read(notebooks.paths("07")[0])
+    before = slides.Deck(notebook).slides
+    french = {"EXERCISES": "## Exercices", "QUIZ": "Question", "RECAP": "## En bref"}
+    french |= {"TIME": "**Durée**", "BEFORE": "**Avant**", "PREVIOUS": "Avant :", "NEXT": "Après :"}
+    for name, word in french.items():
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = cell.source.replace(getattr(wording, name), word)
+        monkeypatch.setattr(wording, name, word)
+    after = slides.Deck(notebook).slides
+    assert len(after) == len(before) and after[-1].title == "## En bref"
+    assert [s.title for s in after].count("## Question") == 1
+    assert "Durée" not in shown(after[0]) and "Après :" not in shown(after[0])
 
 
 def test_long_code_goes_on_and_docstrings_do_not():

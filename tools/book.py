@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from nbformat import NotebookNode
 
-from tools import live
+from tools import live, wording
 from tools.address import branch, repository
 from tools.glossary import without_links
 from tools.notebooks import ROOT, code_cells, paths, read, tags, write
@@ -25,8 +25,8 @@ DOCS = ROOT / "docs"
 SOURCE, BOOK = ROOT / "build" / "book-source", ROOT / "build" / "book"
 LARGEST_PAGE = 3_000_000  # bytes, with everything that the page brings along
 
-BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
-DOWNLOAD = re.compile(r"\[Download\]\(https://[^)]*/(notebooks/[^)/]*\.ipynb)\)")
+BADGE = re.compile(rf"\[!\[{wording.COLAB}\]\([^)]*\)\]\(([^)]*)\)")
+DOWNLOAD = re.compile(rf"\[{wording.DOWNLOAD}\]\(https://[^)]*/(notebooks/[^)/]*\.ipynb)\)")
 LIVE = re.compile(r"\[([^]]*)\]\(https://[\w-]+\.github\.io/[\w.-]+/(live\.html[^)]*)\)")
 LINK_OUT = re.compile(r"\]\(\.\./([^)#\s]+)")
 
@@ -75,9 +75,10 @@ def page_text(text: str) -> str:
     """Markdown of a notebook as a page needs it."""
     text = without_links(text)
     # The badge is a picture from elsewhere, and an offline page has none.
-    text = BADGE.sub(r"[Open in Colab](\1)", text)
+    text = BADGE.sub(rf"[{wording.COLAB}](\1)", text)
     # The notebook as it is in the series, not the copy: it lies beside the page.
-    text = DOWNLOAD.sub(r'<a href="../_sources/\1" download>Download</a>', text)
+    download = rf'<a href="../_sources/\1" download>{wording.DOWNLOAD}</a>'
+    text = DOWNLOAD.sub(download, text)
     # The live page is in the book.
     text = LIVE.sub(r'<a href="../\2">\1</a>', text)
     # Files that are no pages are in the repository.

@@ -36,7 +36,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pygments.formatters import HtmlFormatter
 
-from tools import live
+from tools import live, wording
 from tools.address import pages
 from tools.notebooks import ROOT, paths, read
 
@@ -49,8 +49,6 @@ SENTENCES = 240  # characters of a paragraph's first sentences
 PRINTED = 12  # lines of a printed output
 CODE = 27  # lines of code on one slide
 
-LINKS = ("[![", "Previous:", "Next:")
-NOT_SHOWN = ("**Time**", "**Before this**", *LINKS)
 EXERCISE = re.compile(r"\*\*\d+\.\d+ · ")
 DETAILS = re.compile(r"<details><summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
 LIST = re.compile(r"(- |\d+\. )")
@@ -58,6 +56,11 @@ MARKER = re.compile(r"@@details(\d+)@@")
 
 
 # ---- What a slide takes of a cell ------------------------------------------------------------
+
+
+def is_navigation(block: str) -> bool:
+    """A block of badges and of links to the notebooks before and after."""
+    return block.startswith(("[![", wording.PREVIOUS, wording.NEXT))
 
 
 def slide_type(cell: NotebookNode) -> str:
@@ -109,7 +112,7 @@ def blocks(text: str) -> list[str]:
 
 def condensed(block: str) -> str:
     """What a slide shows of a block, "" for nothing."""
-    if block.startswith(NOT_SHOWN):
+    if is_navigation(block) or block.startswith((wording.TIME, wording.BEFORE)):
         return ""
     if block.startswith(("#", "|", "```", "$$", "<iframe")):
         return block
@@ -215,7 +218,7 @@ class Deck:
                 self.slides[-1].notes.append(DETAILS.sub(r"\1:\2", cell.source))
             elif kind not in ("", "skip"):
                 (self.add_text if cell.cell_type == "markdown" else self.add_code)(cell, kind)
-            if cell.cell_type == "markdown" and "## Exercises" in cell.source.splitlines():
+            if cell.cell_type == "markdown" and wording.EXERCISES in cell.source.splitlines():
                 self.in_exercises = True
 
     def begin(self, kind: str, title: str = "") -> Slide:
@@ -231,15 +234,17 @@ class Deck:
         for i, piece in enumerate(parts):
             if piece.kind == "heading":
                 title, *rest = piece.text.split("\n\n")
-                self.in_exercises = title == "## Exercises"
+                self.in_exercises = title == wording.EXERCISES
                 if not self.in_exercises:
                     self.begin("slide", title)
                     self.put(rest, "")
             elif piece.kind == "exercise" and self.in_exercises:
-                self.asked = "· Quiz" in piece.text
+                self.asked = f"· {wording.QUIZ}" in piece.text
                 if self.asked:
-                    self.begin("slide", "## Quiz")
-                    question = EXERCISE.sub("**", piece.text).replace("**Quiz.** ", "", 1)
+                    self.begin("slide", f"## {wording.QUIZ}")
+                    question = EXERCISE.sub("**", piece.text).replace(
+                        f"**{wording.QUIZ}.** ", "", 1
+                    )
                     self.put([question], "")
             elif piece.kind == "folded":
                 if not self.in_exercises or self.asked:
@@ -256,7 +261,7 @@ class Deck:
     def put(self, texts: list[str], fragment: str) -> None:
         """Text on the current slide, condensed; and all of it into the notes."""
         for text in texts:
-            whole = self.slides[-1].title == "## Recap"
+            whole = self.slides[-1].title == wording.RECAP
             shown = text if whole else "\n\n".join(filter(None, map(condensed, blocks(text))))
             if shown:
                 shown = re.sub(
@@ -265,7 +270,7 @@ class Deck:
                 cell = new_markdown_cell(shown, id="text")
                 self.slides[-1].cells.append((cell, fragment))
             if shown != text:
-                spoken = [block for block in blocks(text) if not block.startswith(LINKS)]
+                spoken = [block for block in blocks(text) if not is_navigation(block)]
                 self.slides[-1].notes.append("\n\n".join(spoken))
 
     def add_code(self, cell: NotebookNode, kind: str) -> None:
