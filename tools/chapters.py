@@ -43,11 +43,12 @@ def texts(root: Path) -> Iterator[Path]:
 
 
 def speaks_of(number: str, name: str) -> re.Pattern[str]:
-    """A pattern for "notebook 13", "exercise 13.5", "notebooks 13 and 14" or a link to it."""
+    """A pattern for "notebook 13", "exercise 13.5", "12 and 13", "13 or 14", or a link to it."""
     n = re.escape(number)
     listed = rf"[Nn]otebooks? (?:\d\d(?:, | and | to | or ))*{n}\b"
     exercise = rf"(?<![.\d]){n}\.[1-9]\d?\b(?![.\d]| ?%| ?s\b)"
-    return re.compile(rf"{listed}|{exercise}|\[{n}\]|\({n}\)|\b{n} ·|{re.escape(name)}")
+    beside = rf"\b{n} (?:and|or|to) \d\d\b|\b\d\d (?:and|or|to) {n}\b"
+    return re.compile(rf"{listed}|{exercise}|{beside}|\[{n}\]|\({n}\)|\b{n} ·|{re.escape(name)}")
 
 
 def mentions(number: str, name: str, root: Path = ROOT) -> list[tuple[str, str]]:

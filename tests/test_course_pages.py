@@ -1,0 +1,129 @@
+"""Reading list, projects, policies and exam: complete, and their numbers add up."""
+
+import re
+
+import pytest
+
+from tools import notebooks, questions
+
+COURSE = notebooks.ROOT / "course"
+
+
+def text_of(name):
+    return (COURSE / name).read_text(encoding="utf8")
+
+
+def sections(text, level="## "):
+    """{heading: body}."""
+    parts = re.split(rf"^{level}", text, flags=re.MULTILINE)[1:]
+    return dict(part.split("\n", 1) for part in parts)
+
+
+# ---- The reading list --------------------------------------------------------------------------
+
+
+def test_every_notebook_has_a_first_reading():
+    by_number = {title[:2]: body for title, body in sections(text_of("reading_list.md")).items()}
+    for path in notebooks.paths():
+        entries = re.findall(r"^- (.*)$", by_number[path.name[:2]], re.MULTILINE)
+        assert [e.startswith("**First:**") for e in entries].count(True) == 1, path.name
+        first = next(entry for entry in entries if entry.startswith("**First:**"))
+        assert "*Read:*" in first or "section" in first, path.name
+        assert "*Why:*" in first, path.name
+
+
+def test_references_are_whole():
+    text = text_of("reading_list.md")
+    titles = re.findall(
+        r"\. \*\*[A-Z][^*]+[.?]\*\* .*?\b(?:19|20)\d\d\b.*?\]\((https?://\S+)\)", text
+    )
+    assert len(titles) >= 55
+    links = re.findall(r"\]\((https?://[^)]+)\)", text)
+    assert len(set(links)) == len(links), [link for link in links if links.count(link) > 1]
+    for link in links:
+        if "arxiv" in link:
+            assert re.fullmatch(r"https://arxiv\.org/abs/\d{4}\.\d{4,5}", link)
+    for shown, link in re.findall(r"\[arXiv:([\d.]+)\]\((\S+?)\)", text):
+        assert link.endswith(f"/{shown}")
+
+
+def cited():
+    """("Vaswani", "2017") of everything that a notebook's text cites."""
+    pattern = (
+        r"([A-Z][\w'’-]+)(?:,? et al\.|(?:, [A-Z][\w-]+)*,? and [A-Z][\w-]+)?,? \(?(20[0-2]\d)\)?"
+    )
+    for path in notebooks.paths():
+        for cell in notebooks.read(path).cells:
+            if cell.cell_type == "markdown":
+                yield from ((path.name, *found) for found in re.findall(pattern, cell.source))
+
+
+def test_what_a_notebook_cites_is_on_the_list():
+    text = text_of("reading_list.md")
+    not_papers = {"November", "March", "April", "May", "Since", "In", "Of", "By", "WMT22"}
+    for name, author, year in sorted(set(cited())):
+        if author in not_papers:
+            continue
+        lines = [line for line in text.splitlines() if author in line]
+        assert any(year in line for line in lines), f"{name} cites {author} {year}"
+
+
+# ---- Projects ----------------------------------------------------------------------------------
+
+PARTS = ("Starts from", "Takes", "Goal.", "Data.", "First step.", "A good result.",
+         "What makes it fail.")  # fmt: skip
+
+
+def test_a_dozen_projects_each_with_all_parts():
+    found = sections(text_of("projects.md"))
+    assert len(found) == 12
+    numbers = {path.name[:2] for path in notebooks.paths()}
+    for title, body in found.items():
+        for part in PARTS:
+            assert body.count(f"**{part}**") == 1, f"{title}: {part}"
+        start = re.search(r"\*\*Starts from\*\* (.*?)\.", body)[1]
+        if len(numbers) == 18:
+            assert set(re.findall(r"\b\d\d\b", start)) <= numbers, title
+        assert re.search(r"\*\*Takes\*\* \d+ hours", body), title
+
+
+# ---- Policies and exam -------------------------------------------------------------------------
+
+
+def test_the_worked_example_adds_up():
+    table = text_of("policies.md").split("<!-- worked example -->")[1].split("\n\n")[0]
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in table.splitlines()[3:]]
+    *parts, total = rows
+    exact = []
+    for name, got, share, printed in parts:
+        reached, possible = map(int, got.split(" / "))
+        exact.append(int(share) * reached / possible)
+        assert f"{exact[-1]:.2f}" == printed, name
+    assert sum(int(share) for _, _, share, _ in parts) == int(total[2]) == 100
+    assert f"{sum(exact):.2f}" == total[3]
+    assert f"which is {sum(exact):.0f} %" in text_of("policies.md")
+
+
+def test_the_example_uses_the_points_of_the_sets():
+    text = text_of("policies.md")
+    for row in re.findall(r"^\| (problem set \d|capstone) \|(.*)$", text_of("syllabus.md"), re.M):
+        numbers = [int(n) for n in re.findall(r"\| (\d+) ", row[1])][:2]
+        if len(numbers) == 2:
+            assert re.search(rf"\| {row[0]} \| \d+ / {sum(numbers)} \|", text), row[0]
+
+
+def test_the_table_of_marks_is_the_tools():
+    assert "\n".join(questions.mark_table(60)) in text_of("exam.md")
+    assert "\n".join(questions.mark_table(60)) in text_of("sample_exam_key.md")
+
+
+@pytest.mark.parametrize("name", ["exam.md", "changing.md"])
+def test_commands_that_a_page_names_exist(name):
+    commands = re.findall(r"python -m (tools\.\w+)", text_of(name))
+    assert commands
+    for command in commands:
+        module = notebooks.ROOT / (command.replace(".", "/") + ".py")
+        assert module.is_file() and "__main__" in module.read_text(encoding="utf8"), command
+    options = set(re.findall(r"^\| `(--[\w-]+)", text_of(name), re.MULTILINE))
+    known = (notebooks.ROOT / "tools" / "questions.py").read_text(encoding="utf8")
+    assert all(f'"{option}"' in known for option in options)
