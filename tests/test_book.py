@@ -186,7 +186,9 @@ def test_the_glossary_is_in_order_and_names_where_each_term_comes_from():
     assert first == sorted(set(first)) and len(first) > 60
     explained = re.findall(r"^  \S.*$", text, re.M)
     assert len(explained) == len(first)
-    assert all(re.search(r"\(\[\d\d\]\(notebooks/\S+\.ipynb\)\)$", line) for line in explained)
+    # The second form is what tools/chapters.py leaves where a chapter was dropped.
+    home = r"\((\[\d\d\]\(notebooks/\S+\.ipynb\)|in no notebook here)\)$"
+    assert all(re.search(home, line) for line in explained)
 
 
 def test_the_reference_has_every_helper_with_its_words(book):

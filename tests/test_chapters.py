@@ -111,6 +111,13 @@ def test_what_speaks_of_a_chapter():
         assert not said.search(text), text
 
 
+def test_a_glossary_entry_stays():
+    entry = "DDP\n  Every process holds it. ([13](notebooks/13_x.ipynb))\n"
+    assert chapters.without_home(entry, "13").endswith("holds it. (in no notebook here)\n")
+    two = "  One. ([10](a.ipynb), [13](b.ipynb))\n"
+    assert chapters.without_home(two, "13") == "  One. ([10](a.ipynb))\n"
+
+
 def test_links_become_words():
     text = "See [notebook 13](../notebooks/13_x.ipynb#a-b) and [14](14_y.ipynb)."
     assert chapters.unlinked(text, "13_x.ipynb") == "See notebook 13 and [14](14_y.ipynb)."

@@ -122,9 +122,9 @@ def without_section(text: str, number: str) -> str:
 
 
 def without_home(text: str, number: str) -> str:
-    """A glossary whose entries no longer say that they are explained in a notebook."""
+    """A glossary whose entries no longer say that this notebook explains them."""
     link = rf"\[{number}\]\([^)]*\)"
-    text = re.sub(rf" \({link}\)", "", text)
+    text = re.sub(rf"\({link}\)", "(in no notebook here)", text)
     return re.sub(rf", {link}|{link}, ", "", text)
 
 
