@@ -443,7 +443,9 @@ def test_the_sample_exam_is_what_its_command_draws():
         questions.chosen(BANK, which), int(seed), command=f"python -m tools.questions {command}"
     )
     again = f"python -m tools.questions {command}, draw it again with this"
-    assert wanted == key, again
+    # The goals are those of the notebooks today; they may be reworded without a new exam.
+    plain = lambda text: re.sub(r"^\*Notebook .*$", "", text, flags=re.MULTILINE)
+    assert plain(wanted) == plain(key), again
     assert paper == (course / "sample_exam.md").read_text(encoding="utf8"), again
 
 
