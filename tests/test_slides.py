@@ -115,16 +115,19 @@ def test_a_slide_may_embed_the_live_page_and_link_to_it():
 
 
 def test_the_quiz_is_a_slide_and_its_answer_a_note():
-    solution = "<details><summary>Solution</summary>\n\n{}\n</details>\n\n"
-    quiz = new_markdown_cell(solution.format("not this") + "**1.2 · Quiz.** Who?\n\n- **a** · I.")
+    quiz_of = "**1.2 · " + wording.QUIZ + ".** Who?\n\n- **a** · I."
+    solution = f"<details><summary>{wording.SOLUTION}</summary>" + "\n\n{}\n</details>\n\n"
+    quiz = new_markdown_cell(solution.format("not this") + quiz_of)
     answer = new_markdown_cell(
-        solution.format("it is a") + "**1.3 · Open.** Go on.\n\n## Recap\n\nSo."
+        solution.format("it is a") + f"**1.3 · Open.** Go on.\n\n{wording.RECAP}\n\nSo."
     )
-    exercises = new_markdown_cell("## Exercises\n\n**1.1 · Predict.** What?")
+    exercises = new_markdown_cell(f"{wording.EXERCISES}\n\n**1.1 · Predict.** What?")
     cells = [("slide", exercises), ("slide", quiz), ("slide", answer)]
     _, asked, recap = slides.Deck(deck(*cells)).slides
-    assert shown(asked) == "## Quiz\nWho?\n\n- **a** · I." and "it is a" in asked.notes[0]
-    assert shown(recap) == "## Recap\nSo." and "not this" not in "".join(asked.notes + recap.notes)
+    assert shown(asked) == f"## {wording.QUIZ}\nWho?\n\n- **a** · I."
+    assert "it is a" in asked.notes[0]
+    assert shown(recap) == f"{wording.RECAP}\nSo."
+    assert "not this" not in "".join(asked.notes + recap.notes)
 
 
 def test_a_translated_frame_is_recognised(monkeypatch):
