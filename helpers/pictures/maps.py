@@ -120,6 +120,7 @@ def attention_steps(
     figure, axes = new_figure(1.7 + 0.42 * len(target_tokens), 4)
     titles = ("1  scores", "2  ÷ √d_k", "3  mask", "4  softmax")
     limit = np.abs(as_array(scores)).max()
+    size = 8.5 if len(source_tokens) < 5 else 7.5
     blocked = ~np.isfinite(as_array(masked))
     for index, (ax, grid) in enumerate(zip(axes, (scores, scaled, masked, weights), strict=True)):
         grid = _matrix(grid, len(target_tokens), len(source_tokens))
@@ -127,7 +128,7 @@ def attention_steps(
         colours = _sequential(ROLES[role]) if index == 3 else _diverging(ROLES[role])
         low, high = (0, 1) if index == 3 else (-limit, limit)
         ax.imshow(np.where(hidden, 0, grid), cmap=colours, vmin=low, vmax=high, aspect="auto")
-        _write_numbers(ax, grid, hidden, "−∞" if index == 2 else "0", 2 if index == 3 else 1, 8.5)
+        _write_numbers(ax, grid, hidden, "−∞" if index == 2 else "0", 2 if index == 3 else 1, size)
         _token_axes(ax, source_tokens, target_tokens if index == 0 else [""] * len(grid))
         ax.set_title(titles[index], pad=8)
     figure.alt = (
