@@ -107,7 +107,7 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def one_epoch(examples: Sequence[Example], max_tokens: int, seed: int) -> list[list[int]]:
-    """Every example once, as lists of indices: sentences of like length share a batch.
+    """Every example once, as lists of indices: sentences of similar length share a batch.
 
     A batch holds at most max_tokens tokens on its longer side, padding included. The order of
     batches, and of equally long sentences within them, follows from `seed`.

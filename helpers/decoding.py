@@ -75,7 +75,7 @@ def decode(
             ids = torch.cat([ids, chosen.masked_fill(done, PAD)[:, None]], dim=1)
             done = done | (chosen == EOS) | (ids.size(1) > limits)
     check_finite(best)
-    return ids[:, 1:].clone()  # a tensor like any other, no longer bound to inference mode
+    return ids[:, 1:].clone()  # an ordinary tensor, usable outside inference mode
 
 
 def suppress_special(scores: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ def beam_search(
     source_ids (batch, source) -> ids (batch, length) as in `decode`, and scores (batch,): the
     log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends, or
     reaches its sentence's limit, frees its slot; the search goes on while a living one could win.
-    With n_best: so many translations, best first, ids (batch, n_best, length) and scores (batch,
+    With n_best: that many translations, best first, ids (batch, n_best, length) and scores (batch,
     n_best), -inf where fewer were found. (as_transformers: as in that library, notebook 14.)
     Raises ValueError as check_beam, length_divisor and `decode` do.
     """
@@ -159,7 +159,7 @@ def beam_search(
     with evaluating(model):
         memory, source_mask = model.encode(source_ids)
         cache = Cache(model.config.num_decoder_layers)
-        ids = torch.full((len(source_ids), 1, 1), BOS, device=source_ids.device)  # one a sentence
+        ids = torch.full((len(source_ids), 1, 1), BOS, device=source_ids.device)  # one per sentence
         alive = memory.new_zeros(ids.shape[:2])  # its log-probability
         ancestors = ids[:, :, :0].bool()  # (batch, beam, cached): which cached tokens it may see
         divisor = lambda length: length_divisor(length, length_penalty, as_transformers)
@@ -217,7 +217,7 @@ def best_continuations(
     """
     gains = suppress_special(logits.log_softmax(-1))  # what each word would add
     scores = suppress_special(logits)
-    # (batch, beam, beam_size), for no more can be needed; of equal ones greedy's choice, the first
+    # (batch, beam, beam_size), for no more can be needed; on a tie, greedy's choice: the first
     one = beam_size == 1
     words = scores.argmax(-1, keepdim=True) if one else scores.topk(beam_size).indices
     totals = (alive[:, :, None] + gains.gather(-1, words)).flatten(1)
@@ -251,7 +251,7 @@ class Finished:
         if (scores.amax(-1) > self.scores[:, -1]).any():
             kept = F.pad(self.ids, (0, ids.size(-1) - 1 - self.ids.size(-1)), value=PAD)
             both = torch.cat([self.scores, scores], dim=1)
-            order = both.sort(dim=1, descending=True, stable=True).indices  # of equals the first
+            order = both.sort(dim=1, descending=True, stable=True).indices  # on a tie, the first
             order = order[:, : self.scores.size(1)]
             self.scores = both.gather(1, order)
             ids = torch.cat([kept, ids[:, :, 1:]], dim=1)
@@ -267,7 +267,7 @@ class Finished:
     def best(self, n_best: int | None) -> tuple[Tensor, Tensor]:
         """ids and scores of all that are kept, or without their second dimension if n_best is None.
 
-        Tensors like any others, no longer bound to inference mode.
+        Ordinary tensors, usable outside inference mode.
         """
         ids, scores = self.ids.clone(), self.scores.clone()
         return (ids[:, 0], scores[:, 0]) if n_best is None else (ids, scores)
