@@ -72,7 +72,8 @@ def log_mel(sound: Tensor) -> Tensor:
     """Samples (samples,) -> a picture of 30 seconds (80, 3000): pitch upwards, time to the right.
 
     Each column is the spectrum of 25 ms, summed in 80 bands of the mel scale, as a logarithm; the
-    quietest that is told apart is a hundred-millionth (80 dB) of the loudest. Values span 2.
+    quietest that is told apart is a hundred-millionth (80 dB) of the loudest. The largest and the
+    smallest value are at most 2 apart.
     Raises ValueError for sound that is empty, longer than 30 s, or not one row of numbers.
     """
     if sound.dim() != 1 or not sound.is_floating_point() or len(sound) == 0:

@@ -91,7 +91,7 @@ class T5(Transformer):
             table = nn.Embedding(buckets, c.num_heads)  # 1. distances: one table for a stack
             for layer in stack.layers:
                 layer.self_attention = RelativeAttention(c.d_model, c.num_heads, table, both_ways)
-            stack.norm = nn.RMSNorm(c.d_model, eps=1e-6)  # 2. no mean taken away, no bias
+            stack.norm = nn.RMSNorm(c.d_model, eps=1e-6)  # 2. no mean subtracted, no bias
         for module in self.modules():
             if isinstance(module, AddNorm):
                 module.norm = nn.RMSNorm(c.d_model, eps=1e-6)

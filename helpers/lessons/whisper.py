@@ -65,7 +65,7 @@ class SoundEmbedding(nn.Module):
 
 
 class Whisper(Transformer):
-    """The Transformer of notebook 08 with six lines changed. `source_ids` are spectrograms.
+    """The Transformer of notebook 08 with six changes. `source_ids` are spectrograms.
 
     Interface and searches are Transformer's.
     """
