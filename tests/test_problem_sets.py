@@ -1,21 +1,25 @@
 """The graded assignments: nbgrader really releases and grades them, and nobody is paid for nothing.
 
-Each assignment is released and graded once, in a grading folder of its own, with several
+Each assignment is released and graded once, by the command that instructors use, with several
 submissions (`grades`). The usual wrong answers are tried without nbgrader, in this process.
+Attacks are in tests/grading.
 """
 
 import copy
+import csv
+import html
 import os
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
 import torch
 
-from tools import notebooks, release
+from tools import grade, notebooks, release
+from tools.grading.repair import released
+from tools.grading.sandbox import Limits
 
 pytestmark = pytest.mark.slow
 
@@ -23,8 +27,6 @@ Gradebook = pytest.importorskip("nbgrader.api", reason="requirements-teach.lock"
 
 SOURCES = {path.stem: notebooks.read(path) for path in release.sources()}
 POINTS = {"capstone": (27, 18), "ps1": (22, 8), "ps2": (26, 8), "ps3": (22, 8)}  # tests, questions
-SECONDS = 10  # for a cell, where a submission is made to hang
-STUB = "    raise NotImplementedError"
 
 
 def of_nbgrader(cell) -> dict:
@@ -63,24 +65,21 @@ def mutant(source, *edits):
 PARTLY = {
     "ps1": (
         {
-            "masked_softmax": [("return weights.masked_fill(~mask, 0.0)", "return weights")],
+            "masked_softmax": [("sink[:, None, None]", "0 * sink[:, None, None]")],
             "multi_query": [
                 ("found.transpose(1, 2).flatten(2)", "found.reshape(len(found), found.size(2), -1)")
             ],
             "packed_mask": [(" & past", "")],
         },
-        22 - 2 - 3 - 3,
+        22 - 3 - 3 - 3,
     ),
     "ps2": (
         {
             "wide_parameters": [("2 * (d_memory * d_model", "2 * (d_model * d_model")],
             "gated_layer": [("self.gate.tanh() * seen", "self.gate * seen")],
-            "wire": [
-                ("for layer in enc", "start = x\n    for layer in enc"),
-                ("y, x,", "y, start,"),
-            ],
+            "wire": [("norm(x)", "x")],
         },
-        26 - 2 - 2 - 3,
+        26 - 2 - 2 - 4,
     ),
     "ps3": (
         {
@@ -101,161 +100,7 @@ PARTLY = {
 }
 
 
-# ---- Submissions that want points for something else than answers, all to problem set 1 ----
-
-# These loops sleep, so that nobody else waits for the processor meanwhile.
-LOOP = """\
-import time
-
-
-def packed_mask(documents):
-    while True:
-        time.sleep(0.01)
-"""
-STUBBORN_LOOP = """\
-import time
-
-
-def diagnose(attend):
-    while True:
-        try:
-            while True:
-                time.sleep(0.01)
-        except BaseException:
-            pass
-"""
-KILLER = """\
-import os
-
-os._exit(0)
-"""
-LEAVER = """\
-import sys
-
-sys.exit(0)
-"""
-READER = """\
-import os
-import pathlib
-
-found = []
-here = pathlib.Path.cwd()
-places = [here, here.parent, *here.parents]
-for place in [*places, os.environ.get("PWD", "/"), os.environ.get("OLDPWD", "/")]:
-    near = [*pathlib.Path(place).glob("*.ipynb"), *pathlib.Path(place).glob("*.db")]
-    for folder in ("source", "course", "release", "autograded", "submitted", "grading"):
-        near += [*(pathlib.Path(place) / folder).glob("**/*.ipynb")]
-    found += [path for path in near if b"HIDDEN TESTS" in path.read_bytes()]
-found += [path for path in here.rglob("*")]
-print("READ", len(found), [name for name in os.environ if "GRADING" in name or "COURSE" in name])
-"""
-FAKER = """\
-from IPython import get_ipython
-
-
-def masked_softmax(scores, mask):
-    print("score: 22/22\\\\nAll tests passed.")
-    get_ipython().displayhook(22.0)
-    raise SystemExit
-"""
-# Everything that compares says yes, and what is returned equals everything.
-YES_MAN = """\
-import builtins
-import sys
-
-import helpers.checks
-import numpy.testing
-from IPython import get_ipython
-
-
-class Yes:
-    shape, dtype = (), None
-    __eq__ = __le__ = __lt__ = __bool__ = lambda self, *other: True
-    __getattr__ = lambda self, name: self
-    __call__ = __getitem__ = __sub__ = __abs__ = lambda self, *anything: self
-    __hash__ = lambda self: 0
-
-
-def yes(*anything, **more):
-    return True
-
-
-shell = get_ipython()
-torch.allclose = torch.equal = torch.Tensor.allclose = torch.Tensor.equal = yes
-torch.Tensor.tolist = lambda self: []
-torch.testing.assert_close = numpy.testing.assert_allclose = helpers.checks.close = yes
-builtins.all = builtins.abs = all = abs = yes
-AssertionError = type("AssertionError", (), {"__init__": yes})
-agree = differ = yes
-shell.set_custom_exc((Exception,), yes)
-shell.events.register("pre_run_cell", lambda info: shell.user_ns.update(agree=yes, differ=yes))
-
-
-def forget(result):
-    result.error_in_exec = result.error_before_exec = None
-
-
-shell.events.register("post_run_cell", forget)
-"""
-YES_ANSWER = """\
-def {name}(*inputs):
-    global agree, differ
-    agree = differ = torch.allclose = yes
-    torch.Tensor.tolist = torch.Tensor.flatten = lambda self: []
-    return {value}
-"""
-
-
-def right_but(name, source):
-    return changed(SOURCES["ps1"], {name: source}), POINTS["ps1"][0]
-
-
-def faker(released):
-    """One answer is right; the rest are prints, easier tests and more points."""
-    right = cells_of(SOURCES["ps1"])["packed_mask"].source
-    notebook = changed(released, {"masked_softmax": FAKER, "packed_mask": right})
-    for name, cell in graded_cells(notebook).items():
-        if "masked" not in name:
-            cell.source = "print('passed')"
-        cell.metadata.nbgrader.update(points=100, locked=False)
-    gone = graded_cells(notebook)["prefix_mask_seen"]
-    notebook.cells.remove(gone)
-    notebook.cells.append(nbformat.v4.new_code_cell("22.0"))
-    return notebook, 3
-
-
-def yes_man(released):
-    answers = {"masked_softmax": YES_MAN + YES_ANSWER.format(name="masked_softmax", value="Yes()")}
-    shapes = {"multi_query": "multi_query_attention", "join": "join"}
-    for name in ("multi_query", "packed_mask", "prefix_mask", "attend_part", "join", "diagnose"):
-        answers[name] = YES_ANSWER.format(
-            name=shapes.get(name, name),
-            value={"join": "first", "packed_mask": "torch.ones(1, 1, 3, 3) > 0"}.get(name, "Yes()"),
-        ).replace("*inputs", "first, second" if name == "join" else "*inputs")
-    answers["tools"] = "agree = differ = lambda *anything: None\nnumbers = torch.randn"
-    return changed(released, answers), 0
-
-
 # ---- Releasing and grading, once ----
-
-
-def run_nbgrader(room, *arguments):
-    place = f"--CourseDirectory.release_directory={room / 'release'}"
-    one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    release.nbgrader(*arguments, place, GRADING=str(room), **one)
-
-
-def hostile(released):
-    """Submissions to problem set 1 that want points for something else than answers."""
-    return {
-        "loop": (changed(SOURCES["ps1"], {"packed_mask": LOOP}), 22 - 3),
-        "stubborn": (changed(SOURCES["ps1"], {"diagnose": STUBBORN_LOOP}), 22 - 4),
-        "killer": (changed(SOURCES["ps1"], {"prefix_mask": KILLER}), 3 + 4 + 3),
-        "leaver": (changed(SOURCES["ps1"], {"prefix_mask": LEAVER}), 22 - 3),
-        "reader": (changed(released, {"masked_softmax": READER}), 0),
-        "faker": faker(released),
-        "yes_man": yes_man(released),
-    }
 
 
 def honest(name, released):
@@ -267,68 +112,74 @@ def honest(name, released):
     edits, points = PARTLY[name]
     solutions = cells_of(SOURCES[name])
     partly = {cell: mutant(solutions[cell].source, *e) for cell, e in edits.items()}
-    found = {"empty": (released, 0), "partly": (changed(SOURCES[name], partly), points)}
+    found = {"partly": (changed(SOURCES[name], partly), points)}
+    found |= {"empty": (released, 0)} if name == "ps1" else {}
     return found | ({"right": (SOURCES[name], POINTS[name][0])} if name == "capstone" else {})
-
-
-def grade(name, room, attacked=False):
-    """Release and grade one assignment; {student: (due, {test: points}, graded notebook)}."""
-    run_nbgrader(room, "generate_assignment", name)
-    released = notebooks.read(room / "release" / name / f"{name}.ipynb")
-    handed_in = hostile(released) if attacked else honest(name, released)
-    for student, (notebook, _) in handed_in.items():
-        folder = room / "submitted" / student / name
-        folder.mkdir(parents=True)
-        nbformat.write(notebook, folder / f"{name}.ipynb")
-    limits = (f"--Execute.timeout={SECONDS if attacked else 60}", "--Execute.iopub_timeout=4")
-    run_nbgrader(room, "autograde", name, *limits)
-    results = {}
-    with Gradebook(f"sqlite:///{room / 'gradebook.db'}") as gradebook:
-        for student, (_, due) in handed_in.items():
-            graded = gradebook.find_submission_notebook(name, name, student)
-            points = {grade.name: grade.auto_score for grade in graded.grades}
-            path = room / "autograded" / student / name / f"{name}.ipynb"
-            results[student] = due, points, notebooks.read(path)
-    return results
 
 
 @pytest.fixture(scope="module")
 def grades(tmp_path_factory):
-    """{assignment: what `grade` gives}, "hostile" among them: that one mostly waits for loops."""
-    with ThreadPoolExecutor(2) as two, ThreadPoolExecutor(1) as waits:
-        rooms = {name: tmp_path_factory.mktemp(name) for name in [*SOURCES, "hostile"]}
-        found = {"hostile": waits.submit(grade, "ps1", rooms["hostile"], attacked=True)}
-        found |= {name: two.submit(grade, name, rooms[name]) for name in SOURCES}
-        yield {name: one.result() for name, one in found.items()} | {"rooms": rooms}
+    """{assignment: {student: (due, {test: points}, graded notebook)}}, and the "room" of it all."""
+    room = tmp_path_factory.mktemp("room")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADING", str(room))
+        patch.chdir(release.COURSE)
+        release.release(f"--CourseDirectory.release_directory={room / 'release'}")
+        found = {}
+        for name in SOURCES:
+            released = notebooks.read(room / "release" / name / f"{name}.ipynb")
+            handed_in = honest(name, released)
+            for student, (notebook, _) in handed_in.items():
+                path = room / "collected" / name / student / f"{name} (1).ipynb"
+                path.parent.mkdir(parents=True)
+                nbformat.write(notebook, path)
+            grade.report(grade.grade(room / "collected" / name, name, Limits(cell=60), 2), name)
+            found[name] = {}
+            with Gradebook(f"sqlite:///{room / 'gradebook.db'}") as gradebook:
+                for student, (due, _) in {s: (d, n) for s, (n, d) in handed_in.items()}.items():
+                    graded = gradebook.find_submission_notebook(name, name, student)
+                    points = {g.name: g.auto_score for g in graded.grades}
+                    path = room / "autograded" / student / name / f"{name}.ipynb"
+                    found[name][student] = due, points, notebooks.read(path)
+        for name in ("feedback", "marks"):
+            grade.main([name, *(["ps1"] if name == "feedback" else [])])
+    return found | {"room": room}
 
 
 @pytest.mark.parametrize(
     "student, name",
-    [("right", "capstone"), *((who, name) for who in ("partly", "empty") for name in SOURCES)],
+    [("right", "capstone"), ("empty", "ps1"), *(("partly", name) for name in SOURCES)],
 )
 def test_a_submission_gets_exactly_what_is_due(grades, name, student):
     due, points, graded = grades[name][student]
     got = {test: points[test] for test in graded_cells(SOURCES[name])}
     assert sum(got.values()) == due, got
-    if student == "empty":
-        ran = [c for c in graded.cells if c.cell_type == "code" and c.get("execution_count")]
-        assert len(ran) == len([c for c in graded.cells if c.cell_type == "code"])  # to the end
 
 
-HOSTILE = ("loop", "stubborn", "killer", "leaver", "reader", "faker", "yes_man")
+def test_a_question_waits_for_a_person_unless_nothing_was_written(grades):
+    """None is "to be read"; an answer that was not touched has 0 points already."""
+    for question in cells_of(SOURCES["ps1"], grade=True, solution=True):
+        assert grades["ps1"]["partly"][1][question] is None
+        assert grades["ps1"]["empty"][1][question] == 0
 
 
-@pytest.mark.parametrize("student", HOSTILE)
-def test_a_hostile_submission_gets_no_more_than_its_answers_are_worth(grades, student):
-    due, points, graded = grades["hostile"][student]
-    got = {test: points[test] or 0 for test in graded_cells(SOURCES["ps1"])}
-    assert sum(got.values()) == due, got
+def test_the_marks_hold_everybody(grades):
+    with (grades["room"] / "marks.csv").open(newline="", encoding="utf8") as file:
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"empty", "partly", "right"}
+    assert float(rows["partly"]["ps1"]) == PARTLY["ps1"][1]
+    assert rows["partly"]["ps1 to read"] == "yes"
 
 
-def test_a_submission_finds_neither_tests_nor_solutions_near_its_folder(grades):
-    _, _, graded = grades["hostile"]["reader"]
-    (output,) = cells_of(graded)["masked_softmax"].outputs
-    assert output.text.strip() == "READ 0 []"
+def test_feedback_shows_points_and_no_hidden_test(grades):
+    page = (grades["room"] / "feedback" / "partly" / "ps1" / "ps1.html").read_text("utf8")
+    assert "This test failed at" in page and "diagnose" in page
+    text = re.sub(r"<[^>]+>", "", page)
+    assert "HIDDEN" not in text
+    for cell in graded_cells(SOURCES["ps1"]).values():
+        for line in (line.strip() for secret in secrets(cell) for line in secret):
+            if line.startswith("agree("):
+                assert html.escape(line, quote=False) not in text, line
 
 
 # ---- What students get ----
@@ -336,7 +187,7 @@ def test_a_submission_finds_neither_tests_nor_solutions_near_its_folder(grades):
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_student_version_holds_no_solution_and_no_hidden_test(grades, name):
-    path = grades["rooms"][name] / "release" / name / f"{name}.ipynb"
+    path = grades["room"] / "release" / name / f"{name}.ipynb"
     text, released = path.read_text(encoding="utf8"), notebooks.read(path)
     assert not re.search("(BEGIN|END) (SOLUTION|HIDDEN TESTS)", text)
     assert not any(cell.get("outputs") for cell in released.cells)
@@ -359,9 +210,8 @@ def secrets(cell):
 
 
 def test_a_released_notebook_fails_validation_untouched(grades):
-    """What nbgrader tells a student who asks before handing in. That every task of the other
-    assignments fails untouched is what "empty" shows above."""
-    path = grades["rooms"]["ps1"] / "release" / "ps1" / "ps1.ipynb"
+    """What nbgrader tells a student who asks before handing in."""
+    path = grades["room"] / "release" / "ps1" / "ps1.ipynb"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "nbgrader", "validate", str(path)]
     said = subprocess.run(command, capture_output=True, text=True, env=environment).stdout
@@ -370,7 +220,7 @@ def test_a_released_notebook_fails_validation_untouched(grades):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_test_has_points_and_every_task_a_test_that_is_not_seen(name):
+def test_every_test_has_points_and_a_part_that_is_not_seen(name):
     source = SOURCES[name]
     assert not [c for c in source.cells if c.get("outputs")]
     tests, answers = graded_cells(source), cells_of(source, grade=True, solution=True)
@@ -379,7 +229,7 @@ def test_every_test_has_points_and_every_task_a_test_that_is_not_seen(name):
     assert 1 <= len(answers) <= 2
     for task in tasks(name):
         mine = [cell.source for test, cell in tests.items() if task_of(test, name) == task]
-        assert any("BEGIN HIDDEN TESTS" in text for text in mine), task
+        assert mine and all("BEGIN HIDDEN TESTS" in text for text in mine), task
     text = source.cells[0].source
     assert f"for {POINTS[name][0]} points" in text and f"for {POINTS[name][1]}" in text
     told = [int(n) for c in source.cells for n in re.findall(r"^## .*\((\d+) points", c.source)]
@@ -419,19 +269,33 @@ def test_open_questions_are_in_the_rubric_with_their_points():
 
 WRONG = {
     "ps1/masked_softmax": [
-        ("a row of nothing is NaN", [("return weights.masked_fill(~mask, 0.0)", "return weights")]),
-        ("an even share", [("-math.inf", "-1e9"), (".masked_fill(~mask, 0.0)", "")]),
+        ("no sink", [("[scores, column]", "[scores, column - math.inf]")]),
+        ("the sink is kept", [("[..., :-1]", "[..., 1:]")]),
+        (
+            "made to sum to 1",
+            [("[..., :-1]", "[..., :-1].div(0.7)")],
+        ),
+        (
+            "an even share",
+            [("-math.inf", "-1e9"), ("[scores, column]", "[scores, column * 0 - 1e9]")],
+        ),
         ("inverted", [("~mask", "mask")]),
-        ("the wrong axis", [("dim=-1", "dim=-2")]),
-        ("too late", [("scores.masked_fill(~mask, -math.inf)", "scores")]),
+        ("the wrong axis", [("softmax(dim=-1)", "softmax(dim=-2)")]),
+        (
+            "too late",
+            [
+                ("scores.masked_fill(~mask, -math.inf)", "scores"),
+                ("[..., :-1]", "[..., :-1] * mask"),
+            ],
+        ),
+        ("one sink for all heads", [("sink[:, None, None]", "sink.mean()")]),
         (
             "overflow",
             [
-                (".softmax(dim=-1)", ".exp()"),
                 (
-                    "return w",
-                    "w = weights.sum(-1)\n    w = w + (w == 0)\n    return w[..., None] ** -1 * w",
-                ),
+                    "return torch.cat([scores, column], dim=-1).softmax(dim=-1)[..., :-1]",
+                    "return scores.exp() / (scores.exp().sum(-1, keepdim=True) + column.exp())",
+                )
             ],
         ),
     ],
@@ -588,22 +452,20 @@ WRONG = {
         ("the last layer's", [("layers[0]", "layers[-1]")]),
     ],
     "ps2/wire": [
+        ("the last one for all", [("memories[number], t", "memories[max(reads)], t")]),
+        ("all encoder layers run", [("[: max(reads) + 1]", "")]),
+        ("not normed", [("norm(x)", "x")]),
+        ("all are normed", [("if number in reads:", "if True:")]),
+        ("the norm goes on", [("memories[number] = norm(x)", "x = memories[number] = norm(x)")]),
         (
-            "the source itself",
-            [("for layer in enc", "start = x\n    for layer in enc"), ("y, x,", "y, start,")],
+            "normed by each reader",
+            [("= norm(x)", "= x"), ("(y, memories[number]", "(y, norm(memories[number])")],
         ),
         (
-            "layer by layer",
-            [
-                (
-                    "x = layer(x, source_mask)\n    for layer in decoder_layers:",
-                    "pass\n    for encoder, layer in zip(encoder_layers, decoder_layers):\n        "
-                    "x = encoder(x, source_mask)",
-                )
-            ],
+            "the masks swapped",
+            [("target_mask, source_mask)\n    return", "source_mask, target_mask)\n    return")],
         ),
-        ("the masks swapped", [("target_mask, source_mask)", "source_mask, target_mask)")]),
-        ("the target in the place of the memory", [("layer(y, x,", "layer(y, y,")]),
+        ("the target in the place of the memory", [("layer(y, memories[number],", "layer(y, y,")]),
     ],
     "ps3/sentence_losses": [
         ("padding below the line", [("real.sum(dim=-1)", "real.size(1)")]),
@@ -618,6 +480,10 @@ WRONG = {
         ("no BOS", [("F.pad(prefix, (1, 0), value=BOS)", "F.pad(prefix, (1, 0), value=PAD)")]),
         ("the first position", [("states[:, -1]", "states[:, 0]")]),
         ("no source mask", [("memory, source_mask)\n", "memory, None)\n")]),
+        (
+            "ends with the first",
+            [("while ids.size(1) <= length:", "while ids.size(1) <= length and not ended.any():")],
+        ),
     ],
     "ps3/token_by_token": [
         ("no cache", [(", cache) for", ") for")]),
@@ -722,6 +588,47 @@ WRONG = {
 }
 
 
+# Other right answers, which must not lose a point.
+RIGHT = {
+    "ps3/go_on": [
+        """\
+@torch.no_grad()
+def go_on(model, source_ids, prefix, length):  # by calling the model
+    ids = F.pad(prefix, (1, 0), value=BOS)
+    while ids.size(1) <= length:
+        word = model(source_ids, ids)[:, -1].argmax(-1)
+        word[(ids == EOS).any(1)] = PAD
+        ids = torch.cat([ids, word[:, None]], 1)
+    return ids[:, 1:]
+""",
+        """\
+@torch.no_grad()
+def go_on(model, source_ids, prefix, length):  # with a Cache, and PAD put in at the end
+    memory, source_mask = model.encode(source_ids)
+    cache = Cache(len(model.decoder.layers))
+    ids = new = torch.cat([torch.full((len(prefix), 1), BOS), prefix], 1)
+    while ids.size(1) <= length:
+        states = model.decode(new, memory, source_mask, cache)
+        new = model.output(states)[:, -1:].argmax(-1)
+        ids = torch.cat([ids, new], 1)
+    ids = ids[:, 1:]
+    after = (ids == EOS).cumsum(1) - (ids == EOS).int() > 0
+    return ids.masked_fill(after, PAD)
+""",
+    ],
+    "ps1/masked_softmax": [
+        """\
+def sink_softmax(scores, mask, sink):  # by exponentials, with the largest taken away
+    sink = sink[None, :, None, None]
+    scores = torch.where(mask, scores, torch.full_like(scores, -1e30))
+    top = torch.maximum(scores.max(-1, keepdim=True).values, sink)
+    powers = (scores - top).exp() * mask
+    return powers / (powers.sum(-1, keepdim=True) + (sink - top).exp())
+""",
+    ],
+}
+
+
 def namespace_of(name):
     """What a learner has after the locked cells, and all solutions but training."""
     names: dict = {"__name__": "__main__"}
@@ -758,6 +665,16 @@ def test_usual_wrong_answers_are_refused(place, one_thread):
     assert failing(name, task, right, names) == []
     for what, edits in WRONG[place]:
         assert failing(name, task, mutant(right, *edits), names), f"{what} passes every test"
+    stub = cells_of(released(SOURCES[name]))[task].source
+    mine = [test for test in graded_cells(SOURCES[name]) if task_of(test, name) == task]
+    assert failing(name, task, stub, names) == mine  # no test is passed without an answer
+
+
+@pytest.mark.parametrize("place", RIGHT)
+def test_other_right_answers_are_accepted(place, one_thread):
+    name, task = place.split("/")
+    for answer in RIGHT[place]:
+        assert failing(name, task, answer, namespace_of(name)) == [], answer
 
 
 def test_every_task_has_wrong_answers_tried():

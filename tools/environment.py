@@ -77,6 +77,7 @@ class Environment:
     def __init__(self, settings: dict[str, str]):
         self.notebook = settings.get("NOTEBOOK", "")
         self.gpu = settings.get("GPU", "")
+        self.settings = settings
 
     def python(self, lock: str = READER) -> Path:
         return prepare(lock, self.gpu)
@@ -92,6 +93,14 @@ class Environment:
     def script(self, name: str, *arguments: str) -> None:
         """The same for a command that is no module."""
         call([str(self.python().parent / name), *arguments], {})
+
+    def sets(self) -> dict[str, str]:
+        """Where the problem sets are: with SEED, in a folder that is written now."""
+        seed = self.settings.get("SEED", "")
+        if not seed:
+            return {}
+        self.teach("tools.variants", seed)
+        return {"COURSE_SOURCE": str(ROOT / "build" / f"source-{seed}")}
 
     def chosen(self) -> list[str]:
         """The setting NOTEBOOK as arguments: none or one."""

@@ -15,9 +15,13 @@ from tools.notebooks import ROOT, code_cells, read, tags, update, write
 COURSE = ROOT / "course"
 
 
-def sources() -> list[Path]:
-    """The instructor's notebooks, course/source/<name>/<name>.ipynb."""
-    return sorted((COURSE / "source").glob("*/*.ipynb"))
+def sources(folder: Path | None = None) -> list[Path]:
+    """The instructor's notebooks, course/source/<name>/<name>.ipynb.
+
+    COURSE_SOURCE names another folder, with a variant of them (tools/variants.py).
+    """
+    folder = folder or Path(os.environ.get("COURSE_SOURCE", COURSE / "source")).resolve()
+    return sorted(folder.glob("*/*.ipynb"))
 
 
 def sync() -> None:
@@ -38,6 +42,8 @@ def nbgrader(*arguments: str, **variables: str) -> None:
     command = [sys.executable, "-m", "nbgrader", *arguments]
     here = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "COURSE_ROOT": str(ROOT), "PATH": here}  # it calls alembic
+    if "COURSE_SOURCE" in environment:  # it may be relative, and nbgrader runs in course/
+        environment["COURSE_SOURCE"] = str(Path(environment["COURSE_SOURCE"]).resolve())
     environment |= variables
     done = subprocess.run(command, cwd=COURSE, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -99,8 +99,22 @@ def slides(here: Environment) -> None:
 
 
 def release(here: Environment) -> None:
-    """Student versions of the problem sets into build/release"""
-    here.teach("tools.release")
+    """Student versions of the problem sets into build/release; SEED=2027 varies the tasks"""
+    here.teach("tools.release", **here.sets())
+
+
+def student(here: Environment) -> None:
+    """The students' repository into build/student, without solutions; ADDRESS=https://…"""
+    address = here.settings.get("ADDRESS", "")
+    here.teach("tools.student", *(["--address", address] if address else []), **here.sets())
+
+
+def grade(here: Environment) -> None:
+    """Grade what was handed in: SET=ps1 FROM=submissions.zip (or a folder)"""
+    wanted = [here.settings.get(name, "") for name in ("SET", "FROM")]
+    if not all(wanted):
+        raise SystemExit("Which set, and where is it? make grade SET=ps1 FROM=submissions.zip")
+    here.teach("tools.grade", *wanted, **here.sets(), **ONE_THREAD)
 
 
 def footprint(here: Environment) -> None:

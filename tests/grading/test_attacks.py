@@ -1,0 +1,117 @@
+"""No attack earns anything, and none takes anything from anybody."""
+
+import copy
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
+
+from tests.grading.attacks import ATTACKS, ISOLATED, WRONG
+from tools import grade, notebooks, release
+from tools.grading import sandbox
+from tools.grading.examiner import examine, of_nbgrader
+from tools.grading.sandbox import Limits
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="grading needs Linux"),
+]
+
+LIMITS = Limits(cell=2, submission=600, idle=2, megabytes=1500, processes=20, disk=30, restarts=30)
+KEPT = ("imports", "tools", "packed_mask", "packed_mask_batch", "prefix_mask", "prefix_mask_batch")
+
+
+def part(*ids):
+    """These cells of problem set 1, by their ids."""
+    notebook = notebooks.read(release.COURSE / "source" / "ps1" / "ps1.ipynb")
+    found = {of_nbgrader(cell).get("grade_id"): cell for cell in notebook.cells}
+    notebook.cells = [found[name] for name in ids]
+    return notebook
+
+
+def with_attacks(texts):
+    """(the source, the submission): for each attack a cell and its test, then a solved task."""
+    source = part(*KEPT)
+    before, (task, test), after = source.cells[:2], source.cells[2:4], source.cells[4:]
+    pairs = []
+    for number in range(len(texts)):
+        for cell, name in ((task, f"a{number:02}"), (test, f"a{number:02}_test")):
+            cell = copy.deepcopy(cell)
+            cell.metadata.nbgrader.grade_id = name
+            cell["id"] = name
+            pairs.append(cell)
+    source.cells = [*before, *pairs, *after]
+    submission = copy.deepcopy(source)
+    for cell, text in zip(submission.cells[2::2], texts, strict=False):
+        cell.source = text
+    return source, submission
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """{name: (why its test failed, what its cell printed)}, and both rows of the table."""
+    room = tmp_path_factory.mktemp("room")
+    (room / "gradebook.db").write_text("ours")
+    attacks = dict(ATTACKS)
+    if sandbox.way() != "plain":
+        filled = {"{root}": str(notebooks.ROOT), "{room}": str(room)}
+        for name, text in ISOLATED.items():
+            for old, new in filled.items():
+                text = text.replace(old, new)
+            attacks[name] = text
+    source, submission = with_attacks(list(attacks.values()))
+    honest = copy.deepcopy(source)
+    rows = [grade.Row("attacker", "attacker", notebook=submission)]
+    rows += [grade.Row("honest", "honest", notebook=honest)]
+    found = {row.student: row for row in grade.examine_all(rows, source, LIMITS, jobs=2)}
+    assert (room / "gradebook.db").read_text() == "ours"
+    for number, name in enumerate(attacks):
+        result = found["attacker"].result
+        printed = str(result.outputs.get(2 + 2 * number, ""))
+        found[name] = result.tests[f"a{number:02}_test"], printed
+    return found
+
+
+@pytest.mark.parametrize("name", [*ATTACKS, *ISOLATED])
+def test_an_attack_earns_nothing(name, run):
+    if name not in run:
+        pytest.skip("no namespaces here")
+    why, printed = run[name]
+    assert why is not None
+    assert len(printed) < 30_000
+    assert ("FOUND 0" in printed) == (name in ISOLATED), printed
+
+
+def test_what_was_solved_counts_all_the_same(run):
+    assert run["attacker"].result.tests["prefix_mask_batch"] is None
+
+
+def test_an_honest_submission_beside_it_has_all_its_points(run):
+    result = run["honest"].result
+    assert set(result.tests.values()) == {None} and not result.cut
+
+
+def test_what_was_cut_off_is_reported(run):
+    lines = run["attacker"].result.cut
+    for words in ("2 s of processor", "without doing anything", "ended", "more than 64 MB"):
+        assert any(words in line for line in lines), (words, lines)
+
+
+def test_nothing_is_left_behind(run):
+    assert not Path("/tmp/grading-was-here").exists()
+    mine = psutil.Process().children(recursive=True)
+    assert not [one for one in mine if "student.py" in " ".join(one.cmdline())]
+
+
+@pytest.mark.parametrize("way", ["namespaces", "plain"])
+def test_the_other_ways_grade_alike(way):
+    if way == "namespaces" and sandbox.way() == "plain":
+        pytest.skip("no namespaces here")
+    source, submission = with_attacks([WRONG])
+    result = examine(source, submission, LIMITS, way)
+    assert result.tests["prefix_mask_batch"] is None and result.tests["a00_test"] is not None, (
+        result
+    )

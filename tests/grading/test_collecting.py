@@ -1,0 +1,290 @@
+"""What platforms give and students hand in: whose it is, which file counts, what is repaired."""
+
+import copy
+import csv
+import io
+import json
+import zipfile
+from datetime import UTC, datetime, timedelta
+
+import nbformat
+import pytest
+
+pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
+
+from tools import grade, notebooks, release
+from tools.grading.collect import collect
+from tools.grading.examiner import forbidden_words, is_test, of_nbgrader
+from tools.grading.record import Policy, fill
+from tools.grading.repair import Unreadable, plain_name, read, released, repair
+
+SOURCE = notebooks.read(release.COURSE / "source" / "ps1" / "ps1.ipynb")
+IDS = [of_nbgrader(c)["grade_id"] for c in SOURCE.cells if of_nbgrader(c)]
+
+
+def cell(notebook, name):
+    return next(c for c in notebook.cells if of_nbgrader(c).get("grade_id") == name)
+
+
+def submission():
+    """What a student hands in: one task and one question are answered."""
+    notebook = released(SOURCE)
+    cell(notebook, "packed_mask").source = cell(SOURCE, "packed_mask").source
+    cell(notebook, "too_late").source = "Shares that were dealt out are lost."
+    return notebook
+
+
+def data(notebook) -> bytes:
+    return nbformat.writes(notebook).encode()
+
+
+# ---- Whose it is ----
+
+
+@pytest.mark.parametrize(
+    "path, student, name",
+    [
+        ("Ada Lovelace_48213_assignsubmission_file_/ps1.ipynb", "48213", "Ada Lovelace"),
+        ("Ada Lovelace_48213_assignsubmission_file/ps1.ipynb", "48213", "Ada Lovelace"),
+        ("Ada Lovelace_48213_assignsubmission_file_ps1 (2).ipynb", "48213", "Ada Lovelace"),
+        ("Jean-Luc de la Cruz_7_assignsubmission_file_x.ipynb", "7", "Jean-Luc de la Cruz"),
+        ("lovelaceada_7421_99317_ps1-1.ipynb", "7421", "lovelaceada"),
+        ("lovelaceada_LATE_7421_99317_ps1.ipynb", "7421", "lovelaceada"),
+        ("ada/ps1/ps1.ipynb", "ada", "ada"),
+        ("ps1-ada/ps1.ipynb", "ada", "ada"),
+        ("ada/Copy of ps1.ipynb", "ada", "ada"),
+        ("ada_ps1.ipynb", "ada", "ada"),
+    ],
+)
+def test_a_path_says_whose_it_is(path, student, name, tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr(path, data(submission()))
+        archive.writestr("__MACOSX/._x.ipynb", b"?")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        archive.extractall(tmp_path / "folder")
+    for place in ("all.zip", "folder"):
+        ((found, files),) = collect(tmp_path / place, "ps1").items()
+        assert (found, files[0].name) == (student, name)
+        row = grade.prepare(found, files, SOURCE, "ps1")
+        assert not row.problem and row.notebook is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["ps1", "Copy of ps1", "ps1 (1)", "ps1 (1) (2)", "PS1-Copy1", "ps1-2", "Kopie von ps1"]
+)
+def test_a_copys_name_is_the_name(name):
+    assert plain_name(f"{name}.ipynb") == "ps1"
+
+
+def test_the_right_file_of_several_counts(tmp_path):
+    other = submission()
+    cell(other, "join").source = "join = None"
+    folder = tmp_path / "ada"
+    folder.mkdir()
+    (folder / "notes.ipynb").write_bytes(data(nbformat.v4.new_notebook()))
+    (folder / "ps1.ipynb").write_bytes(b'{"cells": [')
+    (folder / "ps1 (1).ipynb").write_bytes(data(submission()))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("ps1.ipynb", data(other))
+    (tmp_path / "bob").mkdir()
+    (tmp_path / "bob" / "work.zip").write_bytes(packed.getvalue())
+    (tmp_path / "cy").mkdir()
+    (tmp_path / "cy" / "ps1.pdf").write_bytes(b"%PDF")
+    found = {s: grade.prepare(s, f, SOURCE, "ps1") for s, f in collect(tmp_path, "ps1").items()}
+    assert found["ada"].file.endswith("ps1 (1).ipynb") and "broken JSON" in str(found["ada"].notes)
+    assert cell(found["bob"].notebook, "join").source == "join = None"
+    assert found["cy"].problem == "no notebook was handed in"
+
+
+def test_a_timestamp_beside_it_is_when(tmp_path):
+    folder = tmp_path / "ada" / "ps1"
+    folder.mkdir(parents=True)
+    (folder / "ps1.ipynb").write_bytes(data(submission()))
+    (folder / "timestamp.txt").write_text("2026-10-12 21:00:00.123 UTC")
+    (file,) = collect(tmp_path, "ps1")["ada"]
+    assert file.time == datetime(2026, 10, 12, 21, 0, 0, 123000, tzinfo=UTC)
+
+
+# ---- What is repaired ----
+
+
+def stripped(notebook):
+    for one in notebook.cells:
+        one.metadata.clear()
+
+
+def renamed(notebook):
+    cell(notebook, "packed_mask").metadata.nbgrader.grade_id = "my_mask"
+    cell(notebook, "packed_mask_batch").metadata.nbgrader.grade_id = "my_mask_batch"
+
+
+def copied(notebook):
+    one = cell(notebook, "packed_mask")
+    twin = copy.deepcopy(one)
+    one.source = cell(released(SOURCE), "packed_mask").source
+    notebook.cells.insert(0, twin)
+
+
+def copied_test(notebook):
+    notebook.cells.append(copy.deepcopy(cell(notebook, "packed_mask_batch")))
+
+
+def without_tests(notebook):
+    notebook.cells = [c for c in notebook.cells if not is_test(c)]
+
+
+def same_ids(notebook):
+    for one in notebook.cells:
+        one["id"] = "x"
+
+
+def upside_down(notebook):
+    notebook.cells = notebook.cells[:3] + notebook.cells[:2:-1]
+
+
+def easier(notebook):
+    cell(notebook, "packed_mask_batch").source = "pass"
+    cell(notebook, "packed_mask_batch").metadata.nbgrader.update(points=100, locked=False)
+
+
+def moved_answer(notebook):
+    """An answer in a cell of its own, under the question; the given one was deleted."""
+    one = cell(notebook, "too_late")
+    one.metadata.clear()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [stripped, renamed, copied, copied_test, without_tests, same_ids, upside_down, easier,
+     moved_answer],
+    ids=lambda c: c.__name__,
+)  # fmt: skip
+def test_what_is_unambiguous_is_repaired(change):
+    notebook = submission()
+    change(notebook)
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    names = [of_nbgrader(c)["grade_id"] for c in fixed.cells if of_nbgrader(c)]
+    assert sorted(names) == sorted(IDS)
+    assert cell(fixed, "packed_mask").source == cell(SOURCE, "packed_mask").source
+    assert cell(fixed, "too_late").source == "Shares that were dealt out are lost."
+    for name in names:
+        assert of_nbgrader(cell(fixed, name)) == of_nbgrader(cell(SOURCE, name))
+        if is_test(cell(fixed, name)):
+            assert cell(fixed, name).source == cell(released(SOURCE), name).source
+            task = max((n for n in names if name.startswith(n) and n != name), key=len)
+            assert names.index(task) < names.index(name)
+    assert len({c.id for c in fixed.cells}) == len(fixed.cells)
+    assert bool(notes) == (change not in (same_ids, easier))
+    assert not any(c.get("outputs") for c in fixed.cells)
+
+
+def data_of(notebook) -> bytes:
+    """As JSON, without nbformat's own repairs."""
+    return json.dumps(notebook).encode()
+
+
+def test_a_right_submission_is_left_as_it_is():
+    fixed, notes = repair(read(data(submission())), SOURCE)
+    assert notes == []
+    assert [c.source for c in fixed.cells] == [c.source for c in submission().cells]
+
+
+def test_two_answers_with_one_id_both_reach_the_reader():
+    notebook = submission()
+    second = copy.deepcopy(cell(notebook, "too_late"))
+    second.source = "And one thing more."
+    notebook.cells.append(second)
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    text = cell(fixed, "too_late").source
+    assert "lost" in text and "one thing more" in text and notes
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "empty"),
+        (b'{"cells": [', "broken JSON in line 1"),
+        (b'{"cells": [\n<<<<<<< HEAD\n>>>>>>> theirs', "merge conflict"),
+        (b"PK\x03\x04", "zip"),
+        (b"[]", "no notebook"),
+        (b'{"cells": 3, "nbformat": 4}', "no notebook"),
+        (b'{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "no cells"),
+        ("{ü".encode("latin1"), "UTF-8"),
+        (b"[" * 100_000, "broken JSON"),
+    ],
+)
+def test_what_cannot_be_read_says_why(content, reason):
+    with pytest.raises(Unreadable, match=reason):
+        read(content)
+
+
+def test_another_notebook_is_not_taken_for_it():
+    other = notebooks.read(release.COURSE / "source" / "ps2" / "ps2.ipynb")
+    for one in other.cells:
+        one.metadata.pop("nbgrader", None)
+    essay = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Hello")])
+    for wrong in (essay,):
+        with pytest.raises(Unreadable, match="nothing of this assignment"):
+            repair(read(data(wrong)), SOURCE)
+
+
+def test_what_a_task_forbids_is_found_and_a_word_in_a_text_is_not():
+    source = notebooks.read(release.COURSE / "source" / "capstone" / "capstone.ipynb")
+    notebook = released(source)
+    assert forbidden_words(source, notebook) == {}
+    answer = cell(notebook, "number_reader")
+    answer.source = 'class NumberReader:\n    """A Transformer: see nn.Transformer."""'
+    assert forbidden_words(source, notebook) == {}
+    for text in (
+        "x = torch.nn.TransformerEncoder",
+        "from torch.nn import Transformer as T",
+        'getattr(nn, "MultiheadAttention")',
+    ):
+        answer.source = text
+        assert list(forbidden_words(source, notebook)) == ["number_reader"]
+
+
+# ---- Late days and tables ----
+
+
+def test_late_days_are_used_up_in_order_and_then_cost():
+    due = {"ps1": datetime(2026, 10, 1, tzinfo=UTC), "ps2": datetime(2026, 10, 8, tzinfo=UTC)}
+    policy = Policy(due, free_days=2, cost=10, most_days=5, grace=15)
+    day, minute = timedelta(days=1), timedelta(minutes=1)
+    assert policy.days_late("ps1", due["ps1"] + 15 * minute) == 0
+    assert policy.days_late("ps1", due["ps1"] + 16 * minute) == 1
+    assert policy.days_late("ps1", None) == policy.days_late("ps3", due["ps1"]) == 0
+    kept = policy.kept({"ps2": due["ps2"] + 2.5 * day, "ps1": due["ps1"] + 1 * day, "ps3": None})
+    assert kept == {"ps1": (1, 1.0), "ps2": (3, pytest.approx(0.8)), "ps3": (0, 1.0)}
+    assert policy.kept({"ps1": due["ps1"] + 6 * day})["ps1"] == (6, 0.0)
+
+
+def test_the_policy_that_comes_along_is_read(tmp_path):
+    policy = Policy.of(release.COURSE / "policy.toml")
+    assert policy.free_days == 4 and policy.weights == dict(ps1=20, ps2=20, ps3=20, capstone=40)
+    text = (release.COURSE / "policy.toml").read_text().replace("# ps1 =", "ps1 =")
+    (tmp_path / "p.toml").write_text(text)
+    assert Policy.of(tmp_path / "p.toml").due["ps1"].utcoffset() == timedelta(hours=2)
+    (tmp_path / "p.toml").write_text("[due]\nps1 = 2026-10-12T23:59:00")
+    with pytest.raises(SystemExit, match="offset"):
+        Policy.of(tmp_path / "p.toml")
+
+
+MOODLE = "Identifier,Full name,Status,Grade,Maximum Grade\nParticipant 48213,Ada,Submitted,,30.00\n"
+CANVAS = (
+    "Student,ID,SIS Login ID,Section,ps1 (99317),ps2 (99318)\n"
+    "    Points Possible,,,,30,34\n"
+    '"Lovelace, Ada",48213,ada,A,,\n'
+)
+
+
+@pytest.mark.parametrize("text, column", [(MOODLE, "Grade"), (CANVAS, "ps1 (99317)")])
+def test_points_go_into_the_platforms_table(text, column, tmp_path):
+    (tmp_path / "in.csv").write_text(text, encoding="utf-8-sig")
+    rows = [{"student": "48213", "ps1 counts": 17.5}, {"student": "1", "ps1 counts": 3.0}]
+    assert fill(tmp_path / "in.csv", rows, "ps1", tmp_path / "out.csv") == (1, ["1"])
+    with (tmp_path / "out.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert lines[-1][column] == "17.5"
+    assert list(lines[0]) == text.splitlines()[0].split(",")

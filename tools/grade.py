@@ -1,0 +1,250 @@
+"""Grade what students have handed in, in one command that nothing in a submission can stop.
+
+    python -m tools.grade ps1 Downloads/PS1.zip        collect, repair, grade, record
+    python -m tools.grade marks                        grading/marks.csv, late days and all
+    python -m tools.grade export ps1 worksheet.csv     points into Moodle's or Canvas' table
+    python -m tools.grade feedback ps1                 a page for each student, no hidden tests
+
+The input is a folder or zip archive from Moodle, Canvas, GitHub or nbgrader. GRADING names the
+folder that keeps everything; course/grading.md says how the pieces fit.
+"""
+
+import argparse
+import csv
+import multiprocessing
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import torch
+
+from tools.grading import sandbox
+from tools.grading.collect import File, collect
+from tools.grading.examiner import Result, examine
+from tools.grading.record import COURSE, Apart, Policy, fill, marks, source_of, write_table
+from tools.grading.repair import Unreadable, read, repair
+from tools.grading.sandbox import Limits
+from tools.notebooks import ROOT
+
+
+@dataclass
+class Row:
+    """One student in the table."""
+
+    student: str
+    name: str
+    file: str = ""
+    time: datetime | None = None
+    problem: str = ""  # why it is not graded
+    notes: list[str] = field(default_factory=list)  # what was repaired
+    notebook: nbformat.NotebookNode | None = None
+    result: Result | None = None
+    points: float = 0.0
+
+    @property
+    def status(self) -> str:
+        return "NOT GRADED" if self.problem else "repaired" if self.notes else "graded"
+
+
+def prepare(student: str, files: list[File], source, assignment: str) -> Row:
+    """Choose among what somebody handed in, and repair it."""
+    row = Row(re.sub(r"[^\w.@-]", "_", student), files[-1].name if files else student)
+    row.problem = "" if files else "no notebook was handed in"
+    readable, problems = [], []
+    for file in reversed(files):
+        try:
+            notebook, notes = repair(read(file.data), source)
+            readable.append((file, notebook, notes))
+        except Unreadable as error:
+            problems.append(f"{file.file}: {error}")
+    if not readable:
+        row.problem = row.problem or "; ".join(problems)
+        return row
+    file, row.notebook, notes = readable[0]
+    row.file, row.time = file.path, file.time
+    if file.file != f"{assignment}.ipynb":
+        row.notes.append(f"handed in as {file.file}")
+    if len(readable) > 1 and len({f.data for f, *_ in readable}) > 1:
+        row.notes.append(f"{len(readable)} notebooks, {file.file} counts")
+    row.notes += [*notes, *(f"left out {problem}" for problem in problems)]
+    return row
+
+
+def examine_all(rows: list[Row], source, limits: Limits, jobs: int) -> Iterator[Row]:
+    """Examine every submission in processes of its own, and go on whatever happens."""
+    waiting = [row for row in rows if row.notebook is not None]
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        runs = [(row, pool.submit(examine, source, row.notebook, limits)) for row in waiting]
+        for row, run in runs:
+            try:
+                row.result = run.result()
+            except Exception as error:
+                row.problem = f"the examiner failed: {type(error).__name__}: {error}"
+            yield row
+
+
+def nbgrader_api():
+    """nbgrader with the course's configuration. The folder has to be course/ while it is made."""
+    from nbgrader.apps import NbGraderAPI, NbGraderApp
+
+    os.environ.setdefault("COURSE_ROOT", str(ROOT))
+    before = os.getcwd()
+    os.chdir(COURSE)
+    try:
+        app = NbGraderApp()
+        app.log_level = "CRITICAL"
+        app.initialize([])
+    finally:
+        os.chdir(before)
+    return NbGraderAPI(config=app.config)
+
+
+def record(row: Row, assignment: str, api) -> None:
+    """Put a submission into nbgrader's folders and its points into the gradebook."""
+    folder = Path(api.coursedir.root) / "submitted" / row.student / assignment
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(row.notebook, folder / f"{assignment}.ipynb")
+    if row.time is not None:
+        stamp = row.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        (folder / "timestamp.txt").write_text(stamp)
+    Apart.results[row.student, assignment] = row.result
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what SQLAlchemy says of nbgrader's session
+        done = api.autograde(assignment, row.student)
+    if not done["success"]:
+        last = (done.get("error") or done.get("log") or "").strip().splitlines()
+        row.problem = f"nbgrader: {last[-1] if last else 'it does not say why'}"
+        return
+    with api.gradebook as gradebook:
+        first, _, last = row.name.rpartition(" ")
+        gradebook.update_or_create_student(row.student, first_name=first, last_name=last)
+        row.points = gradebook.find_submission(assignment, row.student).score
+
+
+def table(rows: list[Row], most: float) -> str:
+    """The end of a run: everybody, what was repaired, what was not graded and why, what was cut."""
+    lines, wide = [], max([len(row.name) for row in rows] + [7])
+    for row in sorted(rows, key=lambda row: (not row.problem, row.name)):
+        points = "" if row.problem else f"{row.points:g} / {most:g}"
+        lines.append(f"{row.name:{wide}}  {row.status:10}  {points:>9}".rstrip())
+        lines += [f"    {text}" for text in [row.problem, *row.notes] if text]
+        lines += [f"    cut off: {text}" for text in (row.result.cut if row.result else [])]
+    counts = [
+        f"{sum(row.status == s for row in rows)} {s}" for s in ("graded", "repaired", "NOT GRADED")
+    ]
+    return "\n".join([*lines, "", ", ".join(counts)])
+
+
+def grade(place: Path, assignment: str, limits: Limits, jobs: int = 1) -> list[Row]:
+    source = source_of(assignment)
+    rows = [
+        prepare(student, files, source, assignment)
+        for student, files in collect(place, assignment).items()
+    ]
+    if not rows:
+        raise SystemExit(f"There is nothing in {place} that looks like a submission.")
+    print(f"{len(rows)} submissions; each runs as {describe(sandbox.way())}", flush=True)
+    api = nbgrader_api()
+    for number, row in enumerate(examine_all(rows, source, limits, jobs), 1):
+        if not row.problem:
+            try:
+                record(row, assignment, api)
+            except Exception as error:
+                row.problem = f"it could not be recorded: {type(error).__name__}: {error}"
+        print(f"{number:4} {row.name}: {row.problem or f'{row.points:g}'}", flush=True)
+    return rows
+
+
+def describe(way: str) -> str:
+    return {
+        "user": "a user of its own, in namespaces: no file of yours, no network.",
+        "namespaces": "you, in namespaces: no file of yours, no network.",
+        "plain": f"you, with limits only.\n{sandbox.WARNING}",
+    }[way]
+
+
+def folder() -> Path:
+    return Path(os.environ.get("GRADING", ROOT / "grading")).resolve()
+
+
+def report(rows: list[Row], assignment: str) -> None:
+    source = source_of(assignment)
+    most = sum(
+        c.metadata.nbgrader.points
+        for c in source.cells
+        if "points" in c.metadata.get("nbgrader", {})
+    )
+    print(f"\n{table(rows, most)}")
+    columns = [
+        "student",
+        "name",
+        "status",
+        "points",
+        "file",
+        "handed in",
+        "repaired or why not",
+        "cut off",
+        "seconds",
+    ]
+    path = folder() / f"{assignment}_table.csv"
+    with path.open("w", newline="", encoding="utf8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for row in rows:
+            cut, seconds = (row.result.cut, row.result.seconds) if row.result else ([], "")
+            why = "; ".join(filter(None, [row.problem, *row.notes]))
+            writer.writerow([row.student, row.name, row.status, row.points, row.file,
+                             row.time or "", why, "; ".join(cut), seconds])  # fmt: skip
+    print(f"This table is in {path}.")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", help="an assignment such as ps1; or marks, export, feedback")
+    parser.add_argument("more", nargs="*", help="a folder or zip archive; for export, a table")
+    parser.add_argument("--jobs", type=int, default=1, help="submissions at the same time")
+    parser.add_argument(
+        "--seconds", type=float, default=30, help="processor time of a cell or test"
+    )
+    parser.add_argument("--policy", type=Path, default=COURSE / "policy.toml")
+    arguments = parser.parse_args(argv)
+    what, more = arguments.what, arguments.more
+    torch.set_num_threads(1)
+    if what in ("marks", "export"):
+        rows = marks(f"sqlite:///{folder() / 'gradebook.db'}", Policy.of(arguments.policy))
+        if what == "marks":
+            write_table(rows, folder() / "marks.csv")
+            print(f"{len(rows)} students in {folder() / 'marks.csv'}")
+            return
+        if len(more) != 2:
+            parser.error("export needs an assignment and the table that Moodle or Canvas gave")
+        given = Path(more[1])
+        out = given.with_name(f"{given.stem}_filled.csv")
+        filled, left = fill(given, rows, more[0], out)
+        print(
+            f"{filled} students filled in {out}"
+            + (f"; not in it: {', '.join(left)}" if left else "")
+        )
+        return
+    if what == "feedback":
+        for assignment in more:
+            done = nbgrader_api().generate_feedback(assignment)
+            print(done["log"] if not done["success"] else f"{folder() / 'feedback'} has the pages.")
+        return
+    if len(more) != 1:
+        parser.error("which folder or zip archive?")
+    if sys.platform == "win32":
+        parser.error("grading needs Linux, or the container of course/Dockerfile")
+    report(grade(Path(more[0]), what, Limits(cell=arguments.seconds), arguments.jobs), what)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""Grading submissions that may be broken, odd or hostile: see course/grading.md.
+
+`wire`      plain values over a pipe: all that the two processes can say to each other
+`student`   the process in which a submission runs; it knows neither tests nor points
+`sandbox`   starts that process: another user, namespaces of its own, limits; kills what is left
+`examiner`  the process that runs the tests and calls the submission's functions over the wire
+`repair`    makes what was handed in fit what was handed out, where it is clear how
+`collect`   finds the submissions in what Moodle, Canvas, GitHub or nbgrader give
+`record`    the gradebook, feedback, late days and the tables that Moodle and Canvas take
+"""

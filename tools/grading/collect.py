@@ -1,0 +1,134 @@
+"""Find the submissions in what a learning platform gives: a zip archive or a folder.
+
+The name of a file says whose it is, differently on every platform:
+
+Moodle          Ada Lovelace_48213_assignsubmission_file_/ps1.ipynb   (or all of it in one name)
+Canvas          lovelaceada_LATE_7421_99317_ps1-1.ipynb
+nbgrader        ada/ps1/ps1.ipynb, perhaps with a timestamp.txt beside it
+GitHub          ps1-ada/ps1.ipynb, one clone for each student
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from tools.grading.repair import MEGABYTES, plain_name
+
+MOODLE = re.compile(r"^(?P<name>[^/]+?)_(?P<id>\d+)_assignsubmission_file(?:_/?|/|$)")
+CANVAS = re.compile(r"^(?P<name>[^\W_]+)_(?P<late>LATE_)?(?P<id>\d+)_\d+_(?P<file>[^/]+)$")
+ZIPPED = 500  # MB of archives that students have handed in, unpacked
+
+
+@dataclass
+class File:
+    """One file that somebody has handed in."""
+
+    student: str  # what the platform calls them: a number on Moodle and Canvas
+    name: str  # of the person, as far as the platform says
+    path: str  # as the platform gave it
+    data: bytes
+    time: datetime | None
+    late: bool = False  # as Canvas says
+
+    @property
+    def file(self) -> str:
+        """The name that the student gave it, without what the platform put before it."""
+        name = re.sub(r"^.*_assignsubmission_file_", "", PurePosixPath(self.path).name)
+        found = CANVAS.match(name)
+        return found["file"] if found else name
+
+
+def owner(path: str, assignment: str) -> tuple[str, str, bool]:
+    """(student, name, late) of a path below what was downloaded."""
+    if found := MOODLE.match(path):
+        return found["id"], found["name"].strip(), False
+    if "/" not in path and (found := CANVAS.match(path)):
+        return found["id"], found["name"], bool(found["late"])
+    folders = [part for part in path.split("/")[:-1] if part != assignment]
+    if not folders:
+        stem = PurePosixPath(path).stem
+        student = re.sub(rf"^{assignment}[ _-]+|[ _-]+{assignment}.*$", "", stem, flags=re.I)
+        return student, student, False
+    student = re.sub(rf"^{assignment}-", "", folders[0])
+    return student, student, False
+
+
+def entries(place: Path) -> Iterator[tuple[str, bytes, datetime | None]]:
+    """(path, content, time) of every file in a folder or an archive."""
+    if place.is_dir():
+        for path in sorted(place.rglob("*")):
+            if path.is_file() and not path.is_symlink() and path.stat().st_size < MEGABYTES * 1e6:
+                changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                yield path.relative_to(place).as_posix(), path.read_bytes(), changed
+        return
+    try:
+        archive = zipfile.ZipFile(place)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SystemExit(f"{place} is neither a folder nor a zip archive ({error}).") from None
+    with archive:
+        yield from unpacked(archive)
+
+
+def unpacked(archive: zipfile.ZipFile, most: float = 1e12) -> Iterator:
+    total = 0
+    for entry in archive.infolist():
+        total += entry.file_size
+        if entry.is_dir() or entry.flag_bits & 1 or total > most:
+            continue
+        if entry.file_size < MEGABYTES * 1_000_000:
+            yield entry.filename, archive.read(entry), datetime(*entry.date_time, tzinfo=UTC)
+
+
+def collect(place: Path, assignment: str) -> dict[str, list[File]]:
+    """{student: what they handed in that could be this assignment, the best guess last}."""
+    files: dict[str, list[File]] = {}
+    times: dict[str, datetime] = {}
+    for path, data, time in entries(place):
+        parts = PurePosixPath(path).parts
+        if any(p.startswith((".", "__MACOSX")) for p in parts):
+            continue
+        student, name, late = owner(path, assignment)
+        if parts[-1] == "timestamp.txt":
+            times[student] = moment(data.decode(errors="replace"))
+            continue
+        inside = [(path, data, time)]
+        if parts[-1].lower().endswith(".zip"):
+            inside = [(f"{path}/{p}", d, t) for p, d, t in nested(data)]
+        for where, content, when in inside:
+            if ".ipynb" in where.rpartition("/")[2].lower():
+                file = File(student, name, where, content, when, late)
+                files.setdefault(student, []).append(file)
+            else:
+                files.setdefault(student, [])
+    for student, mine in files.items():
+        mine.sort(key=lambda f: (guess(f, assignment), f.time or moment(""), f.path))
+        for file in mine:
+            file.time = times.get(student) or file.time
+    return files
+
+
+def guess(file: File, assignment: str) -> int:
+    """How much a file's name looks like the assignment."""
+    plain = plain_name(file.file)
+    return 2 if plain == assignment.lower() else 1 if assignment.lower() in plain else 0
+
+
+def nested(data: bytes) -> list:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return list(unpacked(archive, ZIPPED * 1e6))
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
+        return []
+
+
+def moment(text: str) -> datetime:
+    """A time as nbgrader's timestamp.txt has it; the beginning of time if it says nothing."""
+    try:
+        found = datetime.fromisoformat(re.sub(r" ?(UTC|Z)$", "+00:00", text.strip()))
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,441 @@
+"""Grade one submission: its code runs in a process of its own, the tests run in this one.
+
+Where a test calls a function of the submission, this process sends the arguments over the wire
+and gets plain values back. So a test never shares a memory with what it tests: no patch of torch,
+of the notebook's shell or of Python reaches it, and there is no expected value to be found.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import multiprocessing
+import re
+from dataclasses import asdict, dataclass, field, fields
+
+import nbformat
+import torch
+from nbformat import NotebookNode
+
+from helpers.attention import MultiHeadAttention
+from helpers.batching import Batch
+from helpers.transformer import Transformer
+from tools.grading import sandbox
+from tools.grading.sandbox import Limits, Sandbox
+from tools.grading.wire import Failed, Gone, Mark, Wire
+from tools.notebooks import setup_source
+
+METHODS = ("forward", "encode", "decode", "output")  # of models that exist only in a test
+
+
+@dataclass
+class Result:
+    """What came of a submission: for each test None if it passed, else why not."""
+
+    tests: dict[str, str | None] = field(default_factory=dict)
+    outputs: dict[int, list] = field(default_factory=dict)  # of cells, by their place
+    cut: list[str] = field(default_factory=list)  # what was cut off, in words
+    seconds: float = 0.0  # of processor time
+
+
+class Remote:
+    """Something in the submission's process: its attributes, items and calls are those there."""
+
+    def __init__(self, talk: "Talk", number: int | None = None, name: str = ""):
+        self.__dict__.update(_talk=talk, _number=number, _name=name, _life=talk.life)
+
+    def _ask(self, request, *more):
+        return self._talk.ask(request, self, *more)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._ask("get", name)
+
+    def __call__(self, *arguments, **named):
+        return self._ask("call", list(arguments), named, torch.is_grad_enabled())
+
+    def __iter__(self):
+        return iter(self._ask("list"))
+
+    def __len__(self):
+        return len(self._ask("list"))
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            index = ("slice", index.start, index.stop, index.step)
+        return self._ask("item", index)
+
+
+class Through(torch.autograd.Function):
+    """Tensors that were computed in the other process; a gradient goes back the same way."""
+
+    @staticmethod
+    def forward(context, talk, number, leaves, value, *tensors):
+        context.talk, context.number, context.leaves = talk, number, leaves
+        return value.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        found = context.talk.ask("backward", [context.number], [gradient], context.leaves)
+        return None, None, None, None, None, *found
+
+
+class Talk:
+    """The conversation with the submission's process, which is started anew if it has ended."""
+
+    def __init__(self, limits: Limits, name: str = ""):
+        self.limits, self.name = limits, name
+        self.box: Sandbox | None = None
+        self.life, self.seconds = 0, 0.0
+        self.functions, self.leaves = [], []
+
+    def start(self) -> None:
+        self.functions, self.leaves = [], []
+        self.box = Sandbox(self.limits, self.name)
+        self.life += 1
+        self.wire = Wire(self.box.reader, self.box.writer, self.serve, self.mention, self.meaning)
+        try:
+            self.wire.receive()  # it is ready
+        except Gone:
+            self.end()
+            words = getattr(self.box, "words", b"").decode(errors="replace")
+            raise RuntimeError(f"no process for the submission: {words[-2000:]}") from None
+
+    def end(self) -> str:
+        """End it; why it was cut off, or ""."""
+        box, self.box = self.box, None
+        if box is None:
+            return ""
+        box.close()
+        self.seconds += box.total
+        for end in (self.wire.reader, self.wire.writer):
+            try:
+                end.close()
+            except OSError:
+                pass
+        self.last = box
+        return box.why
+
+    def begin(self, seconds: float) -> None:
+        """A cell or a test begins. The submission's process stops itself at the limit; if it does
+        not, it is killed a little later."""
+        self.leaves = []
+        self.box.expect(1.25 * seconds + 2)
+        self.wire.ask("begin", seconds, 0)
+
+    def ask(self, request, *more):
+        if self.box is None or any(isinstance(m, Remote) and m._life != self.life
+                                   and m._number is not None for m in more):  # fmt: skip
+            raise Gone("its process ended in an earlier test")
+        return self.wire.ask(request, *more)
+
+    # ---- What the submission may ask: to call a function that a test has given it ----
+
+    def serve(self, number, arguments, named, grows):
+        with torch.set_grad_enabled(bool(grows)):
+            return detached(self.functions[number](*arguments, **named))
+
+    def mention(self, value):
+        if isinstance(value, torch.Tensor):
+            if not value.requires_grad:
+                return value
+            self.leaves.append(value)
+            return Mark("leaf", [value.detach(), len(self.leaves) - 1])
+        if isinstance(value, Remote):
+            return (
+                Mark("name", value._name) if value._number is None else Mark("thing", value._number)
+            )
+        if isinstance(value, Batch):
+            return Mark("batch", [value.source_ids, value.target_ids])
+        if isinstance(value, Transformer | MultiHeadAttention):
+            return Mark("built", self.built(value))
+        if isinstance(value, torch.nn.Module):
+            methods = {n: getattr(value, n) for n in METHODS if hasattr(value, n)}
+            return Mark("model", methods)
+        if callable(value):
+            self.functions.append(value)
+            return Mark("function", len(self.functions) - 1)
+        raise TypeError(f"{type(value).__name__} cannot be passed to a submission")
+
+    def built(self, model):
+        """How to build the same model there. What a test has changed or listens to stays here."""
+        if isinstance(model, Transformer):
+            what, plain, numbers = "Transformer", Transformer, asdict(model.config)
+        else:
+            what, plain = "MultiHeadAttention", MultiHeadAttention
+            numbers = dict(d_model=model.d_model, num_heads=model.num_heads)
+        methods = {}
+        if type(model) is not plain:
+            methods = {n: getattr(model, n) for n in METHODS[:3]
+                       if getattr(type(model), n, None) is not getattr(plain, n, None)}  # fmt: skip
+        for place, module in model.named_modules():
+            if module._forward_hooks and place:
+                methods[f"{place}.forward"] = module.__call__
+        state = {name: value.detach() for name, value in model.state_dict().items()}
+        return [what, numbers, state, methods]
+
+    def meaning(self, kind, content):
+        if kind == "thing":
+            return Remote(self, content)
+        if kind == "leaf":  # a parameter with its gradient
+            value, gradient = content
+            value.grad = gradient
+            return value
+        if kind == "grown":
+            value, number = content
+            anchor = torch.zeros((), requires_grad=True)
+            numbers = list(range(len(self.leaves)))
+            return Through.apply(self, number, numbers, value, anchor, *self.leaves)
+        if kind == "batch":
+            if not all(isinstance(ids, torch.Tensor) for ids in content):
+                raise TypeError("a batch needs tensors")
+            return Batch(*content)
+        raise ValueError(f"{kind!r} is no kind of mention")
+
+
+def detached(value):
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, list | tuple):
+        return type(value)(detached(v) for v in value)
+    return value
+
+
+# ---- The notebook ----
+
+
+def of_nbgrader(cell) -> dict:
+    return cell.metadata.get("nbgrader", {})
+
+
+def is_test(cell) -> bool:
+    about = of_nbgrader(cell)
+    return cell.cell_type == "code" and about.get("grade", False) and not about.get("solution")
+
+
+def is_locked(cell) -> bool:
+    about = of_nbgrader(cell)
+    return cell.cell_type == "code" and about.get("locked", False) and not about.get("grade")
+
+
+def names_in(source: str) -> list[str]:
+    """What a cell defines at its outermost level; nothing if it is no Python."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found = []
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        found += [t.id for t in targets if isinstance(t, ast.Name)]
+    return found
+
+
+def without_hidden(source: str) -> str:
+    return re.sub(r"(?ms)^ *### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS\n?", "", source)
+
+
+def forbidden_words(source: NotebookNode, notebook: NotebookNode) -> dict[str, str]:
+    """{task: what it forbids and the submission uses}; a task's metadata say what it forbids."""
+    code = [c.source for c in notebook.cells if c.cell_type == "code" and not of_nbgrader(c).get("locked")
+            and not is_test(c) and "setup" not in c.metadata.get("tags", [])]  # fmt: skip
+    used = set()
+    for text in code:
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                used.add(node.attr)
+            if isinstance(node, ast.Name):
+                used.add(node.id)
+            if isinstance(node, ast.alias):
+                used |= {*node.name.split(".")}
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                words = node.value.split(".")  # as in getattr(nn, "Transformer")
+                used |= {*words} if all(w.isidentifier() for w in words) else set()
+    found = {}
+    for cell in source.cells:
+        for word in cell.metadata.get("forbids", []):
+            if word in used:
+                found.setdefault(of_nbgrader(cell)["grade_id"], word)
+    return found
+
+
+class Examiner:
+    """`source` is the instructor's notebook, `notebook` the submission, repaired (repair.py)."""
+
+    def __init__(self, source: NotebookNode, notebook: NotebookNode, limits: Limits, way=""):
+        self.cells, self.limits, self.talk = notebook.cells, limits, Talk(limits, way)
+        self.known = {of_nbgrader(c)["grade_id"]: c for c in source.cells if of_nbgrader(c)}
+        free = [c for c in source.cells if c.cell_type == "code" and not is_test(c) and not is_locked(c)
+                and "setup" not in c.metadata.get("tags", [])]  # fmt: skip
+        remote = {name: Remote(self.talk, name=name) for c in free for name in names_in(c.source)}
+        self.names = {"__name__": "__main__", **remote}
+        self.forbidden = forbidden_words(source, notebook)
+        self.tasks = [i for i, c in self.known.items() if of_nbgrader(c).get("solution")]
+        self.result, self.skip = Result(), set()
+
+    def run(self) -> Result:
+        try:
+            for place, cell in enumerate(self.cells):
+                if cell.cell_type != "code":
+                    continue
+                if is_test(cell):
+                    self.test(place, of_nbgrader(cell)["grade_id"])
+                else:
+                    self.cell(place)
+        finally:
+            self.talk.end()
+            self.result.seconds = round(self.talk.seconds, 1)
+        return self.result
+
+    def source_of(self, cell) -> str:
+        """Locked cells as they were handed out, all others as they were handed in."""
+        if "setup" in cell.metadata.get("tags", []):
+            return setup_source()
+        known = self.known.get(of_nbgrader(cell).get("grade_id"))
+        return known.source if known is not None and is_locked(known) else cell.source
+
+    def slow(self, cell) -> bool:
+        return "slow" in cell.metadata.get("tags", [])
+
+    def alive(self, upto: int) -> bool:
+        """Whether there is a process that has run the cells before this place; if it has ended,
+        another one runs them again, except the one in which it ended."""
+        if self.talk.box is not None:
+            return True
+        if self.talk.life > self.limits.restarts or self.talk.seconds > self.limits.submission:
+            return False
+        self.talk.start()
+        return all(
+            self.execute(place) is not None
+            for place, cell in enumerate(self.cells[:upto])
+            if cell.cell_type == "code" and place not in self.skip
+        )
+
+    def cell(self, place: int) -> None:
+        cell = self.cells[place]
+        if is_locked(self.known.get(of_nbgrader(cell).get("grade_id"), cell)):
+            exec(self.source_of(cell), self.names)
+        if not self.alive(place):
+            return
+        seen = self.execute(place)
+        if seen is not None:
+            self.result.outputs[place] = seen
+
+    def execute(self, place: int) -> list | None:
+        """Run a cell there; its outputs, or None if the process ended with it."""
+        cell = self.cells[place]
+        try:
+            self.talk.begin(self.limits.scaled(self.slow(cell)))
+            if is_test(cell):
+                text = without_hidden(self.known[of_nbgrader(cell)["grade_id"]].source)
+                try:
+                    self.talk.ask("definitions", text)
+                except Failed:
+                    pass
+                return []
+            try:
+                return outputs_of(self.talk.ask("cell", self.source_of(cell)))
+            except (Failed, ValueError, TypeError, KeyError, AttributeError) as odd:
+                return [error_output("Failed", str(odd)[:2000])]
+        except Gone as gone:
+            self.note(f"cell {place + 1}", gone)
+            self.skip.add(place)
+            return None
+
+    def note(self, where: str, gone: Gone) -> str:
+        why = self.talk.end() or str(gone)
+        self.result.cut.append(f"{where}: {why}")
+        return why
+
+    def test(self, place: int, name: str) -> None:
+        task = max((t for t in self.tasks if name.startswith(t)), key=len, default="")
+        if task in self.forbidden:
+            self.result.tests[name] = f"this task forbids the use of {self.forbidden[task]}"
+            return
+        why: str | None = None
+        try:
+            if not self.alive(place):
+                raise Gone("its process ended too often")
+            self.talk.begin(self.limits.scaled(self.slow(self.cells[place])))
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(self.known[name].source, name, "exec"), self.names)
+        except Gone as gone:
+            why = self.note(name, gone) if self.talk.box is not None else str(gone)
+        except BaseException as error:
+            why = str(error) if isinstance(error, AssertionError | Failed) else describe(error)
+            if "cut off: too much processor time" in why:
+                self.result.cut.append(f"{name}: {self.limits.cell:.0f} s of processor time")
+        self.result.tests[name] = why
+        if self.talk.box is not None:
+            self.execute(place)  # what it defines, later cells may use
+
+
+def describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:2000]
+
+
+def outputs_of(seen) -> list:
+    """A cell's outputs as a notebook has them."""
+    outputs = []
+    for name, text in zip(("stdout", "stderr"), seen["printed"], strict=True):
+        if text:
+            text = str(text)[:20_000]
+            outputs.append(nbformat.v4.new_output("stream", name=name, text=text))
+    for data in json.loads(seen["displayed"])[:20]:
+        data = {k: v for k, v in data.items() if k != "application/javascript"}
+        outputs.append(nbformat.v4.new_output("display_data", data=data))
+    if seen["error"]:
+        kind, _, text = str(seen["error"]).partition(": ")
+        outputs.append(error_output(kind, text))
+    return outputs
+
+
+def error_output(kind: str, text: str):
+    return nbformat.v4.new_output("error", ename=kind, evalue=text, traceback=[f"{kind}: {text}"])
+
+
+# ---- In a process of its own ----
+
+
+def alone(pipe, arguments) -> None:
+    torch.set_num_threads(1)
+    sandbox.adopt_orphans()
+    source, notebook, limits, way = arguments
+    examiner = Examiner(nbformat.from_dict(source), nbformat.from_dict(notebook), limits, way)
+    try:
+        pipe.send(examiner.run())
+    except Exception as error:
+        examiner.result.cut.append(describe(error))
+        pipe.send(examiner.result)
+    finally:
+        sandbox.kill_orphans()
+
+
+def examine(source: NotebookNode, notebook: NotebookNode, limits: Limits | None = None,
+            way: str = "") -> Result:  # fmt: skip
+    """Grade a repaired submission. Whatever happens in there, this returns."""
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    limits = limits or Limits()
+    process = context.Process(target=alone, args=(there, (source, notebook, limits, way)))
+    process.start()
+    there.close()
+    try:
+        result = here.recv()  # from our own code, which no submission can reach
+    except EOFError:
+        result = Result(cut=["the examiner itself ended"])
+    process.join(30)
+    if process.is_alive():
+        process.kill()
+    here.close()
+    for cell in source.cells:
+        if is_test(cell):
+            result.tests.setdefault(of_nbgrader(cell)["grade_id"], "this test was not reached")
+    return result

@@ -1,0 +1,193 @@
+"""What nbgrader keeps: the gradebook, the notebooks that formgrader shows, the feedback.
+
+nbgrader runs nothing of a submission any more: `Apart` takes the place of its Execute.
+"""
+
+import csv
+import math
+import os
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import nbformat
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
+
+from tools.grading.examiner import Result, error_output, examine, is_test, of_nbgrader
+from tools.notebooks import ROOT, read
+
+COURSE = ROOT / "course"
+
+
+def sources() -> Path:
+    """The instructor's notebooks: this repository's, or a variant of them (tools/variants.py)."""
+    return Path(os.environ.get("COURSE_SOURCE", COURSE / "source")).resolve()
+
+
+def source_of(assignment: str) -> nbformat.NotebookNode:
+    path = sources() / assignment / f"{assignment}.ipynb"
+    if not path.is_file():
+        known = ", ".join(sorted(p.name for p in sources().iterdir() if p.is_dir()))
+        raise SystemExit(f"There is no assignment {assignment!r}; there are {known}.")
+    return read(path)
+
+
+class Apart(NbGraderPreprocessor):
+    """Give a notebook the outputs that the examiner saw, so that nbgrader finds the points.
+
+    `results` holds what has been examined already; anything else, such as a submission that is
+    graded again from formgrader, is examined now.
+    """
+
+    results: dict[tuple[str, str], Result] = {}
+
+    def preprocess(self, nb, resources):
+        about = resources["nbgrader"]
+        result = self.results.get((about["student"], about["notebook"]))
+        if result is None:
+            result = examine(source_of(about["assignment"]), nb)
+        for place, cell in enumerate(nb.cells):
+            if cell.cell_type != "code":
+                continue
+            cell.outputs = [nbformat.from_dict(o) for o in result.outputs.get(place, [])]
+            if is_test(cell):
+                why = result.tests.get(of_nbgrader(cell)["grade_id"], "this test was not run")
+                cell.outputs = [error_output("AssertionError", why)] if why is not None else []
+        return nb, resources
+
+
+class HideTests(ClearHiddenTests):
+    """Feedback without the tests that students do not see, and without what these said."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        if "### BEGIN HIDDEN TESTS" in cell.source:
+            for output in cell.get("outputs", []):
+                if output.output_type == "error":
+                    about = output.evalue.partition(":")[0][:80]
+                    output.evalue = about
+                    output.traceback = [f"This test failed at: {about}"]
+        return super().preprocess_cell(cell, resources, cell_index)
+
+
+# ---- Late days and marks -----------------------------------------------------------------------
+
+
+@dataclass
+class Policy:
+    """course/policy.toml: when a set is due, and what it costs to be late."""
+
+    due: dict[str, datetime]
+    free_days: int = 0  # for one person, over all sets
+    cost: float = 10.0  # per cent of a set's points, for each further day
+    most_days: int = 7  # later than this, nothing counts
+    grace: int = 15  # minutes
+    weights: dict[str, float] | None = None  # of the sets in the mark; alike if not given
+
+    @classmethod
+    def of(cls, path: Path) -> "Policy":
+        data = tomllib.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
+        policy = cls(data.get("due", {}), weights=data.get("weights"), **data.get("late", {}))
+        for name, time in policy.due.items():
+            if not isinstance(time, datetime) or time.tzinfo is None:
+                raise SystemExit(f"{path}: due.{name} must be a time with its offset from UTC.")
+        return policy
+
+    def days_late(self, assignment: str, handed_in: datetime | None) -> int:
+        """Begun days after the due date; none where a time is not known."""
+        due = self.due.get(assignment)
+        if due is None or handed_in is None or handed_in - due <= timedelta(minutes=self.grace):
+            return 0
+        return math.ceil((handed_in - due) / timedelta(days=1))
+
+    def kept(self, times: dict[str, datetime | None]) -> dict[str, tuple[int, float]]:
+        """{set: (days late, the share of its points that counts)} for one person.
+
+        Free days are used up in the order in which the sets are due.
+        """
+        free, shares = self.free_days, {}
+        never = datetime.max.replace(tzinfo=UTC)
+        for name in sorted(times, key=lambda name: (self.due.get(name, never), name)):
+            late = self.days_late(name, times[name])
+            used = min(late, free)
+            free -= used
+            share = max(0.0, 1 - self.cost / 100 * (late - used)) if late <= self.most_days else 0.0
+            shares[name] = late, share
+        return shares
+
+
+def marks(database: str, policy: Policy) -> list[dict]:
+    """One row a student: for each set the points, days late and what counts; the mark in per cent."""
+    rows = []
+    with Gradebook(database) as gradebook:
+        names = [a.name for a in gradebook.assignments]
+        most = {a.name: a.max_score for a in gradebook.assignments}
+        for student in gradebook.students:
+            handed = {s.assignment.name: s for s in student.submissions}
+            times = {n: aware(handed[n].timestamp) for n in names if n in handed}
+            shares = policy.kept(times)
+            row = {"student": student.id, "name": name_of(student)}
+            weights = policy.weights or dict.fromkeys(names, 1.0)
+            mark = 0.0
+            for name in names:
+                late, share = shares.get(name, (0, 0.0))
+                score = handed[name].score if name in handed else 0.0
+                row |= {
+                    name: score,
+                    f"{name} late": late,
+                    f"{name} counts": round(score * share, 2),
+                }
+                open_ = name in handed and handed[name].needs_manual_grade
+                row[f"{name} to read"] = "yes" if open_ else ""
+                mark += weights.get(name, 0.0) * score * share / (most[name] or 1)
+            row["per cent"] = round(100 * mark / (sum(weights.get(n, 0.0) for n in names) or 1), 1)
+            rows.append(row)
+    return sorted(rows, key=lambda row: row["name"])
+
+
+def aware(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+
+
+def name_of(student) -> str:
+    return " ".join(n for n in (student.first_name, student.last_name) if n) or student.id
+
+
+def write_table(rows: list[dict], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["student"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def fill(table: Path, rows: list[dict], assignment: str, out: Path) -> tuple[int, list[str]]:
+    """Write the points into a copy of the table that Moodle or Canvas gave: (filled, left over).
+
+    Moodle's grading worksheet has a column Identifier ("Participant 48213") and one Grade. Canvas'
+    gradebook has a column ID and one for each assignment, "ps1 (99317)".
+    """
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        lines, columns = list(reader), list(reader.fieldnames or [])
+    if "Identifier" in columns:
+        key, column = "Identifier", "Grade"
+    elif "ID" in columns:
+        fits = [c for c in columns if c.partition(" (")[0].strip().lower() == assignment.lower()]
+        if len(fits) != 1:
+            raise SystemExit(f"{table} has {len(fits)} columns for {assignment}, one is needed.")
+        key, column = "ID", fits[0]
+    else:
+        raise SystemExit(f"{table} has neither a column Identifier (Moodle) nor ID (Canvas).")
+    points = {row["student"]: row[f"{assignment} counts"] for row in rows}
+    filled = set()
+    for line in lines:
+        student = (line[key] or "").removeprefix("Participant ").strip()
+        if student in points:
+            line[column] = points[student]
+            filled.add(student)
+    with out.open("w", newline="", encoding="utf8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(lines)
+    return len(filled), sorted(set(points) - filled)

@@ -1,0 +1,232 @@
+"""Make a submission fit the notebook that was handed out, where it is clear how.
+
+Names, metadata and copies are put right; answers are never changed. Every repair is a line for the
+table. What cannot be read at all, or is another notebook, raises Unreadable with the reason.
+"""
+
+import copy
+import difflib
+import json
+import re
+from pathlib import PurePath
+
+import nbformat
+from nbformat import NotebookNode
+
+from tools.grading.examiner import is_locked, is_test, names_in, of_nbgrader, without_hidden
+
+MEGABYTES = 200  # larger files are not read
+COPY = re.compile(r"^(copy of|kopie von)\s+|(\s*\(\d+\)|[ _-]+(copy|kopie)( ?\d+)?|-\d+)$", re.I)
+
+
+class Unreadable(Exception):
+    """Why a file cannot be graded."""
+
+
+def plain_name(file: str) -> str:
+    """ "ps1" for "Copy of ps1 (1).ipynb" and the other names that browsers and Drive give."""
+    stem = PurePath(file.replace("\\", "/")).name
+    before = ""
+    while stem != before:
+        before = stem
+        stem = COPY.sub("", stem.strip().removesuffix(".txt").removesuffix(".json"))
+        stem = stem.removesuffix(".ipynb").strip()
+    return stem.lower()
+
+
+def read(data: bytes) -> NotebookNode:
+    """A notebook without its outputs, in the present format."""
+    if len(data) > MEGABYTES * 1_000_000:
+        raise Unreadable(f"the file has {len(data) / 1e6:.0f} MB")
+    if not data.strip():
+        raise Unreadable("the file is empty")
+    if data[:2] == b"PK":
+        raise Unreadable("it is a zip archive and not a notebook")
+    try:
+        raw = json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise Unreadable("it is no text in UTF-8") from None
+    except RecursionError:
+        raise Unreadable("broken JSON: brackets without end") from None
+    except json.JSONDecodeError as error:
+        if b"<<<<<<<" in data and b">>>>>>>" in data:
+            raise Unreadable("broken JSON: git has left a merge conflict in it") from None
+        raise Unreadable(f"broken JSON in line {error.lineno}: {error.msg}") from None
+    try:
+        for cell in raw.get("cells", []):
+            cell.get("outputs", []).clear()
+            if not isinstance(cell.get("metadata"), dict):
+                cell["metadata"] = {}
+        notebook = nbformat.convert(nbformat.from_dict(raw), 4)
+        for cell in notebook.cells:
+            cell.source = cell.source if isinstance(cell.source, str) else "".join(cell.source)
+            if not isinstance(cell.metadata.get("nbgrader", {}), dict):
+                del cell.metadata["nbgrader"]
+            cell.metadata.tags = [t for t in cell.metadata.get("tags", []) if isinstance(t, str)]
+    except Exception as error:
+        raise Unreadable(f"it is no notebook ({type(error).__name__}: {error})") from None
+    if not notebook.cells:
+        raise Unreadable("the notebook has no cells")
+    return notebook
+
+
+def same(one: str, other: str) -> float:
+    """How much two texts have in common, from 0 to 1."""
+    if one.strip() == other.strip():
+        return 1.0
+    return difflib.SequenceMatcher(None, one[:3000], other[:3000], autojunk=False).ratio()
+
+
+def answered(cell, released) -> bool:
+    return cell.source.strip() != released.source.strip()
+
+
+def released(source: NotebookNode) -> NotebookNode:
+    """About what students got: no hidden tests, stubs for solutions."""
+    notebook = copy.deepcopy(source)
+    for cell in notebook.cells:
+        cell.source = without_hidden(cell.source)
+        stub = r"\1# Your code here\n\1raise NotImplementedError\n"
+        pattern = r"(?ms)^( *)### BEGIN SOLUTION\n.*?### END SOLUTION\n?"
+        cell.source = re.sub(pattern, stub, cell.source).rstrip()
+        about = of_nbgrader(cell)
+        if cell.cell_type == "markdown" and about.get("solution"):
+            cell.source = "*Your answer here.*"
+    return notebook
+
+
+def repair(notebook: NotebookNode, source: NotebookNode) -> tuple[NotebookNode, list[str]]:
+    """(the notebook with every cell of the source that counts, once and in order; the repairs)."""
+    notebook, notes, handed_out = copy.deepcopy(notebook), [], released(source)
+    wanted = [c for c in handed_out.cells if of_nbgrader(c)]
+    ids = {of_nbgrader(c)["grade_id"]: c for c in wanted}
+    found: dict[str, NotebookNode] = {}
+    claims: dict[str, list] = {}
+    for cell in notebook.cells:
+        name = of_nbgrader(cell).get("grade_id")
+        if name in ids and cell.cell_type == ids[name].cell_type:
+            claims.setdefault(name, []).append(cell)
+    for name, cells in claims.items():
+        found[name] = choose(name, cells, ids[name], notes)
+    taken = {id(cell) for cell in found.values()}
+    for cell in notebook.cells:
+        if id(cell) not in taken:
+            cell.metadata.pop("nbgrader", None)
+    # What has lost its metadata: first what is alike, then what defines the same names, last what
+    # stands where the answer to a question stands.
+    for name, model in ids.items():
+        if name not in found:
+            if (cell := by_content(notebook, handed_out, model, found)) is not None:
+                found[name] = cell
+                notes.append(f"{name}: recognised without its id")
+    if not found or not any(answered_or_alike(found.get(n), ids[n]) for n in ids):
+        raise Unreadable("it has nothing of this assignment in it")
+    place(notebook, source, found, ids, notes)
+    return notebook, notes
+
+
+def answered_or_alike(cell, model) -> bool:
+    return cell is not None and (
+        of_nbgrader(model).get("solution") or same(cell.source, model.source) > 0.3
+    )
+
+
+def choose(name: str, cells: list, model, notes: list[str]):
+    """The cell that counts, of several that have one id."""
+    if len(cells) == 1:
+        return cells[0]
+    if not of_nbgrader(model).get("solution"):
+        notes.append(f"{name}: {len(cells)} copies of a test or given cell, the first counts")
+        return cells[0]
+    mine = [cell for cell in cells if answered(cell, model)] or cells[:1]
+    if model.cell_type == "markdown" and len({c.source.strip() for c in mine}) > 1:
+        text = "\n\n---\n\n".join(c.source for c in mine)
+        for other in mine[1:]:
+            other.source = ""
+        mine[0].source = text
+        notes.append(f"{name}: {len(mine)} answers with one id, put into one cell")
+        return mine[0]
+    notes.append(f"{name}: {len(cells)} cells with one id, the last that was changed counts")
+    return mine[-1]
+
+
+def by_content(notebook, handed_out, model, found):
+    """The one cell without an id that must be this one, or None."""
+    taken = {id(cell) for cell in found.values()}
+    free = [c for c in notebook.cells if id(c) not in taken and c.cell_type == model.cell_type]
+    is_answer = model.cell_type == "markdown" and of_nbgrader(model).get("solution")
+    if not is_answer and (alike := [c for c in free if c.source.strip() == model.source.strip()]):
+        return alike[0] if len(alike) == 1 or not of_nbgrader(model).get("solution") else None
+    names = set(names_in(model.source))
+    if model.cell_type == "code" and of_nbgrader(model).get("solution"):
+        fits = [c for c in free if names and names <= set(names_in(c.source))]
+        return fits[-1] if fits else None
+    if model.cell_type == "code":
+        fits = [c for c in free if same(c.source, model.source) > 0.8]
+        return fits[0] if len(fits) == 1 else None
+    # An answer in words: what follows the question, up to the next cell of the assignment.
+    texts = [c.source.strip() for c in handed_out.cells]
+    question = texts[index_of(handed_out.cells, model) - 1]
+    places = [i for i, c in enumerate(notebook.cells) if same(c.source, question) > 0.9]
+    if len(places) != 1:
+        return None
+    for cell in notebook.cells[places[0] + 1 :]:
+        if cell.source.strip() in texts or id(cell) in taken:
+            return None
+        if cell.cell_type == "markdown" and cell.source.strip():
+            return cell
+    return None
+
+
+def index_of(cells, wanted) -> int:
+    return next(i for i, cell in enumerate(cells) if cell is wanted)
+
+
+def place(notebook, source, found, ids, notes) -> None:
+    """Give every cell its metadata, insert the ones that are missing, and drop ids used twice."""
+    originals = {of_nbgrader(c)["grade_id"]: c for c in source.cells if of_nbgrader(c)}
+    order = list(ids)
+    for number, name in enumerate(order):
+        if name not in found:
+            cell = copy.deepcopy(ids[name])
+            before = [found[n] for n in order[:number]]
+            spot = 1 + max((index_of(notebook.cells, c) for c in before), default=0)
+            notebook.cells.insert(spot, cell)
+            found[name] = cell
+            kind = "answer" if of_nbgrader(cell).get("solution") else "given cell"
+            if is_test(cell):
+                kind = "test"
+            notes.append(f"{name}: {kind} was missing" + ("" if kind == "answer" else ", put back"))
+        cell, original = found[name], originals[name]
+        tags = original.metadata.get("tags")
+        cell.metadata = copy.deepcopy(original.metadata)
+        if is_test(original) or is_locked(original):
+            cell.source = ids[name].source
+        if tags is None:
+            cell.metadata.pop("tags", None)
+    free = [c for c in notebook.cells if not of_nbgrader(c)]
+    given = [c for c in source.cells if not of_nbgrader(c) and c.cell_type == "code"]
+    for cell in free:
+        if cell.cell_type == "code":  # set-up and training cells keep their tags
+            like = [g for g in given if same(g.source, cell.source) > 0.9]
+            own = [t for t in cell.metadata.get("tags", []) if t not in ("setup", "slow")]
+            if cell.source.startswith("# @title "):  # of another edition, such as Colab's
+                own.append("setup")
+            more = like[0].metadata.get("tags", []) if like else []
+            cell.metadata.tags = own + [tag for tag in more if tag not in own]
+    seen = set()
+    for cell in notebook.cells:
+        if cell.get("id") in seen or not re.fullmatch(r"[\w-]{1,64}", str(cell.get("id", ""))):
+            cell["id"] = nbformat.v4.new_code_cell().id
+        seen.add(cell["id"])
+    # A test may have come to stand before what it tests.
+    positions = {n: index_of(notebook.cells, c) for n, c in found.items()}
+    for test in [n for n in order if is_test(originals[n])]:
+        solutions = [
+            n for n in order if of_nbgrader(originals[n]).get("solution") and test.startswith(n)
+        ]
+        task = max(solutions, key=len, default=None)
+        if task and positions[task] > positions[test]:
+            notebook.cells.remove(found[test])
+            notebook.cells.insert(index_of(notebook.cells, found[task]) + 1, found[test])
+            notes.append(f"{test}: stood before its task")

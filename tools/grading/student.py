@@ -1,0 +1,213 @@
+"""The process in which a submission runs. It is started by sandbox.py, and nobody trusts it.
+
+It runs the notebook's cells and then, when asked, calls what they define. It has no test, no
+solution and no gradebook, so whatever a submission changes in here, it changes for itself alone.
+"""
+
+import ast
+import json
+import os
+import resource
+import signal
+import sys
+import time
+
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), sys.argv[1]]  # wire.py; the helpers
+
+import torch  # noqa: E402
+from IPython.core.interactiveshell import InteractiveShell  # noqa: E402
+from IPython.utils.capture import capture_output  # noqa: E402
+from traitlets.config import Config  # noqa: E402
+from wire import Mark, Wire  # noqa: E402
+
+from helpers.attention import MultiHeadAttention  # noqa: E402
+from helpers.batching import Batch  # noqa: E402
+from helpers.transformer import Transformer, TransformerConfig  # noqa: E402
+
+CHARACTERS, RICH = 20_000, 2_000_000  # of what a cell prints and displays
+
+
+class CutOff(BaseException):
+    """More processor time than a cell or a test may take."""
+
+
+def cut_off(*_):
+    raise CutOff("cut off: too much processor time")
+
+
+class Missing:
+    """What a test wants to use and the submission has not defined."""
+
+    def __init__(self, name):
+        self.__dict__["name"] = name
+
+    def __getattr__(self, attribute):
+        raise NameError(f"name {self.name!r} is not defined")
+
+    def __call__(self, *arguments, **named):
+        self.__getattr__("")
+
+
+class Model(torch.nn.Module):
+    """A model whose methods run in the examiner's process."""
+
+    def __init__(self, methods):
+        super().__init__()
+        self.number = torch.nn.Parameter(torch.zeros(()))  # so that an optimizer has something
+        for name, method in methods.items():
+            setattr(self, name, (lambda m: lambda *a, **k: self.own(m(*a, **k)))(method))
+
+    def own(self, value):
+        grows = isinstance(value, torch.Tensor) and value.is_floating_point()
+        return value + 0 * self.number if grows else value
+
+
+class Worker:
+    def __init__(self, shell: InteractiveShell):
+        self.shell, self.things, self.leaves = shell, [], {}
+        self.run_cell = shell.run_cell
+        self.limit, self.before = 30.0, 0.0
+
+    # ---- What the examiner may ask ----
+
+    def serve(self, name, *arguments):
+        if name == "begin":  # a cell or a test: its processor time, and a seed
+            self.limit, seed = arguments
+            self.before = time.process_time()
+            torch.manual_seed(seed)
+            return None
+        signal.setitimer(signal.ITIMER_PROF, max(0.1, self.limit - self.spent()))
+        try:
+            return getattr(self, f"do_{name}")(*arguments)
+        except CutOff as cut:
+            raise RuntimeError(str(cut)) from None
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def spent(self) -> float:
+        return time.process_time() - self.before
+
+    def do_cell(self, source: str):
+        """Run a cell; what it printed and displayed, and the error or None."""
+        with capture_output() as seen:
+            result = self.run_cell(source)
+        error = result.error_before_exec or result.error_in_exec
+        rich = [o.data for o in seen.outputs if size(o.data) <= RICH]
+        return {
+            "printed": [seen.stdout[:CHARACTERS], seen.stderr[:CHARACTERS]],
+            "displayed": json.dumps(rich, default=str),
+            "error": error and f"{type(error).__name__}: {error}"[:2000],
+        }
+
+    def do_definitions(self, source: str):
+        """Run a test cell's functions, classes and imports, which later cells may use."""
+        kinds = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+        found = [node for node in ast.parse(source).body if isinstance(node, kinds)]
+        exec(compile(ast.Module(found, []), "a test cell", "exec"), self.shell.user_ns)
+
+    def do_get(self, thing, name: str):
+        return getattr(thing, name)
+
+    def do_call(self, thing, arguments, named, grows: bool):
+        with torch.set_grad_enabled(grows):
+            return thing(*arguments, **named)
+
+    def do_list(self, thing):
+        return list(thing)
+
+    def do_item(self, thing, index):
+        return thing[slice(*index[1:]) if isinstance(index, tuple) else index]
+
+    def do_backward(self, outputs, gradients, inputs):
+        tensors = [self.things[i] for i in outputs]
+        leaves = [self.leaves[i] for i in inputs]
+        for leaf in leaves:
+            leaf.grad = None
+        pairs = [(t, g) for t, g in zip(tensors, gradients, strict=True) if t.requires_grad]
+        torch.autograd.backward([t for t, _ in pairs], [g for _, g in pairs], retain_graph=True)
+        return [torch.zeros_like(x) if x.grad is None else x.grad for x in leaves]
+
+    # ---- What is not plain ----
+
+    def keep(self, thing) -> int:
+        for index, known in enumerate(self.things):
+            if known is thing:
+                return index
+        self.things.append(thing)
+        return len(self.things) - 1
+
+    def mention(self, value):
+        if isinstance(value, torch.Tensor):
+            if not value.requires_grad:
+                return value
+            if not value.is_leaf:
+                return Mark("grown", [value.detach(), self.keep(value)])
+            grown = value.grad is not None
+            return Mark("leaf", [value.detach(), value.grad.detach()]) if grown else value.detach()
+        if isinstance(value, Batch):
+            return Mark("batch", [value.source_ids, value.target_ids])
+        return Mark("thing", self.keep(value))
+
+    def meaning(self, kind, content):
+        if kind == "thing":
+            return self.things[content]
+        if kind == "name":
+            return self.shell.user_ns.get(content, Missing(content))
+        if kind == "leaf":
+            tensor, number = content
+            self.leaves[number] = tensor.requires_grad_()
+            return tensor
+        if kind == "batch":
+            return Batch(*content)
+        if kind == "function":
+            return lambda *arguments, **named: wire.ask(
+                content, list(arguments), named, torch.is_grad_enabled()
+            )
+        if kind == "model":
+            return Model(content)
+        what, numbers, state, methods = content
+        made = (
+            Transformer(TransformerConfig(**numbers))
+            if what == "Transformer"
+            else MultiHeadAttention(**numbers)
+        )
+        made.load_state_dict(state)
+        for place, method in methods.items():  # of the model, or of one of its layers
+            owner, _, name = place.rpartition(".")
+            setattr(made.get_submodule(owner), name, method)
+        return made.eval()
+
+
+def size(data: dict) -> int:
+    return sum(len(str(value)) for value in data.values())
+
+
+def limit_everything(megabytes: int, processes: int) -> None:
+    """Limits that this process cannot raise again. Processor time: see sandbox.py."""
+    for what, most in (
+        (resource.RLIMIT_DATA, megabytes * 1_000_000),
+        (resource.RLIMIT_FSIZE, 20_000_000),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_NPROC, processes),
+    ):
+        hard = resource.getrlimit(what)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (most, most))
+
+
+if __name__ == "__main__":
+    reader, writer, megabytes, processes = map(int, sys.argv[2:6])
+    limit_everything(megabytes, processes)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGPROF, cut_off)
+    quiet = Config()
+    quiet.HistoryManager.enabled = False
+    shell = InteractiveShell.instance(config=quiet)
+    shell.displayhook.write_output_prompt = lambda: None
+    worker = Worker(shell)
+    wire = Wire(reader, writer, worker.serve, worker.mention, worker.meaning)
+    wire.send("answer", "ready")
+    while True:
+        _, request = wire.receive()
+        wire.answer(request)
