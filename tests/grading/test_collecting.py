@@ -94,7 +94,8 @@ def test_the_right_file_of_several_counts(tmp_path):
     found = {s: grade.prepare(s, f, SOURCE, "ps1") for s, f in collect(tmp_path, "ps1").items()}
     assert found["ada"].file.endswith("ps1 (1).ipynb") and "broken JSON" in str(found["ada"].notes)
     assert cell(found["bob"].notebook, "join").source == "join = None"
-    assert found["cy"].problem == "no notebook was handed in"
+    assert found["cy"].problem == "no notebook was handed in, but ps1.pdf"
+    assert found["cy"].name == "cy"
 
 
 def test_a_timestamp_beside_it_is_when(tmp_path):

@@ -118,7 +118,7 @@ class Policy:
 
 
 def marks(database: str, policy: Policy) -> list[dict]:
-    """One row a student: for each set the points, days late and what counts; the mark in per cent."""
+    """One row a student: each set's points, days late and what counts; the mark in per cent."""
     rows = []
     with Gradebook(database) as gradebook:
         names = [a.name for a in gradebook.assignments]
