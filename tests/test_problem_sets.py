@@ -176,10 +176,11 @@ def test_feedback_shows_points_and_no_hidden_test(grades):
     assert "This test failed at" in page and "diagnose" in page
     text = re.sub(r"<[^>]+>", "", page)
     assert "HIDDEN" not in text
+    seen = "\n".join(cell.source for cell in released(SOURCES["ps1"]).cells)
     for cell in graded_cells(SOURCES["ps1"]).values():
-        for line in (line.strip() for secret in secrets(cell) for line in secret):
-            if line.startswith("agree("):
-                assert html.escape(line, quote=False) not in text, line
+        hidden = [line for secret in secrets(cell) for line in secret if line.strip() not in seen]
+        for line in (line for line in hidden if len(line.strip()) > 20):
+            assert html.escape(line.strip(), quote=False) not in text, line
 
 
 # ---- What students get ----
@@ -675,6 +676,20 @@ def test_other_right_answers_are_accepted(place, one_thread):
     name, task = place.split("/")
     for answer in RIGHT[place]:
         assert failing(name, task, answer, namespace_of(name)) == [], answer
+
+
+def test_training_on_numbers_that_are_held_out_is_noticed(one_thread):
+    names = namespace_of("capstone")
+    answer = cells_of(SOURCES["capstone"])["train_reader"].source
+    test = graded_cells(SOURCES["capstone"])["train_reader_well"].source.partition("asked =")[0]
+    for edits, passes in (([], True), ([(" if number not in HELD_OUT", "")], False)):
+        exec(mutant(answer, ("steps=300", "steps=60"), *edits), names)
+        try:
+            exec(test, names)
+        except AssertionError as error:
+            assert not passes and "held-out numbers trained on" in str(error)
+        else:
+            assert passes
 
 
 def test_every_task_has_wrong_answers_tried():

@@ -56,9 +56,11 @@ class Row:
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
     """Choose among what somebody handed in, and repair it."""
     row = Row(re.sub(r"[^\w.@-]", "_", student), files[-1].name if files else student)
-    row.problem = "" if files else "no notebook was handed in"
+    books = [file for file in files if file.notebook]
+    others = ", ".join(file.file for file in files if not file.notebook)
+    row.problem = "" if books else f"no notebook was handed in, but {others or 'nothing'}"
     readable, problems = [], []
-    for file in reversed(files):
+    for file in reversed(books):
         try:
             notebook, notes = repair(read(file.data), source)
             readable.append((file, notebook, notes))
@@ -73,6 +75,11 @@ def prepare(student: str, files: list[File], source, assignment: str) -> Row:
         row.notes.append(f"handed in as {file.file}")
     if len(readable) > 1 and len({f.data for f, *_ in readable}) > 1:
         row.notes.append(f"{len(readable)} notebooks, {file.file} counts")
+    lost = [note for note in notes if note.endswith("without its id")]
+    if len(lost) > 5:
+        notes = [f"{len(lost)} cells recognised without their ids"] + [
+            note for note in notes if note not in lost
+        ]
     row.notes += [*notes, *(f"left out {problem}" for problem in problems)]
     return row
 
@@ -105,6 +112,14 @@ def nbgrader_api():
     finally:
         os.chdir(before)
     return NbGraderAPI(config=app.config)
+
+
+def make_known(assignment: str, api) -> None:
+    """nbgrader has to have released an assignment before it keeps grades for it."""
+    with api.gradebook as gradebook:
+        known = assignment in [one.name for one in gradebook.assignments]
+    if not known and not api.generate_assignment(assignment)["success"]:
+        raise SystemExit(f"nbgrader could not release {assignment}; try make release.")
 
 
 def record(row: Row, assignment: str, api) -> None:
@@ -153,6 +168,7 @@ def grade(place: Path, assignment: str, limits: Limits, jobs: int = 1) -> list[R
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
     print(f"{len(rows)} submissions; each runs as {describe(sandbox.way())}", flush=True)
     api = nbgrader_api()
+    make_known(assignment, api)
     for number, row in enumerate(examine_all(rows, source, limits, jobs), 1):
         if not row.problem:
             try:

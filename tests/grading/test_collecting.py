@@ -94,7 +94,8 @@ def test_the_right_file_of_several_counts(tmp_path):
     found = {s: grade.prepare(s, f, SOURCE, "ps1") for s, f in collect(tmp_path, "ps1").items()}
     assert found["ada"].file.endswith("ps1 (1).ipynb") and "broken JSON" in str(found["ada"].notes)
     assert cell(found["bob"].notebook, "join").source == "join = None"
-    assert found["cy"].problem == "no notebook was handed in"
+    assert found["cy"].problem == "no notebook was handed in, but ps1.pdf"
+    assert found["cy"].name == "cy"
 
 
 def test_a_timestamp_beside_it_is_when(tmp_path):
@@ -258,11 +259,13 @@ def test_late_days_are_used_up_in_order_and_then_cost():
     kept = policy.kept({"ps2": due["ps2"] + 2.5 * day, "ps1": due["ps1"] + 1 * day, "ps3": None})
     assert kept == {"ps1": (1, 1.0), "ps2": (3, pytest.approx(0.8)), "ps3": (0, 1.0)}
     assert policy.kept({"ps1": due["ps1"] + 6 * day})["ps1"] == (6, 0.0)
+    policy.for_one_set = 1
+    assert policy.kept({"ps1": due["ps1"] + 2 * day})["ps1"] == (2, pytest.approx(0.9))
 
 
 def test_the_policy_that_comes_along_is_read(tmp_path):
     policy = Policy.of(release.COURSE / "policy.toml")
-    assert policy.free_days == 4 and policy.weights == dict(ps1=20, ps2=20, ps3=20, capstone=40)
+    assert policy.free_days == 5 and policy.weights == dict(ps1=15, ps2=15, ps3=15, capstone=25)
     text = (release.COURSE / "policy.toml").read_text().replace("# ps1 =", "ps1 =")
     (tmp_path / "p.toml").write_text(text)
     assert Policy.of(tmp_path / "p.toml").due["ps1"].utcoffset() == timedelta(hours=2)

@@ -35,6 +35,10 @@ class File:
     late: bool = False  # as Canvas says
 
     @property
+    def notebook(self) -> bool:
+        return ".ipynb" in self.file.lower()
+
+    @property
     def file(self) -> str:
         """The name that the student gave it, without what the platform put before it."""
         name = re.sub(r"^.*_assignsubmission_file_", "", PurePosixPath(self.path).name)
@@ -84,7 +88,7 @@ def unpacked(archive: zipfile.ZipFile, most: float = 1e12) -> Iterator:
 
 
 def collect(place: Path, assignment: str) -> dict[str, list[File]]:
-    """{student: what they handed in that could be this assignment, the best guess last}."""
+    """{student: what they handed in, the best guess at this assignment last}."""
     files: dict[str, list[File]] = {}
     times: dict[str, datetime] = {}
     for path, data, time in entries(place):
@@ -99,13 +103,11 @@ def collect(place: Path, assignment: str) -> dict[str, list[File]]:
         if parts[-1].lower().endswith(".zip"):
             inside = [(f"{path}/{p}", d, t) for p, d, t in nested(data)]
         for where, content, when in inside:
-            if ".ipynb" in where.rpartition("/")[2].lower():
-                file = File(student, name, where, content, when, late)
+            file = File(student, name, where, content, when, late)
+            if file.notebook or where == path:
                 files.setdefault(student, []).append(file)
-            else:
-                files.setdefault(student, [])
     for student, mine in files.items():
-        mine.sort(key=lambda f: (guess(f, assignment), f.time or moment(""), f.path))
+        mine.sort(key=lambda f: (f.notebook, guess(f, assignment), f.time or moment(""), f.path))
         for file in mine:
             file.time = times.get(student) or file.time
     return files

@@ -80,6 +80,7 @@ class Policy:
 
     due: dict[str, datetime]
     free_days: int = 0  # for one person, over all sets
+    for_one_set: int = 1000  # of these, at most
     cost: float = 10.0  # per cent of a set's points, for each further day
     most_days: int = 7  # later than this, nothing counts
     grace: int = 15  # minutes
@@ -110,7 +111,7 @@ class Policy:
         never = datetime.max.replace(tzinfo=UTC)
         for name in sorted(times, key=lambda name: (self.due.get(name, never), name)):
             late = self.days_late(name, times[name])
-            used = min(late, free)
+            used = min(late, free, self.for_one_set)
             free -= used
             share = max(0.0, 1 - self.cost / 100 * (late - used)) if late <= self.most_days else 0.0
             shares[name] = late, share
@@ -118,7 +119,7 @@ class Policy:
 
 
 def marks(database: str, policy: Policy) -> list[dict]:
-    """One row a student: for each set the points, days late and what counts; the mark in per cent."""
+    """One row a student: each set's points, days late and what counts; the mark in per cent."""
     rows = []
     with Gradebook(database) as gradebook:
         names = [a.name for a in gradebook.assignments]

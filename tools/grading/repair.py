@@ -115,10 +115,10 @@ def repair(notebook: NotebookNode, source: NotebookNode) -> tuple[NotebookNode, 
     # What has lost its metadata: first what is alike, then what defines the same names, last what
     # stands where the answer to a question stands.
     for name, model in ids.items():
-        if name not in found:
-            if (cell := by_content(notebook, handed_out, model, found)) is not None:
-                found[name] = cell
-                notes.append(f"{name}: recognised without its id")
+        cell = None if name in found else by_content(notebook, handed_out, model, found)
+        if cell is not None:
+            found[name] = cell
+            notes.append(f"{name}: recognised without its id")
     if not found or not any(answered_or_alike(found.get(n), ids[n]) for n in ids):
         raise Unreadable("it has nothing of this assignment in it")
     place(notebook, source, found, ids, notes)

@@ -202,7 +202,8 @@ class Sandbox:
             last = now
             if over := [reason for reason, true in reasons.items() if true]:
                 self.why = f"cut off after {over[0]}"
-                return self.kill()
+                self.kill()
+                return
 
     def drain(self) -> None:
         """Keep the last words that a process says on its way out, and never more than a page."""
