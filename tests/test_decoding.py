@@ -13,6 +13,7 @@ from helpers.decoding import (
     beam_search,
     best_continuations,
     check_beam,
+    check_ids,
     cross_attention_maps,
     decode,
     greedy,
@@ -953,11 +954,19 @@ def test_as_many_of_the_best_as_are_asked_for():
 
 
 def test_what_a_search_did_not_find_is_padding_with_an_infinite_score():
-    """Of five words two are never said, so there are three translations of one token, not four."""
+    """Of five words two are never said, so there are three translations of one token, not five."""
     model = Transformer(TransformerConfig(5, 8, 2, 8, 1, 1, max_length=8)).eval()
-    ids, scores = beam_search(model, torch.tensor([[3, EOS]]), 4, max_length=1, n_best=4)
-    assert scores.isfinite().tolist() == [[True, True, True, False]]
-    assert sorted(ids[0, :3, 0].tolist()) == [EOS, 3, 4] and ids[0, 3].tolist() == [PAD]
+    ids, scores = beam_search(model, torch.tensor([[3, EOS]]), 5, max_length=1, n_best=5)
+    assert scores.isfinite().tolist() == [[True, True, True, False, False]]
+    assert sorted(ids[0, :3, 0].tolist()) == [EOS, 3, 4] and ids[0, 3:].tolist() == [[PAD], [PAD]]
+
+
+def test_only_ids_are_checked_and_an_empty_tensor_has_none_that_are_wrong():
+    model = tiny_model()
+    check_ids("source_ids", torch.full((1, 4, 7), 99.0), model)  # a picture
+    check_ids("source_ids", torch.zeros(0, 3, dtype=torch.long), model)
+    with pytest.raises(ValueError, match=r"ids must lie in \[0, 23\), got 99 to 99$"):
+        check_ids("ids", torch.full((1, 4), 99), model)
 
 
 def test_as_transformers_a_slot_that_ends_is_filled_by_the_next_in_line():

@@ -25,6 +25,7 @@ import tempfile
 import time
 import tomllib
 import types
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -249,7 +250,9 @@ def put_into(live: types.ModuleType, tree: cst.Module, mutant: Mutant) -> None:
     """
     broken = types.ModuleType(live.__name__)
     code = tree.deep_replace(mutant.old, mutant.new).code
-    exec(compile(code, live.__file__, "exec"), vars(broken))
+    with warnings.catch_warnings():  # Python's, of code such as (-1)[0]: a test is to notice it
+        warnings.simplefilter("ignore")
+        exec(compile(code, live.__file__, "exec"), vars(broken))
     old, new = (function_of(module, mutant.function) for module in (live, broken))
     old.__code__ = new.__code__
     old.__defaults__, old.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
