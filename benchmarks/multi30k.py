@@ -1,13 +1,15 @@
 """BLEU on Multi30k from random weights: after 10, 30 and 60 minutes, and what each trick gave.
 
-    make benchmark-multi30k              all runs that are not there yet, then the table
-    python -m benchmarks.multi30k --show the table as it is committed
+    make benchmark-multi30k                  all runs that are not there yet, then the tables
+    python -m benchmarks.multi30k --budgets  only the tricks
+    python -m benchmarks.multi30k --show     the tables as they are committed
 
-Each run is the command `python -m helpers.trainer …`, kept in build/multi30k; what is finished is
-not repeated, what was interrupted goes on. The budgets run one at a time with the whole machine;
-the tricks change one thing each and have the base run's number of steps, so they may run side by
-side (--side-by-side 2, a thread each). All choices are made on the validation set; the test set is
-scored once a run. The result is helpers/data/multi30k.csv.
+Each run is the command `python -m helpers.trainer …`, kept in build/multi30k. A finished run is not
+repeated, and an interrupted one goes on where it stopped. The budgets run one at a time with the
+whole machine. The tricks change one thing each in a model small enough to be trained several times,
+so that their effect can be told from that of the seed; they may run side by side (--side-by-side 2,
+a thread each). All choices are made on the validation set, and the test set is scored once a run.
+The results are helpers/data/multi30k.csv and helpers/data/tricks.csv.
 """
 
 import argparse
@@ -18,10 +20,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from statistics import mean
+
+from sacrebleu.metrics import BLEU
+from sacrebleu.significance import PairedTest
 
 from benchmarks.timing import machine
+from helpers.corpora import multi30k
 from helpers.files import write_table
-from helpers.trainer.runs import RESULTS, read_results
+from helpers.trainer.runs import read_results
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "multi30k"
@@ -32,19 +39,26 @@ BUDGETS = {  # the longer a model reads the same sentences, the more dropout it 
     "30 minutes": f"--minutes 30 {BASE} --dropout 0.2",
     "60 minutes": f"--minutes 60 {BASE} --dropout 0.25",
 }
-# Fixed for the tricks: left to itself each run would measure, and might choose differently.
-SHORT = f"--steps 1000 {BASE} --precision bfloat16 --kernel formula"
+# A model that trains in minutes. Precision and kernel are fixed, because each run left to itself
+# would measure, and might choose differently.
+SMALL = (
+    "--steps 500 --vocabulary 4000 --d-model 64 --d-ff 256 --encoder-layers 2 --decoder-layers 2 "
+    "--learning-rate 4e-3 --dropout 0.1 --reports 2 --average 0 "
+    "--precision float32 --kernel formula --engine eager"
+)
 TRICKS = {  # what is taken away or added, and the options that do it; the last of two counts
     "base": "",
-    "another seed": "--seed 1",  # how far two runs of one command differ
-    "4,000 pieces instead of 8,000": "--vocabulary 4000",
-    "16,000 pieces instead of 8,000": "--vocabulary 16000",
+    "half as many pieces": "--vocabulary 2000",
+    "twice as many pieces": "--vocabulary 8000",
     "no dropout": "--dropout 0",
-    "post-norm instead of pre-norm": "--norm post",
-    "three embeddings instead of one": "--untied",
     "no label smoothing": "--smoothing 0",
+    "three embeddings instead of one": "--untied",
     "1 in 20 merges dropped": "--drop-merges 0.05",
+    "post-norm": "--norm post",
+    "a quarter of the learning rate": "--learning-rate 1e-3",
+    "post-norm and a quarter of the rate": "--norm post --learning-rate 1e-3",
 }
+SEEDS = (0, 1, 2)
 
 
 def folder_of(name: str) -> Path:
@@ -74,63 +88,102 @@ def train(name: str, options: str, threads: int | None = None) -> dict:
     return result
 
 
-def rows_of(kind: str, name: str, result: dict) -> list[tuple]:
-    """(kind, name, measure, at, value) of one run."""
+def rows_of(name: str, result: dict) -> list[tuple]:
+    """(name, measure, at, value) of one budget's run."""
     rows = [
-        (kind, name, "minutes", "", result["minutes"]),
-        (kind, name, "minutes in all", "", result["minutes in all"]),
-        (kind, name, "steps", "", result["steps"]),
-        (kind, name, "parameters", "", result["parameters"]),
+        (name, "minutes", "", result["minutes"]),
+        (name, "minutes in all", "", result["minutes in all"]),
+        (name, "steps", "", result["steps"]),
+        (name, "parameters", "", result["parameters"]),
     ]
-    rows += [(kind, name, "validation beam", at, v) for at, v in result["validation"].items()]
+    rows += [(name, "validation beam", at, v) for at, v in result["validation"].items()]
     for search in ("test beam", "test greedy"):
-        rows += [(kind, name, search, at, result[search][at]) for at in ("lc", "cased")]
+        rows += [(name, search, at, result[search][at]) for at in ("lc", "cased")]
     for line in (folder_of(name) / "log.jsonl").read_text(encoding="utf8").splitlines():
         row = json.loads(line)
         minutes = f"{row['seconds'] / 60:.2f}"
-        rows.append((kind, name, "validation greedy", minutes, row["bleu"]))
+        rows.append((name, "validation greedy", minutes, row["bleu"]))
     return rows
 
 
-def write(rows: list[tuple], signatures: list[str]) -> None:
-    made = {row[1] for row in rows}
-    comments = [
+def translations_of(name: str) -> list[str]:
+    return (folder_of(name) / "test.txt").read_text(encoding="utf8").splitlines()
+
+
+def by_chance(name: str, base: str, references: list[str]) -> float:
+    """How often a difference as large as theirs appears by chance (paired bootstrap, 1,000 draws).
+
+    Source: Koehn 2004, in sacreBLEU's implementation.
+    """
+    systems = [("base", translations_of(base)), ("trick", translations_of(name))]
+    metrics = {"BLEU": BLEU(lowercase=True, references=[references])}
+    test = PairedTest(systems, metrics, references=None, test_type="bs", n_samples=1000)
+    _, scores = test()
+    return scores["BLEU"][1].p_value
+
+
+def rows_of_tricks(results: dict[tuple[str, int], dict]) -> list[tuple]:
+    """(name, measure, seed, value): each trick beside the base of the same seed."""
+    references = [english for _, english in multi30k.load().test]
+    rows = []
+    for (name, seed), result in results.items():
+        rows.append((name, "minutes", seed, result["minutes"]))
+        rows.append((name, "test beam, lower-cased", seed, result["test beam"]["lc"]))
+        if name != "base":
+            runs = trick_run(name, seed), trick_run("base", seed)
+            rows.append((name, "by chance", seed, by_chance(*runs, references)))
+    return rows
+
+
+def place_of(run: tuple[str, int]) -> tuple[int, int]:
+    return list(TRICKS).index(run[0]), run[1]
+
+
+def trick_run(name: str, seed: int) -> str:
+    return f"{name}, seed {seed}"
+
+
+def write(table: str, rows: list[tuple], comments: list[str], result: dict) -> None:
+    facts = [
         f"{date.today()}, {machine()}",
         "made by: make benchmark-multi30k (BLEU on Multi30k, German to English)",
-        *(f"{n}: python -m helpers.trainer {o}" for n, o in BUDGETS.items() if n in made),
-        *(f"{n}: {SHORT} {o}".strip() for n, o in TRICKS.items() if n in made),
-        *signatures,
+        *comments,
+        *(f"{kind}: {result['test beam'][f'{kind} signature']}" for kind in ("lc", "cased")),
     ]
-    header = ("kind", "name", "measure", "at", "value")
-    table = [(*row[:4], f"{row[4]:.6g}") for row in rows]
-    write_table(Path(str(RESULTS)), header, table, comments)
+    shortened = [(*row[:3], f"{row[3]:.6g}") for row in rows]
+    path = ROOT / "helpers" / "data" / f"{table}.csv"
+    write_table(path, ("name", "measure", "at", "value"), shortened, facts)
 
 
 def show() -> None:
-    """The committed table, with the facts that it was made with."""
-    rows, comments = read_results()
+    """The committed tables, with the facts that they were made with."""
+    rows, comments = read_results("multi30k")
     print("\n".join(comments), "\n")
     value = {(r["name"], r["measure"], r["at"]): float(r["value"]) for r in rows}
-
-    def line(name: str) -> str:
-        best = max(v for (n, m, _), v in value.items() if n == name and m == "validation beam")
+    for name in dict.fromkeys(r["name"] for r in rows):
+        best = max(v for (n, m, _), v in value.items() if (n, m) == (name, "validation beam"))
         beam, cased, greedy = (
             value[name, f"test {search}", kind]
             for search, kind in (("beam", "lc"), ("beam", "cased"), ("greedy", "lc"))
         )
-        return (
+        print(
             f"{name:34s} {value[name, 'minutes', '']:6.1f} min  validation {best:5.2f}  "
             f"test, beam {beam:5.2f} ({cased:5.2f} cased)  greedy {greedy:5.2f}"
         )
-
-    print("\n".join(line(name) for name in BUDGETS if (name, "minutes", "") in value), "\n")
-    best = {
-        name: max(v for (n, m, _), v in value.items() if (n, m) == (name, "validation beam"))
-        for name in TRICKS
-        if (name, "minutes", "") in value
-    }
-    for name in best:
-        print(f"{line(name)}  {best[name] - best['base']:+.2f} on validation")
+    rows, comments = read_results("tricks")
+    print("\n", "\n".join(comments), "\n", sep="")
+    value = {(r["name"], r["measure"], r["at"]): float(r["value"]) for r in rows}
+    for name in dict.fromkeys(r["name"] for r in rows):
+        seeds = [s for (n, m, s) in value if (n, m) == (name, "minutes")]
+        scores = [value[name, "test beam, lower-cased", s] for s in seeds]
+        line = f"{name:36s} BLEU " + " ".join(f"{score:5.2f}" for score in scores)
+        if name != "base":
+            base = [value["base", "test beam, lower-cased", s] for s in seeds]
+            changes = [a - b for a, b in zip(scores, base, strict=True)]
+            chances = [value[name, "by chance", s] for s in seeds]
+            line += f"  change {mean(changes):+5.2f} (" + " ".join(f"{c:+.2f}" for c in changes)
+            line += ")  by chance " + " ".join(f"{p:.3f}" for p in chances)
+        print(line)
 
 
 def main() -> None:
@@ -144,18 +197,24 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.show:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        results = {("budget", n): train(n, BUDGETS[n]) for n in arguments.budgets}
+        done = {name: train(name, BUDGETS[name]) for name in arguments.budgets}
+        if done:
+            rows = [row for name, result in done.items() for row in rows_of(name, result)]
+            commands = [f"{name}: python -m helpers.trainer {BUDGETS[name]}" for name in done]
+            write("multi30k", rows, commands, next(iter(done.values())))
         threads = max(1, (os.cpu_count() or 1) // arguments.side_by_side)
         with ThreadPoolExecutor(arguments.side_by_side) as pool:
-            jobs = {
-                name: pool.submit(train, name, f"{SHORT} {TRICKS[name]}", threads)
-                for name in arguments.tricks
-            }
-            results |= {("trick", name): job.result() for name, job in jobs.items()}
-        rows = [r for (kind, name), result in results.items() for r in rows_of(kind, name, result)]
-        some = next(iter(results.values()))["test beam"]
-        signatures = [f"lc: {some['lc signature']}", f"cased: {some['cased signature']}"]
-        write(rows, signatures)
+            jobs = {}
+            names = dict.fromkeys(["base", *arguments.tricks]) if arguments.tricks else {}
+            for seed in SEEDS:  # the first seed of everything first
+                for name in names:
+                    options = f"{SMALL} {TRICKS[name]} --seed {seed}"
+                    jobs[name, seed] = pool.submit(train, trick_run(name, seed), options, threads)
+            tried = {run: jobs[run].result() for run in sorted(jobs, key=place_of)}
+        if tried:
+            commands = [f"base: python -m helpers.trainer {SMALL}"]
+            commands += [f"{n}: {TRICKS[n]}" for n in names if n != "base"]
+            write("tricks", rows_of_tricks(tried), commands, next(iter(tried.values())))
     show()
 
 

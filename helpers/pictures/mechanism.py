@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon, Rectangle
 
 from helpers.pictures.shapes import draw_arrow, draw_box, draw_cells, draw_panel, new_canvas
 from helpers.pictures.style import (
@@ -233,7 +233,8 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
         ("W_K", key_y - source * size / 2, low - source * size / 2, other),
         ("W_V", value_y - source * size / 2, low - source * size / 2, other),
     ):
-        draw_box(axes, (1.95, y - 0.17, 0.62, 0.34), label, own, bold=True, fontsize=9.5)
+        # Whatever a matrix reads, it belongs to the layer that looks: its colour is that layer's.
+        draw_box(axes, (1.95, y - 0.17, 0.62, 0.34), label, role, bold=True, fontsize=9.5)
         draw_arrow(axes, (0.4 + wide, start), (1.94, y), own, 1.6)
         draw_arrow(axes, (2.57, y), (2.92, y), own, 1.6)
     for name, y, count, own in (
@@ -276,11 +277,25 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
     draw_arrow(axes, (7.25, 1.52), (7.25, 1.95))
     draw_cells(axes, 6.85, 2.0 + target * size, target, d_model, role)
     axes.text(6.85, 2.12 + target * size, f"output\n({rows[0]}={target}, d_model)", fontsize=9)
+    if crossing:  # a frame around all that the layer owns and computes, up to its output
+        floor = min(0.02, value_y - source * size - 0.1)
+        corners = [(1.68, floor), (7.68, floor), (7.68, 1.72), (6.68, 1.72), (6.68, 4.3)]
+        corners.append((1.68, 4.3))
+        axes.add_patch(Polygon(corners, fill=False, edgecolor=role, linewidth=1.0))
+        axes.text(
+            7.6,
+            floor + 0.08,
+            "cross-attention in one decoder layer",
+            ha="right",
+            fontsize=9,
+            color=role,
+        )
     figure.alt = (
         (
             f"Cross-attention with {target} target states and {source} memory vectors: W_Q makes "
             "the queries from the decoder's states; W_K and W_V make keys and values from the "
-            "memory; "
+            "memory; all four matrices are in the decoder's colour, inside a frame that says: "
+            "cross-attention in one decoder layer. The memory comes from outside it; "
         )
         if crossing
         else f"Self-attention on {target} vectors: W_Q, W_K and W_V all read the same x; "

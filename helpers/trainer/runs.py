@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from helpers.checkpoints import load_model
@@ -79,12 +78,10 @@ def load_run(folder: str | Path) -> tuple[Transformer, Subwords]:
     )
 
 
-RESULTS = resources.files("helpers") / "data" / "multi30k.csv"
-
-
-def read_results(path: Traversable = RESULTS) -> tuple[list[dict[str, str]], list[str]]:
-    """(rows, comments) of the committed benchmark: kind, name, measure, at, value.
+def read_results(table: str = "multi30k") -> tuple[list[dict[str, str]], list[str]]:
+    """(rows, comments) of a committed benchmark, "multi30k" or "tricks": name, measure, at, value.
 
     Raises FileNotFoundError saying how to make it.
     """
+    path = resources.files("helpers") / "data" / f"{table}.csv"
     return read_table(path, "make benchmark-multi30k")
