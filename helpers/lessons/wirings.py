@@ -184,7 +184,7 @@ class AttentiveRecurrentTranslator(RecurrentTranslator):
     """The recurrent model with one cross-attention: the decoder's states look at the encoder's.
 
     Source: Luong et al. 2015, the score "general", but divided by √hidden as in `attention`, and
-    without the tanh after it, so that nothing else differs from the model without attention.
+    without the tanh after it. Apart from the width, nothing else differs from the model without.
     """
 
     def __init__(self, vocab_size: int, d_model: int, hidden: int, max_length: int = 512):
