@@ -17,7 +17,7 @@ from tests.support import serious, served
 from tools import book as tool
 from tools.address import repository
 from tools.book import alternative_texts, complaints, for_the_book, page_text
-from tools.glossary import LINK, glossary_entries
+from tools.glossary import LINK, anchor, glossary_entries
 from tools.notebooks import ROOT, code_cells, paths, read
 
 PAGES = [f"notebooks/{path.stem}.html" for path in paths()]
@@ -154,13 +154,13 @@ def test_each_term_is_linked_once_a_page_and_only_from_prose(book):
     found = set()
     for name in PAGES:
         terms = page_of(book, name).terms
-        anchors = [anchor for anchor, _ in terms]
+        anchors = [place for place, _ in terms]
         assert len(anchors) == len(set(anchors)) >= 5, name
-        for anchor, around in terms:
-            assert not {"h1", "h2", "h3", "code", "pre", "a"} & set(around), (name, anchor)
+        for place, around in terms:
+            assert not {"h1", "h2", "h3", "code", "pre", "a"} & set(around), (name, place)
         found |= set(anchors)
     entries = glossary_entries((ROOT / "docs" / "glossary.md").read_text(encoding="utf8"))
-    unused = {f"term-{e[0].replace(' ', '-')}" for e in entries} - found
+    unused = {anchor(entry[0]) for entry in entries} - found
     assert not unused, f"in the glossary, and in no notebook: {unused}"
 
 

@@ -40,10 +40,14 @@ def entry_of_each_form() -> dict[str, str]:
     return {form.lower(): entry[0] for entry in entries for term in entry for form in forms(term)}
 
 
+def anchor(entry: str) -> str:
+    """The name of a term's place on the glossary's page, as Sphinx makes it."""
+    return "term-" + re.sub(r"[^\w]+", "-", entry).strip("-")
+
+
 def address_of(entry: str) -> str:
-    """Where the web book explains a term; Sphinx names the place after it."""
-    place = re.sub(r"[^\w]+", "-", entry).strip("-")
-    return f"{pages()}/glossary.html#term-{place}"
+    """Where the web book explains a term."""
+    return f"{pages()}/glossary.html#{anchor(entry)}"
 
 
 def link_terms(notebook: NotebookNode) -> bool:
