@@ -174,13 +174,14 @@ ISOLATED = {
 import os, pathlib, re, sys
 import helpers
 text = ""
-places = [pathlib.Path(helpers.__file__).parents[1], pathlib.Path.cwd(), pathlib.Path("/")]
-places += [pathlib.Path(p) for p in (*sys.path, "{root}", "/proc/self/root", "/root", "/home")]
-for place in places:
-    for pattern in ("*.ipynb", "*/*.ipynb", "course/source/*/*.ipynb", "*/*/*/*.ipynb"):
-        for path in place.glob(pattern):
-            text += path.read_text()
-found = re.search("def packed_mask.*?END SOLUTION", text)
+here = [pathlib.Path(helpers.__file__).parents[1], pathlib.Path.cwd(), pathlib.Path("{root}")]
+there = [pathlib.Path(p) for p in (*sys.path, "/", "/proc/self/root", "/root", "/home")]
+found = [*here[0].rglob("*.ipynb"), *here[1].rglob("*.ipynb")]
+for place in here + there:
+    for pattern in ("*.ipynb", "*/*.ipynb", "course/source/*/*.ipynb"):
+        found += place.glob(pattern)
+for path in found:
+    text += path.read_text()
 print("FOUND", len(text))"""
     + WRONG,
     "write into the gradebook": """\
