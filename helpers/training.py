@@ -323,7 +323,7 @@ def _save_state(
             tensors[f"optimizer.{index}.{key}"] = worker.gather(torch.as_tensor(value))
     factors = scaler.state_dict()  # empty unless the precision is float16
     for key in ("scale", "_growth_tracker") if factors else ():  # the two that change
-        tensors[f"scaler.{key}"] = torch.tensor(float(factors[key]))
+        tensors[f"scaler.{key}"] = torch.tensor(factors[key])
     metadata = {"training": asdict(config), "history": history}
     if isinstance(model, Transformer):
         metadata["model"] = asdict(model.config)
@@ -361,6 +361,5 @@ def _load_state(
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     if parts["scaler"]:
         restored = {key: tensor.item() for key, tensor in parts["scaler"].items()}
-        restored["_growth_tracker"] = int(restored["_growth_tracker"])
         scaler.load_state_dict(scaler.state_dict() | restored)
     return metadata["history"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers.batching import collate
-from helpers.checkpoints import read_tensors
+from helpers.checkpoints import read_tensors, write_tensors
 from helpers.distributed import DataParallelWorker
 from helpers.training import (
     Worker,
@@ -92,20 +92,37 @@ def test_a_step_that_overflows_is_left_out_and_the_factor_halved():
     assert not all_equal(before, model.parameters()) and scaler.get_scale() == 2.0**15
 
 
-def test_float16_trains_and_resumes_with_its_factor(tmp_path):
-    config = replace(SHORT_RUN, precision="float16")
-    whole, half, path = small_model(), small_model(), tmp_path / "run.safetensors"
-    history = train(whole, translation_loss, batches, config)
-    assert history[-1]["train_loss"] < history[0]["train_loss"]
+def interrupted(path, config):
+    """A run's checkpoint at its first row: (tensors, metadata)."""
 
     def stop(history):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(half, translation_loss, batches, config, report=stop, checkpoint=path)
-    saved, _ = read_tensors(path)
-    assert saved["scaler.scale"] >= 1 and saved["scaler._growth_tracker"] >= 1
+        train(small_model(), translation_loss, batches, config, report=stop, checkpoint=path)
+    return read_tensors(path)
+
+
+def test_float16_trains_and_resumes_with_its_factor(tmp_path):
+    config = replace(SHORT_RUN, precision="float16")
+    whole, path = small_model(), tmp_path / "run.safetensors"
+    history = train(whole, translation_loss, batches, config)
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+    saved, _ = interrupted(path, config)
     again = small_model()
     train(again, translation_loss, batches, config, checkpoint=path, resume=True)
     assert all_equal(whole.parameters(), again.parameters())
-    assert read_tensors(path)[0]["scaler._growth_tracker"] > saved["scaler._growth_tracker"]
+    # No step overflowed, so the factor stands, and the count of good steps goes on.
+    ended, _ = read_tensors(path)
+    assert ended["scaler.scale"] == saved["scaler.scale"] == 2.0**16
+    assert [t["scaler._growth_tracker"] for t in (saved, ended)] == [4, 12]
+
+
+def test_a_lower_factor_is_resumed_too(tmp_path):
+    """With the first factor again, a resumed run would lose some steps once more."""
+    config, path = replace(SHORT_RUN, precision="float16"), tmp_path / "run.safetensors"
+    tensors, metadata = interrupted(path, config)
+    write_tensors(path, tensors | {"scaler.scale": torch.tensor(1024.0)}, metadata)
+    train(small_model(), translation_loss, batches, config, checkpoint=path, resume=True)
+    assert read_tensors(path)[0]["scaler.scale"] == 1024

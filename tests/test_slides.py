@@ -1,4 +1,4 @@
-"""tools/slides.py: every notebook is a deck, nothing on it is cut, and nothing is fetched.
+"""tools/slides.py: every notebook has a deck that quotes it, nothing is cut, nothing is fetched.
 
 The second half opens the decks in headless Chromium through Playwright and is skipped where either
 is missing.
@@ -9,163 +9,185 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import notebooks, slides, wording
+from tools import notebooks, slides
 from tools.address import pages
+from tools.notebooks import ROOT
 
 pytest.importorskip("sphinx_revealjs", reason="requirements-teach.lock brings it")
 
 PATHS = notebooks.paths()
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+LINES = 10  # of code, or printed, on one slide
+WIDE = 90  # characters of such a line
+NUMBER = re.compile(r"\d+(?:[,.]\d+)+|\d{3,}")
+# Words that make sense in a notebook only.
+OF_A_NOTEBOOK = re.compile(r"\b(?:next|this|following) cell\b|\bbelow\b|\babove\b|<details")
 
 
-def deck(*cells):
-    """A deck of (slide_type, cell) pairs behind a title."""
-    title = new_markdown_cell("# 99 · A title\n\nA promise.")
-    cells = [("slide", title), *cells]
-    for kind, cell in cells:
-        cell.metadata["slideshow"] = {"slide_type": kind}
-    return new_notebook(cells=[cell for _, cell in cells])
+def text_of(path):
+    return slides.deck_of(path).read_text(encoding="utf8")
 
 
-def shown(slide):
-    return "\n".join(cell.source for cell, _ in slide.cells)
+def deck(path):
+    return slides.slides(text_of(path))
 
 
-# ---- The rules -----------------------------------------------------------------------------
+def words(slide):
+    """All that is written on a slide."""
+    texts = [b.text for b in slide.blocks if b.kind == "prose"]
+    return "\n".join([slide.title, *texts])
+
+
+# ---- Every deck ------------------------------------------------------------------------------
+
+
+def test_every_notebook_has_its_deck_and_no_other_is_there():
+    assert sorted(slides.DECKS.iterdir()) == sorted(map(slides.deck_of, PATHS))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_every_cell_says_whether_it_is_a_slide(path):
-    for i, cell in enumerate(notebooks.read(path).cells):
-        kind = slides.slide_type(cell)
-        assert kind in slides.TYPES, f"cell {i} has no slide_type (JupyterLab: property inspector)"
-        assert cell.metadata["slideshow"].get("show", "both") in ("code", "output", "both")
+def test_a_deck_is_a_talk(path):
+    notebook, found = notebooks.read(path), deck(path)
+    assert 12 <= len(found) <= 20
+    assert found[0].title == notebook.cells[0].source.splitlines()[0]
+    assert [slide.title[:2] for slide in found] == ["# "] + ["##"] * (len(found) - 1)
+    titles = [slide.title for slide in found]
+    assert len(set(titles)) == len(titles) and max(map(len, titles)) < 60
+    for slide in found:
+        assert slide.blocks and all(slide.steps), f"{slide.title}: empty, or a pause before nothing"
+        assert len(slide.notes.split()) >= 15, f"{slide.title}: what does the speaker say?"
+        assert not OF_A_NOTEBOOK.search(words(slide)), slide.title
+        assert len(words(slide).split()) <= 90, f"{slide.title}: too much to read"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_deck_is_a_lecture(path):
-    notebook = notebooks.read(path)
-    all_slides = slides.Deck(notebook).slides
-    assert 8 <= len(all_slides) <= 30
-    title = notebook.cells[0].source.splitlines()[0]
-    assert all_slides[0].title == title and shown(all_slides[0]).startswith(title)
-    assert all_slides[-1].title == wording.RECAP
-    assert [s.title for s in all_slides].count(f"## {wording.QUIZ}") == (
-        0 if "12_" in path.name else 1
-    )
-    for slide in all_slides:
-        content = slide.cells[1:]
-        assert content and all(c.source or c.get("outputs") for c, _ in content), slide.title
-        assert wording.COLAB not in shown(slide) and "<details>" not in shown(slide)
-        assert len(slide.cells[0][0].source) < 90
+def test_what_a_deck_quotes_is_there(path):
+    slides.page(text_of(path), notebooks.read(path))
+    for slide in deck(path):
+        for block in slide.blocks:
+            if block.kind not in ("prose", "pictures"):
+                lines = block.text.splitlines()
+                assert block.of, f"{slide.title}: a fence must say from where it is"
+                assert len(lines) <= LINES and max(map(len, lines)) <= WIDE, slide.title
+                assert all(1 <= number <= len(lines) for number in block.marked), slide.title
 
 
-def test_without_a_tag_nothing_is_shown():
-    with pytest.raises(ValueError, match="slide_type is slide"):
-        slides.page(new_notebook(cells=[new_markdown_cell("# Title")]))
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_no_number_of_a_deck_is_its_own(path):
+    """Each stands in the notebook, in its outputs, its pictures' texts, or in the guide."""
+    notebook, guide = notebooks.read(path), (ROOT / "course" / "guide.md").read_text("utf8")
+    known = [guide, *(cell.source for cell in notebook.cells)]
+    for cell in notebooks.code_cells(notebook):
+        known.append(slides.printed(cell))
+        known += [str(o.get("metadata", {})) + str(o.get("data", {}).get("text/html", ""))
+                  for o in cell.outputs]  # fmt: skip
+    there = {n.replace(",", "") for n in NUMBER.findall("\n".join(known))}
+    for slide in deck(path):
+        for number in NUMBER.findall(words(slide) + slide.notes):
+            assert number.replace(",", "") in there, f"{slide.title}: where is {number} from?"
 
 
-def test_text_before_a_heading_belongs_to_the_slide_before():
-    first, second = new_markdown_cell("## One\n\nWhy?"), new_markdown_cell("So.\n\n## Two\n\nNow.")
-    _, one, two = slides.Deck(deck(("slide", first), ("slide", second))).slides
-    assert shown(one).endswith("Why?\nSo.") and shown(two) == "## Two\nNow."
-    assert one.cells[-1][1] == "fragment"
-    first, second = new_markdown_cell("## One\n\nWhy?"), new_markdown_cell("So.\n\n## Two\n\nNow.")
-    _, one, so, two = slides.Deck(deck(("slide", first), ("subslide", second))).slides
-    assert shown(so) == "### One\nSo." and shown(two) == "## Two\nNow."
+def unanswered(slide):
+    """The questions behind which something else than their choices comes without a key."""
+    found = []
+    for step in slide.steps:
+        for before, after in zip(step, step[1:], strict=False):
+            asks = before.kind == "prose" and before.text.rstrip("*_ ").endswith("?")
+            if asks and not after.text.startswith(("- ", "|")):
+                found.append(before.text)
+    return found
 
 
-def test_a_paragraph_is_shortened_and_stands_in_the_notes():
-    text = "One fact. " + "More of it. " * 30 + "Is it so? It has a **name**. The end."
-    _, slide = slides.Deck(deck(("slide", new_markdown_cell(f"## One\n\n{text}")))).slides
-    words = shown(slide)
-    assert words.startswith("## One\nOne fact. More of it.") and len(words) < 330
-    assert words.endswith("Is it so? It has a **name**.") and slide.notes == [text]
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_an_answer_waits_for_a_key(path):
+    found = deck(path)
+    assert [q for slide in found for q in unanswered(slide)] == []
+    asking = [slide for slide in found if "?" in words(slide) and len(slide.steps) > 1]
+    assert len(asking) >= 3, "a talk asks its audience"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_picture_stands_with_its_sentence(path):
+    with_pictures = [s for s in deck(path) if any(b.kind == "pictures" for b in s.blocks)]
+    assert len(with_pictures) >= 3
+    for slide in with_pictures:
+        assert sum(b.kind == "pictures" for b in slide.blocks) == 1, slide.title
+        assert any(b.kind == "prose" for b in slide.blocks), f"{slide.title}: what does it show?"
+
+
+# ---- The rules -------------------------------------------------------------------------------
+
+
+def one_cell(source="x = 1\ny = 2\nz = 3", text="one\ntwo\nthree\n"):
+    cell = new_code_cell(source, id="c1")
+    picture = new_output("display_data", {"image/png": PIXEL}, metadata={"image/png": {"alt": "A"}})
+    cell.outputs = [new_output("stream", text=text), picture]
+    return new_notebook(cells=[new_markdown_cell("# 99 · A title", id="c0"), cell])
+
+
+def test_a_slide_has_a_title_steps_and_notes():
+    text = "# One\n\nWhy?\n\n. . .\n\nSo.\nAnd so.\n\n- a\n- b\n\nNote:\nSay it.\n\n---\n\n"
+    one, two = slides.slides(text + "## Two\n\n| a |\n|---|\n")
+    assert one.title == "# One" and one.notes == "Say it."
+    assert [[b.text for b in step] for step in one.steps] == [
+        ["Why?"],
+        ["So.\nAnd so.", "- a\n- b"],
+    ]
+    assert two.title == "## Two" and two.notes == "" and two.blocks[0].text == "| a |\n|---|"
+
+
+def test_a_fence_keeps_blank_lines_and_says_where_it_is_from():
+    text = "# One\n\n```python {from=c1 mark=1,3}\nx = 1\n\n---x\n. . .\n```\n\nSo."
+    (slide,) = slides.slides(text)
+    block, after = slide.blocks
+    assert (block.kind, block.of, block.marked) == ("python", "c1", [1, 3])
+    assert block.text == "x = 1\n\n---x\n. . ." and after.text == "So."
 
 
 @pytest.mark.parametrize(
-    "text, first",
+    "text, complaint",
     [
-        ("A model (Xiong et al. 2020. This is small.) Next one.", None),
-        ("See `a. B` here. Next one.", "See `a. B` here."),
-        ("From **one. Two** on. Next one.", "From **one. Two** on."),
-        ("Colons: Stay. Next one.", "Colons: Stay."),
+        ("No title", "must begin with its title"),
+        ("# One\n\n---\n\nNo title", "must begin with its title"),
+        ("# One\n\n```python\nx = 1", "must be closed"),
+        ("# One\n\n![](c2)", "slide 1, '# One': c2 must be the id"),
+        ("# One\n\n![](c1/2)", r"must show 2 picture\(s\), it shows 1"),
+        ("# One\n\n![](figure:no)", "figure:no must be one of map"),
+        ("# One\n\n```python {from=c1}\nx = 2\n```", "c1 must have the line 'x = 2'"),
+        ("# One\n\n```python {from=c1}\ny = 2\nx = 1\n```", "c1 must have the line 'x = 1'"),
+        ("# One\n\n```python {from=c1}\nx = 1\nx = 1\n```", "c1 must have the line 'x = 1'"),
+        ("# One\n\n```printed {from=c1}\nfour\n```", "c1 must have the line 'four'"),
+        ("# One\n\n```python {from=helpers/masks.py}\nx\n```", "masks.py must have the line 'x'"),
+        ("# One\n\n. . .\n\n---\n\n## Two\n\n![](c0)", r"slide 2, '## Two': c0 must show 1"),
     ],
 )
-def test_no_sentence_is_cut_inside(text, first):
-    found = slides.sentences(text)
-    assert found[-1] == "Next one." and found[0] == (first or text.removesuffix(" Next one."))
-    assert " ".join(found) == text
+def test_what_is_not_there_is_named(text, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        slides.page(text, one_cell())
 
 
-def test_lists_tables_boxes_and_formulas_stay():
-    parts = ["- one\n- two", "| a |\n|---|\n| b |", "> **A common mistake**: x.", "$$\nx\n$$"]
-    _, slide = slides.Deck(
-        deck(("slide", new_markdown_cell("## H\n\n" + "\n\n".join(parts))))
-    ).slides
-    assert shown(slide) == "\n".join(["## H", *parts])
-
-
-def test_a_slide_may_embed_the_live_page_and_link_to_it():
-    address = f"{pages()}/live.html#at=watch"
-    frame = f'<iframe class="live" title="The live page" data-src="{address}"></iframe>'
-    text = f"## Watch it\n\n[Here]({address}).\n\n{frame}"
-    _, slide = slides.Deck(deck(("slide", new_markdown_cell(text)))).slides
-    assert "[Here](live.html#at=watch)" in shown(slide)
-    assert 'data-src="live.html#at=watch"></iframe>' in shown(slide)
-
-
-def test_the_quiz_is_a_slide_and_its_answer_a_note():
-    quiz_of = "**1.2 · " + wording.QUIZ + ".** Who?\n\n- **a** · I."
-    solution = f"<details><summary>{wording.SOLUTION}</summary>" + "\n\n{}\n</details>\n\n"
-    quiz = new_markdown_cell(solution.format("not this") + quiz_of)
-    answer = new_markdown_cell(
-        solution.format("it is a") + f"**1.3 · Open.** Go on.\n\n{wording.RECAP}\n\nSo."
-    )
-    exercises = new_markdown_cell(f"{wording.EXERCISES}\n\n**1.1 · Predict.** What?")
-    cells = [("slide", exercises), ("slide", quiz), ("slide", answer)]
-    _, asked, recap = slides.Deck(deck(*cells)).slides
-    assert shown(asked) == f"## {wording.QUIZ}\nWho?\n\n- **a** · I."
-    assert "it is a" in asked.notes[0]
-    assert shown(recap) == f"{wording.RECAP}\nSo."
-    assert "not this" not in "".join(asked.notes + recap.notes)
-
-
-def test_a_translated_frame_is_recognised(monkeypatch):
-    notebook = notebooks.read(notebooks.paths("07")[0])
-    before = slides.Deck(notebook).slides
-    french = {"EXERCISES": "## Exercices", "QUIZ": "Question", "RECAP": "## En bref"}
-    french |= {"TIME": "**Durée**", "BEFORE": "**Avant**", "PREVIOUS": "Avant :", "NEXT": "Après :"}
-    for name, word in french.items():
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = cell.source.replace(getattr(wording, name), word)
-        monkeypatch.setattr(wording, name, word)
-    after = slides.Deck(notebook).slides
-    assert len(after) == len(before) and after[-1].title == "## En bref"
-    assert [s.title for s in after].count("## Question") == 1
-    assert "Durée" not in shown(after[0]) and "Après :" not in shown(after[0])
-
-
-def test_long_code_goes_on_and_docstrings_do_not():
-    body = "\n\n".join(f"    x = {i}\n" + "    y = x\n" * 8 for i in range(5))
-    cell = new_code_cell(f'def f():\n    """One line.\n\n    And more.\n    """\n{body}')
-    cell.outputs = [new_output("stream", text="\n".join(map(str, range(40))))]
-    _, *parts = slides.Deck(deck(("subslide", cell))).slides
-    code = [c for part in parts for c, _ in part.cells[1:]]
-    assert len(parts) == 3 and '"""One line."""' in code[0].source
-    assert "And more" not in "".join(c.source for c in code)
-    assert all(c.source.count("\n") < slides.CODE for c in code)
-    assert "".join(c.source for c in code).count("y = x") == 40
-    assert code[-1].outputs[0].text.splitlines()[-4:] == ["9", "…", "38", "39"]
+def test_lines_may_be_left_out_but_not_changed():
+    code = "```python {from=c1}\nx = 1\n# …\n    z = 3\n```"
+    lines = "```printed {from=c1}\none\n…\nthree\n```"
+    html = slides.page(f"# One\n\n{code}\n\n{lines}", one_cell())
+    assert "…" in html and 'class="printed"' in html
 
 
 def test_a_page_holds_everything_and_asks_for_nothing():
-    html = slides.page(notebooks.read(PATHS[1]))
+    html = slides.page(text_of(PATHS[1]), notebooks.read(PATHS[1]))
     assert "Reveal" in html and "MathJax" in html and 'alt="Map of the Transformer' in html
-    assert "MathJax =" not in slides.page(notebooks.read(PATHS[0]))  # no formula, no MathJax
+    assert "MathJax =" not in slides.page("# One\n\nTwo", one_cell())  # no formula, no MathJax
     markup = re.sub(r"<script>.*?</script>", "<script>", html, flags=re.DOTALL)
     tags = re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", markup)
     assert tags and not [tag for tag in tags if re.search(r"(src|href)=.(?!data:)", tag)]
+
+
+def test_links_to_the_live_page_lead_to_the_copy_beside_the_deck():
+    address = f"{pages()}/live.html#at=watch"
+    html = slides.page(f"# One\n\n[Watch it]({address})", one_cell())
+    assert 'href="live.html#at=watch"' in html
 
 
 # ---- In a browser --------------------------------------------------------------------------
@@ -191,17 +213,19 @@ FAULTS = """() => {
     }
   }
   if (leaves.length < 2) faults.push("empty");
-  if (parseFloat(getComputedStyle(slide).fontSize) < 20) faults.push("type too small");
+  const size = e => parseFloat(getComputedStyle(e).fontSize);
+  const code = [...slide.querySelectorAll(".code pre, .printed")];
+  if (size(slide) < 24 || code.some(e => size(e) < 20)) faults.push("type too small");
   return [...new Set(faults)].map(f => leaves[0].textContent.trim() + ": " + f);
 }"""
 
 
 @pytest.fixture
 def opened(alone):
-    """opened(notebook) -> its deck, ready."""
+    """opened(text, notebook) -> the deck, ready."""
 
-    def open_deck(notebook):
-        page = alone(slides.page(notebook), slides.WIDTH, slides.HEIGHT)
+    def open_deck(text, notebook):
+        page = alone(slides.page(text, notebook), slides.WIDTH, slides.HEIGHT)
         page.wait_for_selector("body[data-ready]", state="attached")
         page.add_style_tag(content=".fragment { transition: none !important; }")
         return page
@@ -213,18 +237,14 @@ def faults(page):
     """The faults of all slides of a deck, with all their fragments visible."""
     found = []
     for number in range(page.evaluate("Reveal.getTotalSlides()")):
-        page.evaluate(
-            "n => { const { h, v } = Reveal.getIndices(Reveal.getSlides()[n]);"
-            "Reveal.slide(h, v, 99); }",
-            number,
-        )
+        page.evaluate("n => Reveal.slide(n, 0, 99)", number)
         found += page.evaluate(FAULTS)
     return found
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_nothing_is_cut(opened, path):
-    page = opened(notebooks.read(path))
+def test_nothing_is_cut_and_all_of_it_can_be_read(opened, path):
+    page = opened(text_of(path), notebooks.read(path))
     assert faults(page) == []
 
 
@@ -234,31 +254,46 @@ LONG = "\n\n".join(
 
 
 @pytest.mark.parametrize(
-    "cell, fault",
+    "text, fault",
     [
-        (new_markdown_cell(f"## Much\n\n{LONG}"), "beyond the edge"),
-        (new_markdown_cell("## Wide\n\n```\n" + "x" * 200 + "\n```"), "too wide"),
-        (new_code_cell("x = 1\n" * 60), "beyond the edge"),
+        (LONG, "beyond the edge"),
+        ("```text\n" + "x" * 200 + "\n```", "too wide"),
+        ("```text\n" + "x = 1\n" * 60 + "```", "beyond the edge"),
     ],
 )
-def test_what_does_not_fit_is_noticed(opened, cell, fault):
-    page = opened(deck(("slide", cell)))
+def test_what_does_not_fit_is_noticed(opened, text, fault):
+    page = opened(f"# Much\n\n{text}", one_cell())
     assert any(fault in found for found in faults(page))
 
 
 def test_formulas_are_typeset(opened):
-    page = opened(notebooks.read(PATHS[1]))
-    assert page.locator("mjx-container svg").count() >= 1
-    assert "$$" not in page.locator(".slides").text_content()
+    page = opened("# One\n\nIt is $x^2$, or\n\n$$\n\\sqrt{d_k}\n$$", one_cell())
+    assert page.locator("mjx-container svg").count() >= 2
+    assert "$" not in page.locator(".slides").text_content()
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
 
 
 def test_keys_go_through_all_slides_and_fragments(opened):
-    page = opened(deck(("slide", new_markdown_cell("## One\n\nWhy?")),
-                       ("fragment", new_markdown_cell("So.")),
-                       ("subslide", new_markdown_cell("More."))))  # fmt: skip
-    seen = []
+    text = "# One\n\nWhy?\n\n. . .\n\nSo.\n\n. . .\n\nAnd so.\n\n---\n\n## Two\n\nMore."
+    page, seen = opened(text, one_cell()), []
     for _ in range(4):
+        visible = page.locator("section.present .text:visible:not(.title)")
+        seen.append([t.strip() for t in visible.all_inner_texts()])
         page.keyboard.press("ArrowRight")
-        seen.append(page.evaluate("Reveal.getCurrentSlide().innerText.split('\\n').pop()"))
-    assert seen[-1] == "More." and "So." in seen
+    hidden = page.locator(".fragment:not(.visible)").count()
+    assert hidden == 0 and seen[-1] == ["More."]
+
+
+def test_a_marked_line_stands_out(opened):
+    page = opened("# One\n\n```python {from=c1 mark=2}\nx = 1\ny = 2\n```", one_cell())
+    assert page.locator(".code .hll").all_inner_texts() == ["y = 2\n"]
+
+
+def test_a_pdf_has_a_page_for_each_slide(browser, tmp_path):
+    text = "# One\n\nWhy?\n\n. . .\n\nSo.\n\n---\n\n## Two\n\n![](c1)\n\n---\n\n## Three\n\nEnd."
+    (tmp_path / "deck.html").write_text(slides.page(text, one_cell()), encoding="utf8")
+    slides.print_pdf(browser, tmp_path / "deck.html", tmp_path / "deck.pdf")
+    data = (tmp_path / "deck.pdf").read_bytes()
+    assert len(re.findall(rb"/Type\s*/Page\b", data)) == 3
+    box = re.search(rb"/MediaBox\s*\[([\d. ]+)\]", data)[1].split()
+    assert float(box[2]) / float(box[3]) == pytest.approx(16 / 9, rel=0.01)

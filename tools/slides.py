@@ -1,322 +1,228 @@
-"""`python -m tools.slides [NAME]` writes a deck of slides for each notebook into build/slides.
+"""`python -m tools.slides [NAME] [--pdf]` makes the decks of course/slides in build/slides.
 
 A deck is one HTML file that needs no network: reveal.js, the formulas' MathJax and the pictures are
-inside. It is computed from the notebook and from the `slide_type` of its cells (JupyterLab's
-property inspector sets it), so it cannot drift:
+inside. With --pdf there is a PDF beside it, one page a slide, printed by headless Chromium through
+Playwright.
 
-slide, subslide   begins a slide, to the right or below; a heading begins one too
-fragment, -       stands on the same slide, and appears at the next key or at once
-skip              stands in the notebook only
-notes             stands in the speaker's notes only (key S)
+A deck is Markdown, written for speaking. Its pictures, code and printed lines belong to the
+notebook of the same name, and a deck that quotes what is no longer there cannot be made:
 
-Cells are made for reading, and a slide takes a part of them. Of Markdown: headings, lists, tables,
-formulas, boxes, and of a paragraph the first sentences, the questions and what is set in bold; all
-of its text goes into the speaker's notes. Text before a heading belongs to the slide before; where
-the cell is a subslide, it is one of its own. Under "Exercises" the quiz is a slide, with its
-solution in the notes, and the other exercises are none. A code cell shows its picture, or else code
-and what it prints; `"show": "code"`, `"output"` or `"both"` beside the `slide_type` says it
-otherwise. Docstrings are cut to their first line; long code goes on, at a blank line, on the next
-slide; of a long output a dozen lines are shown, the last two among them.
+    ---                                   begins a slide; its first line is its title, # or ##
+    . . .                                 what follows comes at the next key
+    ![](07-05)                            the picture of the cell with this id
+    ![](07-05/2) ![](figure:masks)        its second picture, and a drawing of tools/figures.py, in
+                                          a row because they stand on one line
+    ```python {from=07-10 mark=2,3}       code whose lines stand in this cell, in this order, or in
+                                          a file: from=helpers/masks.py; lines 2 and 3 stand out
+    ```printed {from=07-10}               lines that this cell prints
+    Note:                                 what follows is for the speaker (key S)
 
-The page itself comes from tools/templates: slides.html.j2, slides.css and slides.js. When the page
-opens, the script shrinks type and pictures until every slide fits into 1280 × 720, and only then
-starts reveal.js. tests/test_slides.py looks at every slide and names what is cut.
+A line "…" or "# …" says that some were left out. The page itself comes from tools/templates:
+slides.html.j2, slides.css and slides.js. When the page opens, the script makes the type of full
+slides a little smaller, and what still does not fit is named by tests/test_slides.py.
 """
 
-import ast
+import argparse
+import base64
+import contextlib
+import html
 import importlib.metadata
 import json
 import re
+import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from jinja2 import FileSystemLoader
-from nbconvert import SlidesExporter
+from jinja2 import Environment, FileSystemLoader
+from nbconvert.filters import markdown2html
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pygments import highlight
 from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
 
-from tools import live, wording
+from helpers.pictures.style import bundle
+from tools import live
 from tools.address import pages
+from tools.figures import FIGURES
 from tools.notebooks import ROOT, paths, read
 
+DECKS = ROOT / "course" / "slides"
 FOLDER = ROOT / "build" / "slides"
 TEMPLATES = ROOT / "tools" / "templates"
-TYPES = ("slide", "subslide", "fragment", "-", "skip", "notes")
 WIDTH, HEIGHT = 1280, 720
 
-SENTENCES = 240  # characters of a paragraph's first sentences
-PRINTED = 12  # lines of a printed output
-CODE = 27  # lines of code on one slide
-
-EXERCISE = re.compile(r"\*\*\d+\.\d+ · ")
-DETAILS = re.compile(r"<details><summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
-LIST = re.compile(r"(- |\d+\. )")
-MARKER = re.compile(r"@@details(\d+)@@")
+PAUSE = ". . ."
+PICTURE = re.compile(r"!\[\]\(([\w:.-]+?)(?:/(\d+))?\)")
+FENCE = re.compile(r"```(\w*)\s*(?:\{(.*)\})?$")
+LEFT_OUT = ("…", "# …")
 
 
-# ---- What a slide takes of a cell ------------------------------------------------------------
-
-
-def is_navigation(block: str) -> bool:
-    """A block of badges and of links to the notebooks before and after."""
-    return block.startswith(("[![", wording.PREVIOUS, wording.NEXT))
-
-
-def slide_type(cell: NotebookNode) -> str:
-    return cell.metadata.get("slideshow", {}).get("slide_type", "")
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a paragraph; none is cut inside brackets, code or emphasis."""
-    found, start = [], 0
-    for gap in re.finditer(r"(?<=[.?!])[)”\"*]*\s+(?=[^a-z\s])", text):
-        part = text[start : gap.end()].strip()
-        closed = part.count("(") == part.count(")") and not (part.count("**") % 2)
-        if closed and not part.count("`") % 2 and not re.search(r"\b(al|e\.g|i\.e)\.$", part):
-            found.append(part)
-            start = gap.end()
-    return [*found, text[start:].strip()]
-
-
-def opening(text: str, limit: int = SENTENCES) -> str:
-    """The first sentences, at least one, while they stay below the limit; questions; bold type."""
-    kept: list[str] = []
-    for i, sentence in enumerate(sentences(text)):
-        first = i == len(kept) and len(" ".join([*kept, sentence])) <= limit
-        if not kept or first or sentence.endswith("?") or "**" in sentence:
-            kept.append(sentence)
-    # What ends in a colon announces something that is not there any more.
-    return re.sub(r":$", ".", " ".join(kept))
-
-
-def blocks(text: str) -> list[str]:
-    """Paragraphs, lists, tables, fences and formulas, each as one text."""
-    found: list[str] = []
-    fence = False
-    for line in text.splitlines():
-        inside = fence
-        fence ^= line.startswith("```")
-        item, before = LIST.match(line), found[-1] if found else ""
-        begins_list = item and not LIST.match(before) and not inside
-        if not line.strip() and not inside:
-            found.append("")
-        elif inside or (before and not begins_list):
-            found[-1] += "\n" + line
-        elif found and not before:
-            found[-1] = line
-        else:
-            found.append(line)
-    return [block for block in found if block]
-
-
-def condensed(block: str) -> str:
-    """What a slide shows of a block, "" for nothing."""
-    if is_navigation(block) or block.startswith((wording.TIME, wording.BEFORE)):
-        return ""
-    if block.startswith(("#", "|", "```", "$$", "<iframe")):
-        return block
-    if LIST.match(block):
-        items = re.split(r"\n(?=- |\d+\. )", block)
-        return "\n".join(opening(item, 160) for item in items)
-    if block.startswith(">"):
-        return "> " + opening(re.sub(r"\n?> ?", " ", block).strip(), 260)
-    return opening(block)
+# ---- A deck's text ---------------------------------------------------------------------------
 
 
 @dataclass
-class Piece:
-    """A stretch of a Markdown cell between two cuts: text, heading, exercise or folded."""
+class Block:
+    """A paragraph, list or table ("prose"), a row of pictures ("pictures"), or lines in a fence,
+    whose kind is the word behind the three backticks."""
 
     kind: str
     text: str
-
-
-def pieces(source: str) -> list[Piece]:
-    """A Markdown cell, cut at its headings, at exercises, and around what is folded away."""
-    folded = list(DETAILS.finditer(source))
-    numbers = iter(range(len(folded)))
-    source = DETAILS.sub(lambda m: f"\n\n@@details{next(numbers)}@@\n\n", source)
-    found: list[Piece] = []
-    for block in blocks(source):
-        if marker := MARKER.fullmatch(block.strip()):
-            found.append(Piece("folded", "{}:{}".format(*folded[int(marker[1])].groups())))
-        elif block.startswith("#"):
-            found.append(Piece("heading", block))
-        elif EXERCISE.match(block):
-            found.append(Piece("exercise", block))
-        elif found and found[-1].kind != "folded":
-            found[-1].text += "\n\n" + block
-        else:
-            found.append(Piece("text", block))
-    return found
-
-
-def without_docstrings(source: str) -> str:
-    """The code with every docstring cut to its first line."""
-    lines = source.splitlines()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
-            text = node.body[0]
-            if text.end_lineno > text.lineno:
-                lines[text.lineno - 1] += '"""'
-                for number in range(text.lineno, text.end_lineno):
-                    lines[number] = None
-    return "\n".join(line for line in lines if line is not None)
-
-
-def portions(source: str, limit: int = CODE) -> list[str]:
-    """Code in portions of at most `limit` lines, cut at blank lines where there are any."""
-    parts = re.split(r"\n\s*\n", source)
-    found = [parts[0]]
-    for part in parts[1:]:
-        if (found[-1] + "\n\n" + part).count("\n") < limit:
-            found[-1] += "\n\n" + part
-        else:
-            found.append(part)
-    return found
-
-
-def printed(outputs: list[NotebookNode]) -> list[str]:
-    """What a cell printed; of a long output the beginning and the last two lines."""
-    found = []
-    for output in outputs:
-        if output.output_type == "stream":
-            lines = output.text.strip("\n").splitlines()
-            if len(lines) > PRINTED:
-                lines = [*lines[: PRINTED - 2], "…", *lines[-2:]]
-            found.append("\n".join(lines))
-    return found
-
-
-def pictures(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    return [o for o in outputs if "image/png" in o.get("data", {})]
-
-
-# ---- From a notebook to a deck ---------------------------------------------------------------
+    of: str = ""  # the cell or the file that the lines come from
+    marked: list[int] = field(default_factory=list)  # lines that stand out, from 1
 
 
 @dataclass
 class Slide:
-    """What stands on a slide: (Markdown or code cell, "" or "fragment"), and the notes."""
+    """A title, what appears at once and at each further key, and what the speaker may say."""
 
-    kind: str
     title: str
-    cells: list[tuple[NotebookNode, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    steps: list[list[Block]]
+    notes: str
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [block for step in self.steps for block in step]
 
 
-class Deck:
-    """The slides of one notebook, in order."""
+def slides(text: str) -> list[Slide]:
+    """The slides of a deck. Raises ValueError where one has no title or a fence stays open."""
+    return [slide(part.strip("\n").splitlines()) for part in re.split(r"(?m)^---$", text)]
+
+
+def slide(lines: list[str]) -> Slide:
+    title, *lines = lines
+    if not re.match(r"##? \S", title):
+        raise ValueError(f"a slide must begin with its title, # or ##, got {title!r}")
+    notes = len(lines)
+    if "Note:" in lines:
+        notes = lines.index("Note:")
+    found = Slide(title, [[]], "\n".join(lines[notes + 1 :]).strip())
+    rest = iter(lines[:notes])
+    for line in rest:
+        step = found.steps[-1]
+        if line == PAUSE:
+            found.steps.append([])
+        elif fence := FENCE.match(line):
+            step.append(fenced(fence, rest, title))
+        elif PICTURE.match(line):
+            step.append(Block("pictures", line))
+        elif line.strip():
+            text = [line]
+            for line in rest:
+                if not line.strip():
+                    break
+                text.append(line)
+            step.append(Block("prose", "\n".join(text)))
+    return found
+
+
+def fenced(fence: re.Match, rest: Iterator[str], title: str) -> Block:
+    """The block behind the line that opens it; `rest` is left behind the line that closes it."""
+    lines = []
+    for line in rest:
+        if line == "```":
+            break
+        lines.append(line)
+    else:
+        raise ValueError(f"{title}: a fence ``` must be closed")
+    said = dict(pair.split("=") for pair in (fence[2] or "").split())
+    marked = [int(number) for number in said.get("mark", "").split(",") if number]
+    return Block(fence[1], "\n".join(lines), said.get("from", ""), marked)
+
+
+# ---- What it takes from the notebook ---------------------------------------------------------
+
+
+class Quoted:
+    """The cells of a notebook, and our files, that a deck quotes.
+
+    Its methods raise ValueError where something isn't there (any more).
+    """
 
     def __init__(self, notebook: NotebookNode):
-        self.slides: list[Slide] = []
-        self.in_exercises = self.asked = False
-        for cell in notebook.cells:
-            kind = slide_type(cell)
-            if kind == "notes":
-                self.slides[-1].notes.append(DETAILS.sub(r"\1:\2", cell.source))
-            elif kind not in ("", "skip"):
-                (self.add_text if cell.cell_type == "markdown" else self.add_code)(cell, kind)
-            if cell.cell_type == "markdown" and wording.EXERCISES in cell.source.splitlines():
-                self.in_exercises = True
+        self.cells = {cell.id: cell for cell in notebook.cells}
 
-    def begin(self, kind: str, title: str = "") -> Slide:
-        """A new slide; without a title of its own it repeats the section's."""
-        again = title or re.sub(r"^#+", "###", self.slides[-1].title)
-        self.slides.append(Slide(kind, title or self.slides[-1].title))
-        self.slides[-1].cells.append((new_markdown_cell(again, id="title"), ""))
-        return self.slides[-1]
+    def cell(self, name: str) -> NotebookNode:
+        if name not in self.cells:
+            raise ValueError(f"{name} must be the id of a cell of the notebook")
+        return self.cells[name]
 
-    def add_text(self, cell: NotebookNode, kind: str) -> None:
-        parts = pieces(cell.source)
-        has_heading = any(part.kind == "heading" for part in parts)
-        for i, piece in enumerate(parts):
-            if piece.kind == "heading":
-                title, *rest = piece.text.split("\n\n")
-                self.in_exercises = title == wording.EXERCISES
-                if not self.in_exercises:
-                    self.begin("slide", title)
-                    self.put(rest, "")
-            elif piece.kind == "exercise" and self.in_exercises:
-                self.asked = f"· {wording.QUIZ}" in piece.text
-                if self.asked:
-                    self.begin("slide", f"## {wording.QUIZ}")
-                    question = EXERCISE.sub("**", piece.text).replace(
-                        f"**{wording.QUIZ}.** ", "", 1
-                    )
-                    self.put([question], "")
-            elif piece.kind == "folded":
-                if not self.in_exercises or self.asked:
-                    self.slides[-1].notes.append(piece.text)
-                self.asked = False
-            elif not self.in_exercises:
-                begins = kind == "subslide" or (kind == "slide" and not has_heading)
-                if begins and i == 0:
-                    self.begin("subslide" if kind == "subslide" else "slide")
-                self.put(
-                    [piece.text], "fragment" if kind != "-" and not (begins and i == 0) else ""
-                )
+    def picture(self, name: str, number: int = 1) -> tuple[str, str]:
+        """(the alt text, a data URI) of a cell's picture or of a drawing."""
+        if name.startswith("figure:"):
+            drawing = FIGURES.get(name.removeprefix("figure:"))
+            if drawing is None:
+                raise ValueError(f"{name} must be one of {', '.join(FIGURES)}")
+            data, about = bundle(drawing())
+            data = {"image/png": base64.b64encode(data["image/png"]).decode()}
+        else:
+            outputs = self.cell(name).get("outputs", [])
+            found = [o for o in outputs if "image/png" in o.get("data", {})]
+            if len(found) < number:
+                raise ValueError(f"{name} must show {number} picture(s), it shows {len(found)}")
+            data, about = found[number - 1].data, found[number - 1].metadata
+        picture = data["image/png"].replace("\n", "")
+        return about["image/png"]["alt"], f"data:image/png;base64,{picture}"
 
-    def put(self, texts: list[str], fragment: str) -> None:
-        """Text on the current slide, condensed; and all of it into the notes."""
-        for text in texts:
-            whole = self.slides[-1].title == wording.RECAP
-            shown = text if whole else "\n\n".join(filter(None, map(condensed, blocks(text))))
-            if shown:
-                shown = re.sub(
-                    rf'(?<=[("]){re.escape(pages())}/', "", shown.replace(".ipynb)", ".html)")
-                )
-                cell = new_markdown_cell(shown, id="text")
-                self.slides[-1].cells.append((cell, fragment))
-            if shown != text:
-                spoken = [block for block in blocks(text) if not is_navigation(block)]
-                self.slides[-1].notes.append("\n\n".join(spoken))
-
-    def add_code(self, cell: NotebookNode, kind: str) -> None:
-        images, prints = pictures(cell.outputs), printed(cell.outputs)
-        wanted = cell.metadata["slideshow"].get("show", "output" if images else "both")
-        code = portions(without_docstrings(cell.source)) if wanted != "output" else []
-        shown: list[NotebookNode] = []  # one for each slide that is needed
-        for part in code:
-            shown.append(new_code_cell(part, id="code"))
-        if wanted != "code":
-            outputs = [new_output("stream", text=text) for text in prints] + images
-            together = shown and (shown[-1].source + "\n".join(prints)).count("\n") < CODE
-            if not together or images:
-                shown.append(new_code_cell("", id="output"))
-            shown[-1].outputs = outputs
-        for i, part in enumerate(shown):
-            if i or kind in ("slide", "subslide"):
-                self.begin(kind if i == 0 else "subslide")
-            if part.source or part.outputs:
-                fragment = "fragment" if kind == "fragment" and not i else ""
-                self.slides[-1].cells.append((part, fragment))
-
-    def notebook(self) -> NotebookNode:
-        """The deck as a notebook whose cells carry the slide types that nbconvert knows."""
-        cells = []
-        for slide in self.slides:
-            for i, (cell, fragment) in enumerate(slide.cells):
-                kind = slide.kind if i == 0 else fragment or "-"
-                cells.append(new(cell, kind, f"s{len(cells)}"))
-                if i == 0 and slide.notes:
-                    notes = new_markdown_cell("\n\n".join(slide.notes))
-                    cells.append(new(notes, "notes", f"s{len(cells)}"))
-        return new_notebook(cells=cells)
+    def check(self, block: Block) -> None:
+        """That each line of a fence stands where the fence says, in the same order."""
+        if block.kind == "printed":
+            available = printed(self.cell(block.of))
+        elif "/" in block.of:
+            available = (ROOT / block.of).read_text(encoding="utf8")
+        elif block.of:
+            available = self.cell(block.of).source
+        else:
+            return
+        lines = iter(line.strip() for line in available.splitlines())
+        for line in block.text.splitlines():
+            wanted = line.strip()
+            if wanted and wanted not in LEFT_OUT and not any(wanted == other for other in lines):
+                raise ValueError(f"{block.of} must have the line {wanted!r} here")
 
 
-def new(cell: NotebookNode, kind: str, name: str) -> NotebookNode:
-    cell.metadata["slideshow"], cell.id = {"slide_type": kind}, name
-    return cell
+def printed(cell: NotebookNode) -> str:
+    """All that a cell prints."""
+    found = []
+    for output in cell.get("outputs", []):
+        found.append(output.get("text") or output.get("data", {}).get("text/plain", ""))
+    return "\n".join(found)
 
 
-# ---- From a deck to a file -------------------------------------------------------------------
+# ---- From a deck to a page -------------------------------------------------------------------
 
 MATHJAX = {
     "tex": {"inlineMath": [["$", "$"]]},
     "options": {"enableMenu": False, "ignoreHtmlClass": "code|printed"},
 }
+
+
+def as_html(block: Block, quoted: Quoted) -> str:
+    if block.kind == "prose":
+        return f'<div class="text">{markdown2html(block.text)}</div>'
+    if block.kind == "pictures":
+        found = [quoted.picture(name, int(n or 1)) for name, n in PICTURE.findall(block.text)]
+        images = "".join(f'<img alt="{html.escape(alt)}" src="{uri}">' for alt, uri in found)
+        return f'<div class="figure">{images}</div>'
+    quoted.check(block)
+    if block.kind == "printed":
+        return f'<pre class="printed">{html.escape(block.text)}</pre>'
+    lexer = get_lexer_by_name(block.kind or "text")
+    code = highlight(block.text, lexer, HtmlFormatter(hl_lines=block.marked))
+    return f'<div class="code">{code}</div>'
+
+
+def section(slide: Slide, quoted: Quoted) -> str:
+    """A slide as HTML."""
+    found = [f'<div class="text title">{markdown2html(slide.title)}</div>']
+    for i, step in enumerate(slide.steps):
+        content = "\n".join(as_html(block, quoted) for block in step)
+        found.append(f'<div class="fragment">{content}</div>' if i else content)
+    if slide.notes:
+        found.append(f'<aside class="notes">{markdown2html(slide.notes)}</aside>')
+    return "\n".join(found)
 
 
 def packaged(distribution: str, end: str) -> str:
@@ -339,42 +245,87 @@ def ours(name: str) -> str:
     return "\n" + (TEMPLATES / name).read_text(encoding="utf8")
 
 
-def page(notebook: NotebookNode) -> str:
-    """The deck of a notebook as one HTML text."""
-    deck = Deck(notebook)
-    if not deck.slides:
-        raise ValueError("the notebook must have a cell whose slide_type is slide, got none")
+def page(text: str, notebook: NotebookNode) -> str:
+    """A deck as one HTML text.
+
+    Raises ValueError that names the slide which quotes something that the notebook doesn't have.
+    """
+    text = re.sub(rf'(?<=[("]){re.escape(pages())}/live\.html', "live.html", text)
+    deck, quoted, sections = slides(text), Quoted(notebook), []
+    for number, one in enumerate(deck, start=1):
+        try:
+            sections.append(section(one, quoted))
+        except ValueError as error:
+            raise ValueError(f"slide {number}, {one.title!r}: {error}") from None
     reveal = [
         packaged("sphinx-revealjs", f"revealjs/{name}")
         for name in ("dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")
     ]
     scripts = [*reveal[1:], ours("slides.js")]
-    cells = deck.notebook()
-    if any("$" in cell.source for cell in cells.cells if cell.cell_type == "markdown"):
+    if "$" in text:
         settings = f"window.MathJax = {json.dumps(MATHJAX)};"
         scripts = [settings, packaged("sphinx-mathjax-offline", "/mathjax/tex-svg.js"), *scripts]
-    highlighting = HtmlFormatter(style="xcode").get_style_defs(".highlight")
-    css = [reveal[0], highlighting, ours("slides.css")]
-    resources = {
-        "deck": {
-            "title": deck.slides[0].title.lstrip("# "),
-            "css": "\n".join(css),
-            "scripts": scripts,
-        }
-    }
-    exporter = SlidesExporter(
-        extra_loaders=[FileSystemLoader(TEMPLATES)], template_file="slides.html.j2"
+    css = [reveal[0], HtmlFormatter(style="xcode").get_style_defs(".highlight"), ours("slides.css")]
+    template = Environment(loader=FileSystemLoader(TEMPLATES)).get_template("slides.html.j2")
+    return template.render(
+        title=deck[0].title.lstrip("# "), css="\n".join(css), scripts=scripts, sections=sections
     )
-    return exporter.from_notebook_node(cells, resources)[0]
+
+
+def deck_of(notebook: Path) -> Path:
+    """The deck that belongs to a notebook."""
+    return DECKS / f"{notebook.stem}.md"
+
+
+# ---- PDF -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def chromium():
+    """The machine's Chromium, headless. Ends the program where it or Playwright is missing."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        sys.exit("--pdf needs Playwright: pip install -r requirements-teach.lock")
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        sys.exit("--pdf needs Chromium: apt-get install chromium")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def print_pdf(browser, deck: Path, pdf: Path) -> None:
+    """Print the HTML file of a deck, one page a slide, all of it visible."""
+    view = browser.new_page()
+    view.goto(f"{deck.resolve().as_uri()}?print-pdf")
+    view.wait_for_selector("body[data-ready]", state="attached")
+    view.pdf(path=pdf, prefer_css_page_size=True, print_background=True)
+    view.close()
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the decks of course/slides.")
+    parser.add_argument("name", nargs="?", default="", help="a part of a notebook's name")
+    parser.add_argument("--pdf", action="store_true", help="a PDF of each deck as well")
+    chosen = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     live.write(FOLDER / "live.html", f"{pages()}/")  # the decks' links to it lead to this copy
-    for path in paths(*sys.argv[1:]):
-        target = FOLDER / f"{path.stem}.html"
-        target.write_text(page(read(path)), encoding="utf8")
+    written = []
+    for path in paths(chosen.name):
+        source, target = deck_of(path), FOLDER / f"{path.stem}.html"
+        try:
+            target.write_text(page(source.read_text(encoding="utf8"), read(path)), encoding="utf8")
+        except ValueError as error:
+            sys.exit(f"{source.relative_to(ROOT)}, {error}")
         print(target.relative_to(ROOT))
+        written.append(target)
+    if chosen.pdf:
+        with chromium() as browser:
+            for target in written:
+                print_pdf(browser, target, target.with_suffix(".pdf"))
+                print(target.with_suffix(".pdf").relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-const SIZES = [[28, 21], [28, 18], [26, 18], [26, 17], [24, 16], [22, 15], [20, 14]];
+const TEXT = [38, 36, 34, 32, 30, 28, 26, 24], CODE = [28, 26, 24, 22, 20];
 const inside = e => e.scrollHeight <= e.clientHeight + 1 && e.scrollWidth <= e.clientWidth + 1;
 const low = e => e.matches("aside") ? 0 : e.offsetTop + e.offsetHeight;
 const fits = slide => [slide, ...slide.querySelectorAll("pre")].every(inside)
@@ -9,10 +9,10 @@ const scale = slide => Math.min(...[...slide.querySelectorAll("img")].map(img =>
 function shrink(slide) {
   const pictures = slide.querySelectorAll("img");
   for (const img of pictures) img.style.minHeight = Math.min(img.naturalHeight, 330) + "px";
-  for (const [text, code] of SIZES) {
+  sizes: for (const text of TEXT) for (const code of CODE) {
     slide.style.fontSize = text + "px";
     slide.style.setProperty("--code", code + "px");
-    if (fits(slide)) break;
+    if (fits(slide)) break sizes;
   }
   for (const img of pictures) img.style.minHeight = "";
 }
@@ -34,14 +34,16 @@ async function start() {
   if (window.MathJax) await MathJax.startup.promise;
   await Promise.all([...document.images].map(img => img.decode()));
   document.querySelector(".slides").style.cssText = "display:block; width:1280px";
-  const all = document.querySelectorAll(".slides section");
-  for (const s of all) s.style.display = s.parentElement.matches(".slides") ? "block" : "flex";
-  for (const s of document.querySelectorAll(".slides > section > section")) fit(s);
-  for (const s of all) s.style.display = "";
+  for (const s of document.querySelectorAll(".slides > section")) {
+    s.style.display = "flex";
+    fit(s);
+    s.style.display = "";
+  }
   document.querySelector(".slides").style.cssText = "";
-  await Reveal.initialize({
+  if (location.search.includes("print-pdf")) document.documentElement.classList.add("print-pdf");
+  else await Reveal.initialize({
     width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true,
-    slideNumber: "c/t", transition: "none", navigationMode: "linear", plugins: [RevealNotes],
+    slideNumber: "c/t", transition: "none", plugins: [RevealNotes],
   });
   document.body.dataset.ready = "yes";
 }
