@@ -237,7 +237,7 @@ class Finished:
     """
 
     def __init__(
-        self, memory: Tensor, divisor: Callable[[int], float], limits: Tensor, n_best: int = 1
+        self, memory: Tensor, divisor: Callable[[int], float], limits: Tensor, n_best: int
     ):
         size = (len(memory), n_best)
         self.ids = torch.empty(*size, 0, dtype=torch.long, device=memory.device)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from helpers.batching import pad
 from helpers.corpora.toy import splits
 from helpers.decoding import (
+    Finished,
     beam_search,
     best_continuations,
     check_beam,
@@ -959,6 +960,13 @@ def test_what_a_search_did_not_find_is_padding_with_an_infinite_score():
     ids, scores = beam_search(model, torch.tensor([[3, EOS]]), 5, max_length=1, n_best=5)
     assert scores.isfinite().tolist() == [[True, True, True, False, False]]
     assert sorted(ids[0, :3, 0].tolist()) == [EOS, 3, 4] and ids[0, 3:].tolist() == [[PAD], [PAD]]
+
+
+def test_what_has_not_ended_is_not_told():
+    found = Finished(torch.zeros(1, 1), float, torch.tensor([4]), n_best=2)
+    found.add(torch.tensor([[[BOS, 7, EOS], [BOS, 8, 9]]]), torch.tensor([[-1.0, -torch.inf]]))
+    ids, scores = found.best(2)
+    assert ids.tolist() == [[[7, EOS], [PAD, PAD]]] and scores.tolist() == [[-0.5, -torch.inf]]
 
 
 def test_only_ids_are_checked_and_an_empty_tensor_has_none_that_are_wrong():
