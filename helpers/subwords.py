@@ -21,12 +21,15 @@ UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}ー]|[\p{Thai}\p{Lao}\p{Khmer}\p{My
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # as `tokenizers` spells them
 
 
+OUR_MARK, THEIR_MARK = "▁", "\ue000"  # a space before a word; and what stands for a ▁ of the text
+
+
 class Subwords:
     """A vocabulary of pieces, learned from text. A piece that begins a word starts with ▁.
 
-    Text comes back as it was, apart from spaces at its beginning and from ▁ itself, which comes
-    back as a space: nothing is normalised but the way accents are encoded (NFC), and a character
-    that was never seen is spelled in bytes.
+    Text comes back as it was, apart from spaces at its beginning: nothing is normalised but the
+    way accents are encoded (NFC), a character that was never seen is spelled in bytes, and a ▁ of
+    the text itself is kept apart from ours as a character of Unicode's private area.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer):
@@ -47,7 +50,8 @@ class Subwords:
             raise ValueError(f"vocab_size must be at least 100, got {vocab_size}")
         inner = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
         lower = [normalizers.Lowercase()] if lowercase else []
-        inner.normalizer = normalizers.Sequence([normalizers.NFC(), *lower])
+        apart = normalizers.Replace(OUR_MARK, THEIR_MARK)
+        inner.normalizer = normalizers.Sequence([normalizers.NFC(), *lower, apart])
         inner.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Metaspace(),
@@ -55,7 +59,8 @@ class Subwords:
                 pre_tokenizers.Split(Regex(UNSPACED), "isolated"),
             ]
         )
-        inner.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+        back = decoders.Replace(THEIR_MARK, OUR_MARK)
+        inner.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(), back])
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
             special_tokens=list(SPECIAL_TOKENS),

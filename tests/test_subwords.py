@@ -27,6 +27,11 @@ def test_every_sentence_comes_back(subwords):
         assert subwords.decode(subwords.encode(text)) == text
 
 
+@pytest.mark.parametrize("text", ["▁", "a ▁ b", "▁▁der ▁Hund▁", "der▁Hund", "der Hund ▁ 狗▁"])
+def test_the_mark_of_a_word_s_beginning_may_stand_in_a_text(subwords, text):
+    assert subwords.decode(subwords.encode(text)) == text
+
+
 LETTERS = sorted(set("".join(TEXTS)) - {" "})
 
 

@@ -160,10 +160,12 @@ def once(keys: np.ndarray) -> np.ndarray:
     return sizes[group] == 1
 
 
-def find_parts(data: Sequence[str], sides: Sequence[str], encoding: str) -> dict[str, ParallelText]:
+def find_parts(
+    data: Sequence[str], sides: Sequence[str], encoding: str, to_train: bool = True
+) -> dict[str, ParallelText]:
     """The texts that `data` names: a folder with train.de, train.en, …, two files, or a table.
 
-    Raises FileNotFoundError saying what is missing, ValueError for names that do not fit together.
+    If it isn't `to_train`, a folder may lack the training text. Raises FileNotFoundError saying what is missing, ValueError for names that do not fit together.
     """
     check_list("data", data)
     paths = [Path(name) for name in data]
@@ -177,7 +179,7 @@ def find_parts(data: Sequence[str], sides: Sequence[str], encoding: str) -> dict
             here = [
                 n for n in names if any((folder / f"{n}{end}").is_file() for end in ("", ".gz"))
             ]
-            if here or part == "train":
+            if here or (part == "train" and to_train):
                 parts[part] = ParallelText(
                     [locate(folder, n, names) for n in names], sides, encoding
                 )

@@ -234,7 +234,7 @@ def text_to_score(arguments: argparse.Namespace, sides: Sequence[str]) -> tuple[
             )
     if len(paths) == 1 and paths[0].is_file() and not {".tsv", ".csv"} & set(paths[0].suffixes):
         raise ValueError(f"{str(paths[0])!r} is no table (.tsv, .csv); name its reference as well")
-    parts = find_parts(arguments.data, sides, arguments.encoding)
+    parts = find_parts(arguments.data, sides, arguments.encoding, to_train=False)
     if not paths[0].is_dir():
         return "", parts["train"]
     for part in ("test", "validation"):

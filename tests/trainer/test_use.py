@@ -197,6 +197,9 @@ def test_a_training_text_is_never_scored(run, tmp_path, capsys):
     options = ["evaluate", run[0], texts, "--beam", 1]
     out = said_by(capsys, *options).out
     assert "test: 3 pairs" in out and "careful" not in out
+    for side in ("de", "en"):  # what was trained on need not be there
+        (texts / f"train.{side}").rename(texts / f"elsewhere.{side}")
+    assert said_by(capsys, *options).out == out
     for side in ("de", "en"):
         (texts / f"test.{side}").unlink()
     out = said_by(capsys, *options).out
