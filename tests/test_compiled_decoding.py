@@ -4,11 +4,13 @@ import pytest
 import torch
 import torch._dynamo as dynamo
 
+from helpers.batching import pad
 from helpers.compiled_decoding import CompiledDecoding
+from helpers.corpora.toy import splits
 from helpers.decoding import beam_search, greedy
 from helpers.special_ids import EOS, PAD
 from helpers.transformer import Transformer
-from tests.support import model_that_ends, seeds, tiny_model
+from tests.support import model_that_ends, seeds, tiny_model, trained_translator
 
 pytestmark = pytest.mark.filterwarnings("default")  # compiling brings warnings of torch to itself
 
@@ -64,6 +66,21 @@ def test_it_finds_what_the_plain_searches_find(eager, seed, norm_first, max_leng
         for beam, penalty in ((1, 0.6), (3, 1.5)):
             wanted = beam_search(model, ids, beam, penalty, max_length)
             same(search.beam_search(ids, beam, penalty, max_length), wanted)
+
+
+@pytest.mark.parametrize("max_length", [None, 9])  # with a limit that cuts most of them
+def test_a_trained_model_whose_hypotheses_overtake_each_other(eager, max_length):
+    model, tokenizer = trained_translator()
+    search, pairs = CompiledDecoding(model), splits().test[:48]
+    for part in (pairs[:16], pairs[16:32], pairs[32:]):
+        ids = pad([[*tokenizer.encode(pair.source), EOS] for pair in part])
+        assert torch.equal(search.greedy(ids, max_length), greedy(model, ids, max_length))
+        for beam, penalty in ((2, 0.0), (5, 0.6)):
+            found = search.beam_search(ids, beam, penalty, max_length)
+            wanted = beam_search(model, ids, beam, penalty, max_length)
+            assert torch.equal(found[0], wanted[0])
+            torch.testing.assert_close(found[1], wanted[1])
+    assert len(search.searches) == 3  # greedy, two beams: each shape once
 
 
 def test_a_search_forgets_the_one_before_and_follows_new_weights(eager):

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import socket
+from datetime import timedelta
 
 import pytest
 import torch
@@ -102,6 +103,9 @@ def test_a_torch_that_cannot_keep_parts_of_weights_on_cpus_is_named(monkeypatch)
     monkeypatch.setattr(torch, "__version__", TorchVersion("2.8.0+cu128"))
     with pytest.raises(ValueError, match=r"needs torch 2.13 or later, and this is 2.8.0\+cu128"):
         DataParallelWorker(small_model(), translation_loss, shard=True)
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.13.0"))  # the first that can
+    with pytest.raises(ValueError, match="process group has not been initialized"):
+        DataParallelWorker(small_model(), translation_loss, shard=True)
 
 
 @pytest.mark.parametrize("sentences, accumulate", [(8, 3), (2, 3), (1, 4)])
@@ -139,6 +143,38 @@ def test_apples_gpu_is_taken_where_there_is_no_other(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert setup_distributed() == torch.device("mps")
+
+
+@pytest.mark.parametrize(
+    "wanted, gpus, found",
+    [
+        ("cpu", 2, "cpu"),  # although there are GPUs
+        ("mps", 0, "mps"),
+        ("cuda:3", 2, "cuda:3"),
+        ("cuda", 2, "cuda:1"),  # any of them: the one that belongs to this process
+        ("cuda", 0, "cpu"),
+    ],
+)
+def test_a_device_that_is_wanted_is_taken(wanted, gpus, found, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert setup_distributed(torch.device(wanted)) == torch.device(found)
+
+
+@pytest.mark.parametrize(
+    "wanted, device, backend",
+    [("cuda:0", "cuda:0", "nccl"), ("cpu", "cpu", "gloo"), ("mps", "cpu", "gloo")],
+)
+def test_gpus_meet_by_nccl_and_everybody_else_by_gloo(wanted, device, backend, monkeypatch):
+    """And whoever waits while process 0 decodes may wait for an hour."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = []
+    monkeypatch.setattr(dist, "init_process_group", lambda *a, **k: told.append((a, k)))
+    assert setup_distributed(torch.device(wanted)) == torch.device(device)
+    assert told == [((backend,), {"timeout": timedelta(minutes=60)})]
 
 
 # ---- Two processes -----------------------------------------------------------------------------
@@ -277,6 +313,15 @@ class TestTwoProcesses:
                 torch.testing.assert_close(b, a, rtol=0, atol=1e-3)
                 torch.testing.assert_close(c, a, rtol=0, atol=1e-3)
 
+    def test_both_end_when_process_0_has_seen_enough(self, shard, tmp_path):
+        def work():
+            model = small_model()
+            worker = DataParallelWorker(model, translation_loss, shard=shard)
+            options = dict(worker=worker, report=lambda history: len(history) == 2)
+            return len(train(model, translation_loss, batches, SHORT_RUN, **options))
+
+        assert in_two_processes(work, tmp_path) == [2, 2]
+
     def test_gradients_travel_once_a_step(self, shard, tmp_path):
         """After the last part of three; before, they add up where they are."""
 
@@ -330,6 +375,19 @@ class TestParts:
         for seen, afterwards, least, most in in_two_processes(work, tmp_path):
             assert seen == alone and afterwards == [False] * 3
             assert 0.3 < least <= most < 0.7
+
+    def test_a_tensor_is_spread_as_the_one_that_it_is_like(self, tmp_path):
+        def work():
+            model = small_model()
+            worker = DataParallelWorker(model, translation_loss, shard=True)
+            like = model.encoder.layers[0].feed_forward.w_1.weight
+            whole = torch.arange(like.numel()).view(like.shape)
+            spread = worker.shard(whole, like)
+            assert spread.placements == like.placements
+            return spread.to_local(), worker.gather(spread), whole
+
+        (first, *_), (second, gathered, whole) = in_two_processes(work, tmp_path)
+        assert torch.equal(torch.cat([first, second]), whole) and torch.equal(gathered, whole)
 
 
 class TestTheMainProcess:

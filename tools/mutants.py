@@ -65,7 +65,7 @@ ALSO = {  # the files that are mutated, the most important first, and whose test
     "lessons/marian": "lessons/published_weights",
     "lessons/t5": "lessons/published_weights",
     "lessons/torch_nn": "transformer",
-    "distributed": "",
+    "distributed": "float16",
     "evaluation": "training",
 }
 UNTRIED = 3  # the exit status of a process whose mutant could not be made
