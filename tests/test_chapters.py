@@ -49,6 +49,12 @@ def test_no_link_leads_to_it(without, what_is_left):
             assert name.removesuffix(".ipynb") not in page.read_text(encoding="utf8"), page.name
 
 
+def test_its_deck_goes_with_it(without):
+    folder, number, _, _ = without
+    left = {path.stem for path in (folder / "course" / "slides").iterdir()}
+    assert left == {path.stem for path in chapters.series(folder)} - {number}
+
+
 def test_its_neighbours_lead_to_each_other(without, what_is_left):
     _, number, _, _ = without
     before = [name for name in what_is_left if name[:2] < number][-1]

@@ -63,6 +63,7 @@ def listed(known):
 SETTINGS = {
     "NOTEBOOK": "only the notebooks that have this in their file names, such as NOTEBOOK=07",
     "GPU": "1 installs torch with CUDA, 0 without it; unset, the machine decides",
+    "PDF": "for slides: yes prints each deck as well, one page a slide",
     "SET": "for grade: the problem set, such as SET=ps1",
     "FROM": "for grade: the folder or zip archive with what was handed in",
     "SEED": "for release, student, grade: a number, such as the year, that varies the tasks",

@@ -19,7 +19,8 @@ from tools import wording
 from tools.notebooks import ROOT, read, write
 
 # What is written for readers, and may speak of a chapter.
-TEXTS = ("README.md", "docs/*.md", "course/*.md", "helpers/**/*.py", "helpers/data/live/*.js")
+TEXTS = ("README.md", "docs/*.md", "course/*.md", "course/slides/*.md", "helpers/**/*.py",
+         "helpers/data/live/*.js")  # fmt: skip
 NEIGHBOUR = r"{} \[(?P<title>[^\]]*)\]\((?P<file>[^)]*)\)"
 
 
@@ -138,6 +139,7 @@ def drop(number: str, root: Path = ROOT) -> list[tuple[str, str]]:
         raise ValueError("00 is where everybody starts; write another one in its place")
     name, instead = path.name, neighbours(read(path))
     path.unlink()
+    (root / "course" / "slides" / f"{path.stem}.md").unlink(missing_ok=True)
     for other in series(root):
         notebook = read(other)
         before = [cell.source for cell in notebook.cells]

@@ -94,8 +94,9 @@ def live(here: Environment) -> None:
 
 
 def slides(here: Environment) -> None:
-    """A deck of slides for each notebook into build/slides; NOTEBOOK=07 for one"""
-    here.teach("tools.slides", *here.chosen())
+    """A deck of slides for each notebook into build/slides; NOTEBOOK=07 for one, PDF=yes"""
+    pdf = ["--pdf"] if here.settings.get("PDF") else []
+    here.teach("tools.slides", *here.chosen(), *pdf)
 
 
 def release(here: Environment) -> None:
