@@ -51,11 +51,11 @@ def rows(text, columns):
 
 
 def goals_are_those_of_the_notebooks(text, series):
-    table = [r for r in rows(text.split("## Learning goals")[1], 3) if r[0] != "notebook"]
+    table = [r for r in rows(text.split("## Learning goals")[1], 4) if r[0] != "notebook"]
     for name, (_, goals, exercises) in series.items():
         mine = [row for row in table if row[0] == name]
-        assert [goal for _, goal, _ in mine] == goals, f"goals of notebook {name}"
-        mapped = {n for *_, numbers in mine for n in numbers.split(", ") if n != "–"}
+        assert [row[1] for row in mine] == goals, f"goals of notebook {name}"
+        mapped = {n for row in mine for n in row[2].split(", ") if n != "–"}
         assert mapped == set(exercises), f"exercises of notebook {name}"
     assert {row[0] for row in table} == set(series)
 
@@ -68,7 +68,7 @@ def minutes(clock):
 def timetables_have_no_holes(text, series):
     known = {n for _, _, exercises in series.values() for n in exercises}
     days = re.split(r"^### ", text.split("## Problem sets")[0], flags=re.MULTILINE)[1:]
-    assert len(days) == 1 + 5 + 8  # an afternoon, a week, four weeks
+    assert len(days) == 1 + 5 + 9  # an afternoon, a week, ten weeks
     for day in days:
         title, now = day.splitlines()[0], None
         for time, what, numbers in rows(day, 3):
@@ -94,6 +94,55 @@ def sets_have_their_points(text, series):
                 tests += 0 if about.get("solution") else about["points"]
         assert [tests, people] == [int(n) for n in table[name][2:4]], name
         assert text.split("## Learning goals")[0].count(name) > 1, f"{name} has no place"
+
+
+def every_graded_task_serves_a_goal(text, series):
+    found = set()
+    for row in rows(text.split("## Learning goals")[1], 4)[1:]:
+        for part in row[3].split("; ") if row[3] != "–" else []:
+            folder, tasks = part.split(": ")
+            found |= {(folder, int(task)) for task in tasks.split(", ")}
+    tasks = set()
+    for folder in SETS.values():
+        (path,) = (COURSE / "source" / folder).glob("*.ipynb")
+        for cell in notebooks.read(path).cells:
+            heading = re.match(r"## (\d+) · .*points", cell.source)
+            tasks |= {(folder, int(heading[1]))} if heading else set()
+    assert found == tasks
+
+
+WORK = {"one": 1, "two": 2, "four": 4, "eight": 8, "the first hour": 1}
+
+
+def homework_adds_up(text, series):
+    """Reading as the notebooks say, half an hour a paper, and every hour of every set."""
+    minutes = {
+        path.stem[:2]: int(
+            re.search(r"(\d+) minutes to read", notebooks.read(path).cells[0].source)[1]
+        )
+        for path in notebooks.paths()
+    }
+    last = max(minutes[n] for n in ("13", "14", "15", "16", "17"))
+    table = [r for r in rows(text.split("## Ten weeks")[1].split("### ")[0], 5) if r[4] != "hours"]
+    read, given, weeks, total = [], dict.fromkeys(SETS, 0), 0, 0.0
+    for before, notebooks_, papers, sets, hours in table:
+        numbers = re.findall(r"\b\d\d\b", notebooks_) if "one of" not in notebooks_ else []
+        read += numbers
+        counted = sum(minutes[n] for n in numbers) + (last if "one of" in notebooks_ else 0)
+        counted += 30 * (len(re.findall(r"\b\d\d\b", papers)) or papers.startswith("of the same"))
+        worked = re.search(r"(one|two|four|eight) hours|the first hour", sets)
+        hour = WORK[worked[1] or worked[0]] if worked else 0
+        for name in SETS:
+            given[name] += hour if sets.startswith(name) else 0
+        assert abs(counted / 60 + hour - float(hours)) < 0.06, f"before session {before}"
+        these = 2 if "two weeks" in before else 1
+        assert float(hours) / these <= 5, f"before session {before}"
+        weeks, total = weeks + these, total + float(hours)
+    assert read == [f"{n:02}" for n in range(12)]
+    costs = {row[0]: int(row[4].split()[0]) for row in rows(text, 5) if row[0] in SETS}
+    assert given == costs
+    assert weeks == 10 and 3.5 <= total / weeks <= 4.2
+    assert text.count("**due**") == len(SETS)
 
 
 def guide_is_complete(text, series):
@@ -138,6 +187,11 @@ RULES = [
     (goals_are_those_of_the_notebooks, "syllabus.md", "| 07 | compute ", "| 07 | compose "),
     (timetables_have_no_holes, "syllabus.md", "| 13:20–13:50 |", "| 13:25–13:50 |"),
     (timetables_have_no_holes, "syllabus.md", "| 0.2, 0.3, 0.4 |", "| 0.2, 0.9 |"),
+    (every_graded_task_serves_a_goal, "syllabus.md", "| ps2: 2, 3 |", "| ps2: 2 |"),
+    (every_graded_task_serves_a_goal, "syllabus.md", "| ps1: 5 |", "| ps1: 5, 9 |"),
+    (homework_adds_up, "syllabus.md", "| 4.4 |", "| 3.4 |"),
+    (homework_adds_up, "syllabus.md", "| 02, 03 | 02, 03 |", "| 02 | 02, 03 |"),
+    (homework_adds_up, "syllabus.md", "problem set 1, two hours", "problem set 1, one hours"),
     (sets_have_their_points, "syllabus.md", "| 01 to 03 | 22 |", "| 01 to 03 | 23 |"),
     (guide_is_complete, "guide.md", "**Provoke.** `cross(y, y)`", "`cross(y, y)`"),
     (guide_is_complete, "guide.md", "drawing `stack`", "drawing `stock`"),
