@@ -359,7 +359,6 @@ def _load_state(
         state.setdefault(int(index), {})[key] = worker.shard(tensor, like) if shaped else tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    if parts["scaler"]:
-        restored = {key: tensor.item() for key, tensor in parts["scaler"].items()}
-        scaler.load_state_dict(scaler.state_dict() | restored)
+    factors = {key: tensor.item() for key, tensor in parts["scaler"].items()}
+    scaler.load_state_dict(scaler.state_dict() | factors)
     return metadata["history"]

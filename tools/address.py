@@ -136,7 +136,12 @@ def with_address(text: str, address: str, before: Iterable[str] = ()) -> str:
 def address_files(root: Path = ROOT) -> list[Path]:
     """Every file that names the address; pyproject.toml is the last, as it tells the old one."""
     patterns = ("README.md", "CITATION.cff", "tools/setup_cell.py", "docs/*.md", "course/*.md")
-    patterns += ("notebooks/*.ipynb", "course/source/*/*.ipynb", "pyproject.toml")
+    patterns += (
+        "course/slides/*.md",
+        "notebooks/*.ipynb",
+        "course/source/*/*.ipynb",
+        "pyproject.toml",
+    )
     return [path for pattern in patterns for path in sorted(root.glob(pattern))]
 
 

@@ -29,6 +29,7 @@ def masks() -> Figure:
         },
         [source, target, source],
         [source, target, target],
+        ("encoder", "decoder", "cross"),
     )
 
 

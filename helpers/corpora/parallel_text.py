@@ -165,7 +165,8 @@ def find_parts(
 ) -> dict[str, ParallelText]:
     """The texts that `data` names: a folder with train.de, train.en, …, two files, or a table.
 
-    If it isn't `to_train`, a folder may lack the training text. Raises FileNotFoundError saying what is missing, ValueError for names that do not fit together.
+    If it isn't `to_train`, a folder may lack the training text. Raises FileNotFoundError saying
+    what is missing, ValueError for names that do not fit together.
     """
     check_list("data", data)
     paths = [Path(name) for name in data]

@@ -13,13 +13,13 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from helpers.pictures.shapes import TINTS
 from helpers.pictures.style import (
     CROSS,
     CROSS_TINT,
     DECODER,
     DECODER_TINT,
     ENCODER,
-    ENCODER_TINT,
     INK,
     MUTED,
     OFF,
@@ -181,22 +181,28 @@ def mask_grid(
     masks: Mapping[str, Numbers],
     column_labels: Sequence[Sequence[str]],
     row_labels: Sequence[Sequence[str]],
+    roles: Sequence[str] = (),
 ) -> Figure:
-    """Masks side by side: a dot on a tint where looking is allowed, hatching where it is not."""
+    """Masks side by side: a dot on a tint where looking is allowed, hatching where it is not.
+
+    `roles` says whose masks they are: "encoder" (the default), "decoder" or "cross".
+    """
+    roles = roles or ["encoder"] * len(masks)
     arrays = {title: as_array(m).astype(bool) for title, m in masks.items()}
     tallest = max(len(a) for a in arrays.values())
     figure, axes = new_figure(
         1.4 + 0.26 * tallest, len(arrays), width_ratios=[a.shape[1] + 2 for a in arrays.values()]
     )
-    items = zip(axes, arrays.items(), column_labels, row_labels, strict=True)
-    for ax, (title, allowed), columns, rows in items:
+    items = zip(axes, arrays.items(), column_labels, row_labels, roles, strict=True)
+    for ax, (title, allowed), columns, rows, role in items:
         _matrix(allowed, len(rows), len(columns))
+        _check_role(role)
         ax.imshow(np.zeros(allowed.shape), cmap=_sequential(CROSS), vmin=0, vmax=1)
         for t, s in np.ndindex(*allowed.shape):
             corner = (s - 0.46, t - 0.46)
             if allowed[t, s]:
-                ax.add_patch(Rectangle(corner, 0.92, 0.92, color=ENCODER_TINT, linewidth=0))
-                ax.add_patch(Circle((s, t), 0.16, color=ENCODER))
+                ax.add_patch(Rectangle(corner, 0.92, 0.92, color=TINTS[ROLES[role]], linewidth=0))
+                ax.add_patch(Circle((s, t), 0.16, color=ROLES[role]))
             else:
                 ax.add_patch(
                     Rectangle(corner, 0.92, 0.92, fill=False, hatch="////", ec=OFF, linewidth=0)
@@ -396,6 +402,11 @@ def _write_numbers(
             axes.text(column, row, text, **middle)
 
 
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise ValueError(f"role must be one of {sorted(ROLES)}, got {role!r}")
+
+
 def _draw_map(
     axes: Axes,
     grid: np.ndarray,
@@ -405,8 +416,7 @@ def _draw_map(
     role: str,
     numbers: bool = True,
 ) -> None:
-    if role not in ROLES:
-        raise ValueError(f"role must be one of {sorted(ROLES)}, got {role!r}")
+    _check_role(role)
     axes.imshow(grid, cmap=_sequential(ROLES[role]), vmin=0, vmax=1, aspect="auto")
     _token_axes(axes, source_tokens, target_tokens)
     for edge in np.arange(len(target_tokens) + 1) - 0.5:

@@ -1,7 +1,18 @@
 const TEXT = [38, 36, 34, 32, 30, 28, 26, 24], CODE = [28, 26, 24, 22, 20];
 const inside = e => e.scrollHeight <= e.clientHeight + 1 && e.scrollWidth <= e.clientWidth + 1;
+const roomy = pre => {  // scrollWidth does not tell whether text reaches into the padding
+  const texts = document.createTreeWalker(pre, NodeFilter.SHOW_TEXT), range = document.createRange();
+  const limit = pre.getBoundingClientRect().right - 12;
+  while (texts.nextNode()) {
+    range.selectNodeContents(texts.currentNode);
+    if (range.getBoundingClientRect().right > limit) return false;
+  }
+  return true;
+};
+const shown = slide => [...slide.querySelectorAll("pre")].filter(e => !e.closest("aside"));
 const low = e => e.matches("aside") ? 0 : e.offsetTop + e.offsetHeight;
-const fits = slide => [slide, ...slide.querySelectorAll("pre")].every(inside)
+const fits = slide => [slide, ...shown(slide)].every(inside)
+  && shown(slide).every(roomy)
   && Math.max(...[...slide.children].map(low)) <= slide.clientHeight - 34;
 const scale = slide => Math.min(...[...slide.querySelectorAll("img")].map(img =>
   Math.min(img.offsetWidth / img.naturalWidth, img.offsetHeight / img.naturalHeight)));
@@ -21,6 +32,7 @@ function fit(slide) {
   const before = scale(slide), content = [...slide.children].slice(1);
   const texts = content.filter(e => !e.matches(".figure, aside") && !e.querySelector(".figure"));
   if (slide.querySelectorAll("img").length != 1 || !texts.length || before > 0.8) return;
+  if (slide.querySelector("table")) return;  // it needs the whole width
   const title = slide.children[0], figure = slide.querySelector(".figure");
   figure.style.top = title.offsetTop + title.offsetHeight + 14 + "px";
   slide.classList.add("beside");  // a picture that is too small under the text goes beside it
