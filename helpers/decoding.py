@@ -255,7 +255,7 @@ class Finished:
             order = order[:, : self.scores.size(1)]
             self.scores = both.gather(1, order)
             ids = torch.cat([kept, ids[:, :, 1:]], dim=1)
-            self.ids = gather_beams(ids, order).masked_fill(self.scores[:, :, None].isinf(), PAD)
+            self.ids = gather_beams(ids, order)  # of those at -inf, our empty ones are first
 
     def is_done(self, alive: Tensor) -> bool:
         """Whether no living hypothesis, alive (batch, beam), can still be among the best.
