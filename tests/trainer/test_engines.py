@@ -1,6 +1,7 @@
 """trainer/engines.py: few shapes, one graph, the same loss, and nothing that waits for a GPU."""
 
 import math
+import os
 import threading
 from itertools import islice
 
@@ -23,6 +24,7 @@ from helpers.trainer.engines import (
 from helpers.trainer.settings import read_arguments
 from helpers.training import make_optimizer, make_scaler, training_step, translation_loss
 from tests.support import EXAMPLES, small_model
+from tests.test_distributed import in_two_processes
 
 CPU = torch.device("cpu")
 MANY = [([4 + i % 9] * (1 + i % 23), [5 + i % 7] * (1 + (7 * i) % 29)) for i in range(300)]
@@ -215,6 +217,35 @@ def test_compiled_training_equals_eager_training(monkeypatch):
         runs.append(seen)
     for eager, compiled in zip(*runs, strict=True):
         torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs to fork")
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_compiled_in_two_processes_a_step_is_that_of_the_whole_batch(
+    monkeypatch, tmp_path, accumulate
+):
+    graphs = counting_compile(monkeypatch)
+    batches = list(islice(batches_of_few_shapes(MANY, 128, seed=3, parts=2 * accumulate), 6))
+
+    def steps(engine, *parts):
+        model = small_model(dropout=0.0).double().train()
+        loss = loss_for(engine, CPU, 0.1)
+        worker = DataParallelWorker(model, loss, *parts)
+        optimizer = make_optimizer(model)
+        optimizer.param_groups[0]["lr"] = 1e-3
+        losses = [worker.step(model, optimizer, loss, batch, "float32") for batch in batches]
+        return torch.stack(losses), [p.detach() for p in model.parameters()], len(graphs)
+
+    losses, weights, none = steps("eager")
+    for found, same_weights, count in in_two_processes(
+        lambda: steps("compiled", accumulate), tmp_path
+    ):
+        torch.testing.assert_close(found, losses, rtol=0, atol=1e-5)
+        for one, other in zip(weights, same_weights, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+        assert (none, count) == (0, 1)
 
 
 def test_graphs_without_a_gpu_are_an_error():
