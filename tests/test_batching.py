@@ -3,10 +3,11 @@
 from itertools import islice
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.batching import collate, endless_batches, one_epoch, pad
+from helpers.batching import collate, endless_batches, one_epoch, pad, rounded
 from helpers.special_ids import BOS, EOS, PAD
 
 EXAMPLES = [([4] * (1 + i % 9), [5] * (1 + i % 9 + i % 2)) for i in range(50)]
@@ -159,3 +160,29 @@ def test_ids_outside_the_vocabulary_are_named_before_they_reach_a_device(source,
         batch.checked(9)
     right = collate([([4, 8], [8]), ([5], [6])])
     assert right.checked(9) is right
+
+
+def test_lengths_are_rounded_to_few():
+    known = {rounded(n) for n in range(1, 129)}
+    assert sorted(known) == [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128]
+    assert all(n <= rounded(n) < max(n + 8, 1.25 * n) for n in range(1, 5000))
+    assert all(rounded(n) % 8 == 0 and rounded(rounded(n)) == rounded(n) for n in range(1, 5000))
+    assert [rounded(n) for n in (1, 8, 9, 64, 65, 128, 129, 257)] == [
+        8,
+        8,
+        16,
+        64,
+        80,
+        128,
+        160,
+        320,
+    ]
+    assert type(rounded(65)) is int
+
+
+def test_a_batch_is_pinned_whole(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda ids: ids + 100)  # pinning needs a GPU
+    batch = collate([([4, 5], [6])])
+    pinned = batch.pin_memory()
+    assert torch.equal(pinned.source_ids, batch.source_ids + 100)
+    assert torch.equal(pinned.target_ids, batch.target_ids + 100)

@@ -283,6 +283,17 @@ def published(model, change):
         layer.add_norm_ff.norm.eps = 1e-3
     elif change == "order":
         layer.add_norm_self.norm_first = True
+    elif change == "missing":
+        del layer.add_norm_self
+    elif change == "no weights":
+        layer.add_norm_ff.norm.weight = layer.add_norm_ff.norm.bias = None
+    elif change == "two":
+        del layer.add_norm_self
+        layer.add_norm_ff.norm_first = True
+        model.source_embedding.positions[3, 0] += 0.02
+    elif change == "many":
+        for norm in (m for m in model.modules() if isinstance(m, torch.nn.LayerNorm)):
+            norm.eps = 1e-3
     return model
 
 
@@ -297,6 +308,18 @@ def published(model, change):
         ("norm", "encoder.layers.0.add_norm_ff.norm is a RMSNorm"),
         ("eps", "encoder.layers.0.add_norm_ff.norm.eps is 0.001"),
         ("order", "encoder.layers.0.add_norm_self.norm_first is True"),
+        ("no weights", "encoder.layers.0.add_norm_ff.norm has no parameters"),
+        (
+            "missing",
+            "encoder.layers.0.add_norm_self is missing; encoder.layers.0.add_norm_self.dropout is "
+            "missing; encoder.layers.0.add_norm_self.norm is missing",
+        ),
+        (  # the first three, in the order in which they are found
+            "two",
+            "encoder.layers.0.add_norm_self is missing; encoder.layers.0.add_norm_self.dropout is "
+            "missing; encoder.layers.0.add_norm_self.norm is missing and 2 more",
+        ),
+        ("many", ".*add_norm_self.norm.eps is 0.001; .* and 5 more"),
     ],
 )
 def test_a_model_that_its_configuration_does_not_describe_is_not_saved(tmp_path, change, named):
