@@ -146,7 +146,7 @@ def check_described(model: Transformer) -> None:
     with torch.device("meta"):  # shapes without numbers: it takes no memory, whatever the size
         twin = Transformer(c)
     ours, theirs = (dict(m.named_modules(remove_duplicate=False)) for m in (model, twin))
-    other = [f"{name or 'the model'} is missing" for name in sorted(theirs.keys() - ours.keys())]
+    other = [f"{name} is missing" for name in sorted(theirs.keys() - ours.keys())]
     for name, module in ours.items():
         like = theirs.get(name)
         if like is None or type(module) is not type(like):

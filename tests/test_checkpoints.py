@@ -287,10 +287,15 @@ def published(model, change):
         del layer.add_norm_self
     elif change == "no weights":
         layer.add_norm_ff.norm.weight = layer.add_norm_ff.norm.bias = None
-    elif change == "two":
+    elif change == "four":
         del layer.add_norm_self
-        layer.add_norm_ff.norm_first = True
         model.source_embedding.positions[3, 0] += 0.02
+    elif change == "a layer":
+        model.decoder.layers = model.decoder.layers[:1]
+    elif change == "two norms":
+        layer.add_norm_self.norm = layer.add_norm_ff.norm = torch.nn.RMSNorm(16)
+    elif change == "class":
+        model.__class__ = type("Other", (type(model),), {})
     elif change == "many":
         for norm in (m for m in model.modules() if isinstance(m, torch.nn.LayerNorm)):
             norm.eps = 1e-3
@@ -314,11 +319,22 @@ def published(model, change):
             "encoder.layers.0.add_norm_self is missing; encoder.layers.0.add_norm_self.dropout is "
             "missing; encoder.layers.0.add_norm_self.norm is missing",
         ),
-        (  # the first three, in the order in which they are found
-            "two",
+        (
+            "four",
             "encoder.layers.0.add_norm_self is missing; encoder.layers.0.add_norm_self.dropout is "
-            "missing; encoder.layers.0.add_norm_self.norm is missing and 2 more",
+            "missing; encoder.layers.0.add_norm_self.norm is missing and 1 more",
         ),
+        (
+            "a layer",
+            "decoder.layers.1 is missing; decoder.layers.1.add_norm_cross is missing; "
+            "decoder.layers.1.add_norm_cross.dropout is missing and 20 more",
+        ),
+        (
+            "two norms",
+            "encoder.layers.0.add_norm_self.norm is a RMSNorm; "
+            "encoder.layers.0.add_norm_ff.norm is a RMSNorm",
+        ),
+        ("class", "the model is a Other"),
         ("many", ".*add_norm_self.norm.eps is 0.001; .* and 5 more"),
     ],
 )
@@ -330,7 +346,8 @@ def test_a_model_that_its_configuration_does_not_describe_is_not_saved(tmp_path,
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
 def test_a_model_in_another_precision_or_with_another_kernel_is_described(tmp_path, kind):
-    model = small_model().to(kind)
+    save_model(small_model().to(kind).float(), tmp_path / "m")  # its positions are rounded
+    model = small_model().to(kind).eval()
     use_attention(model, attention)
     save_model(model, tmp_path / "m")
     assert all_equal(

@@ -81,8 +81,9 @@ def skip_call(node: cst.Call) -> Iterator[cst.BaseExpression]:
     # `sum(x for …)` and `x.size(1).f()` would become `x for …` and `1.f()`, which is not Python.
     no_operand = cst.GeneratorExp | cst.Integer
     if first and not (first.star or first.keyword or isinstance(first.value, no_operand)):
-        signed = isinstance(first.value, cst.UnaryOperation)  # -1.long() would not be Python either
-        brackets = {"lpar": [cst.LeftParen()], "rpar": [cst.RightParen()]} if signed else {}
+        # Nor are -1.long(), and a text on two lines without brackets, Python.
+        lonely = isinstance(first.value, cst.UnaryOperation | cst.ConcatenatedString)
+        brackets = {"lpar": [cst.LeftParen()], "rpar": [cst.RightParen()]} if lonely else {}
         yield first.value.with_changes(**brackets)
     owner = getattr(node.func, "value", None) if isinstance(node.func, cst.Attribute) else None
     if owner is not None and getattr(owner, "value", None) not in NO_TENSORS:
