@@ -3,13 +3,15 @@
     make benchmark-multi30k                  all runs that are not there yet, then the tables
     python -m benchmarks.multi30k --budgets  only the tricks
     python -m benchmarks.multi30k --show     the tables as they are committed
+    python -m benchmarks.multi30k --keep RUN ten translations and a map of this finished run
 
 Each run is the command `python -m helpers.trainer …`, kept in build/multi30k. A finished run is not
 repeated, and an interrupted one goes on where it stopped. The budgets run one at a time with the
 whole machine. The tricks change one thing each in a model small enough to be trained several times,
 so that their effect can be told from that of the seed; they may run side by side (--side-by-side 2,
 a thread each). All choices are made on the validation set, and the test set is scored once a run.
-The results are helpers/data/multi30k.csv and helpers/data/tricks.csv.
+The results are helpers/data/multi30k.csv and helpers/data/tricks.csv. What --keep takes from a run,
+so that notebook 13 can show it without training for ten minutes, is helpers/data/kept_run.json.
 """
 
 import argparse
@@ -27,8 +29,10 @@ from sacrebleu.significance import PairedTest
 
 from benchmarks.timing import machine
 from helpers.corpora import multi30k
+from helpers.decoding import cross_attention_maps
+from helpers.evaluation import bleu
 from helpers.files import write_table
-from helpers.trainer.runs import read_results
+from helpers.trainer.runs import load_run, read_results
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "multi30k"
@@ -186,6 +190,50 @@ def show() -> None:
         print(line)
 
 
+def keep(run: Path) -> None:
+    """Ten translations of a run, from good to bad, and where its decoder looked in another one.
+
+    Neither is picked by hand. The ten are evenly spaced when the short sentences of the test set
+    are put in order by their own BLEU. The map is that of the best translation of a still shorter
+    sentence with a word that is cut into three pieces or more.
+    """
+    settings = json.loads((run / "settings.json").read_text(encoding="utf8"))
+    result = json.loads((run / "result.json").read_text(encoding="utf8"))
+    test = multi30k.load().test
+    said = (run / "test.txt").read_text(encoding="utf8").splitlines()
+    both = zip(said, test, strict=True)
+    scores = [bleu([ours], [human], lowercase=True)[0] for ours, (_, human) in both]
+    short = [i for i, (german, _) in enumerate(test) if 6 <= len(german.split()) <= 12]
+    ranked = sorted(short, key=lambda i: -scores[i])
+    ten = [ranked[round(k * (len(ranked) - 1) / 9)] for k in range(10)]
+    model, vocabulary = load_run(run)
+
+    def pieces_in_a_word(i: int) -> int:
+        return max(len(vocabulary.pieces(word)) for word in test[i][0].split())
+
+    cut = [i for i in short if len(test[i][0].split()) <= 8 and pieces_in_a_word(i) >= 3]
+    chosen = max(cut, key=scores.__getitem__)
+    german, english = test[chosen][0], said[chosen].lower()
+    maps = cross_attention_maps(model, vocabulary, german, english)
+    kept = {
+        "made by": f"python -m benchmarks.multi30k --keep RUN, {date.today()}",
+        "run": f"{settings['steps']:,} steps, {result['parameters']:,} parameters",
+        "signature": result["test beam"]["lc signature"],
+        "BLEU": round(result["test beam"]["lc"], 1),
+        "translations": [[i, round(scores[i], 1), said[i]] for i in ten],
+        "map": {
+            "source": [*vocabulary.pieces(german), "<eos>"],
+            "target": [*vocabulary.pieces(english), "<eos>"],
+            "weights": [
+                [round(w, 3) for w in row] for row in [*maps.values()][-1].mean(0).tolist()
+            ],
+        },
+    }
+    path = ROOT / "helpers" / "data" / "kept_run.json"
+    path.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf8")
+    print(f"{path.relative_to(ROOT)}: BLEU {kept['BLEU']}, ten translations and a map")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -194,7 +242,11 @@ def main() -> None:
     parser.add_argument("--side-by-side", type=int, default=1, help="tricks that run at a time")
     parser.add_argument("--budgets", nargs="*", default=list(BUDGETS), choices=list(BUDGETS))
     parser.add_argument("--tricks", nargs="*", default=list(TRICKS), choices=list(TRICKS))
+    parser.add_argument("--keep", type=Path, metavar="RUN", help="the folder of a finished run")
     arguments = parser.parse_args()
+    if arguments.keep:
+        keep(arguments.keep)
+        return
     if not arguments.show:
         FOLDER.mkdir(parents=True, exist_ok=True)
         done = {name: train(name, BUDGETS[name]) for name in arguments.budgets}

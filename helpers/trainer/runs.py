@@ -78,6 +78,16 @@ def load_run(folder: str | Path) -> tuple[Transformer, Subwords]:
     )
 
 
+def read_kept_run() -> dict:
+    """Of a run of ten minutes: "BLEU", "signature", ten "translations", a "map" of cross-attention.
+
+    A translation is [place in Multi30k's test set, its own BLEU, the text]. The map has the pieces
+    of "source" and "target", and "weights" (target, source). Made by benchmarks/multi30k.py.
+    """
+    text = (resources.files("helpers") / "data" / "kept_run.json").read_text(encoding="utf8")
+    return json.loads(text)
+
+
 def read_results(table: str = "multi30k") -> tuple[list[dict[str, str]], list[str]]:
     """(rows, comments) of a committed benchmark, "multi30k" or "tricks": name, measure, at, value.
 
