@@ -17,13 +17,15 @@ import nbformat
 import pytest
 import torch
 
+pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
+
+from nbgrader.api import Gradebook
+
 from tools import grade, notebooks, release
 from tools.grading.repair import released
 from tools.grading.sandbox import Limits
 
 pytestmark = pytest.mark.slow
-
-Gradebook = pytest.importorskip("nbgrader.api", reason="requirements-teach.lock").Gradebook
 
 SOURCES = {path.stem: notebooks.read(path) for path in release.sources()}
 POINTS = {"capstone": (27, 18), "ps1": (22, 8), "ps2": (26, 8), "ps3": (22, 8)}  # tests, questions

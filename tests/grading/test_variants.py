@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
+
 from tests.test_problem_sets import SOURCES, cells_of, graded_cells, task_of
 from tools.variants import VARIANTS, chosen, varied
 
