@@ -221,7 +221,7 @@ def test_parameters_are_copied_all_or_none(wrong):
     message = {
         "missing": r"here does not fit this model: missing \['bias'\], unknown \[\]",
         "unknown": r"here does not fit this model: missing \[\], unknown \['more'\]",
-        "shape": r"here does not fit this model: b must be \(3,\), it is \(4,\)",
+        "shape": r"here does not fit this model: b must be \(3,\), but it is \(4,\)",
     }[wrong]
     if wrong == "missing":
         del tensors["bias"]
@@ -235,7 +235,7 @@ def test_parameters_are_copied_all_or_none(wrong):
 
 
 def test_a_parameter_without_another_name_is_named_by_its_own():
-    with pytest.raises(ValueError, match=r"bias must be \(3,\), it is \(4,\)"):
+    with pytest.raises(ValueError, match=r"bias must be \(3,\), but it is \(4,\)"):
         copy_parameters(
             torch.nn.Linear(2, 3), {"weight": torch.ones(3, 2), "bias": torch.ones(4)}, "here"
         )

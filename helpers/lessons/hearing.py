@@ -131,7 +131,7 @@ def errors_by_head(
 
 
 def word_error_rate(said: Sequence[str], meant: Sequence[str]) -> float:
-    """How many words must be inserted, deleted or replaced, for each word that was meant.
+    """How many words must be inserted, left out or changed, for each word that was meant.
 
     Texts are compared in lower case and without punctuation. The edits of all pairs are added up
     before dividing, so long texts count more. Raises ValueError unless both lists have the same
@@ -152,7 +152,7 @@ def plain_words(text: str) -> list[str]:
 
 
 def edits(said: Sequence[str], meant: Sequence[str]) -> int:
-    """The fewest words to insert, delete or replace to turn one text into the other.
+    """The fewest words to insert, leave out or change to turn one text into the other.
 
     Source: Levenshtein 1966.
     """
