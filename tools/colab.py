@@ -1,7 +1,7 @@
 """`python -m tools.colab` writes notebooks that run alone into build/colab.
 
-Each holds in one collapsed cell, as readable text, the helpers that it uses, and the data that
-these read. Nothing is fetched: neither from this repository's address nor from anywhere else.
+Each holds, in one collapsed cell, the helpers that it uses, as readable text, and the data that
+these read. Nothing is fetched, either from this repository's address or from anywhere else.
 """
 
 import ast
