@@ -26,8 +26,8 @@ from helpers.transformer import Transformer
 
 Value = TypeVar("Value")
 
-# When processes on CPUs share every weight, torch 2.6 stops, and with 2.7 and 2.8 the result is not
-# that of a single process. 2.13 is right; the versions between were not tried.
+# With parts of every weight in several processes on CPUs, torch 2.6 stops, and with 2.7 and 2.8 the
+# result is not that of one process. 2.13 is right; the versions between were not tried.
 SHARDS_ON_CPU = "2.13"
 
 
@@ -45,11 +45,10 @@ class Objective(nn.Module):
 class DataParallelWorker(Worker):
     """The `worker` of `train` in each of several processes, or in one that accumulates gradients.
 
-    Every batch is cut into (processes × accumulate) parts of about equal work before anything goes
-    to the model's device, and each process sends only its own parts there. A part's loss is
-    weighted by its tokens, so the gradient is that of the whole batch in one process, up to
-    rounding. With `shard`, each process keeps only its part of weights, gradients and optimizer
-    state.
+    Every batch is cut where it is into (processes × accumulate) parts of about equal work, and each
+    process moves only its own parts to the model's device. A part's loss is weighted by its tokens,
+    so the gradient is that of the whole batch in one process, up to rounding. With `shard`, each
+    process keeps only its part of weights, gradients and optimizer state.
     Raises ValueError if accumulate is below 1, or shard is asked for in a single process, or on
     CPUs with a torch that is too old for it.
     """

@@ -126,7 +126,7 @@ def strongest_links(weights: Tensor) -> set[Link]:
     if weights.dim() != 2:
         raise ValueError(f"weights must be (target, source), got {tuple(weights.shape)}")
     if weights.isnan().any():
-        raise ValueError("weights must not contain NaN, got some")
+        raise ValueError("weights must be numbers, got NaN among them")
     return set(enumerate(weights.argmax(dim=-1).tolist()))
 
 

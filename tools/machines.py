@@ -51,7 +51,7 @@ def debian(suite: str, name: str, packages: list[str]) -> Path:
     print(f"Making a Debian system ({suite}) in {system.relative_to(ROOT)}", flush=True)
     shutil.rmtree(system, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    # Its own mounts end with it, too.
+    # Its own mounts end with it as well.
     command = ["unshare", "--mount", "debootstrap", "--variant=minbase"]
     command += [f"--include={','.join(packages)}", suite]
     with (FOLDER / f"{name}.log").open("w") as log:

@@ -20,7 +20,7 @@ def check_parameters(answer: Any) -> str:
     if one != eight and one in (right, 4 * 64 * 64):
         raise Wrong("heads share out the columns of the same matrices: does the size change?")
     if one == eight == 4 * 64 * 64:
-        raise Wrong("the weights are right; each of the four linear maps has a bias, too")
+        raise Wrong("the weights are right; each of the four linear maps also has a bias")
     if one == eight and one in (3 * (64 * 64 + 64), 3 * 64 * 64):
         raise Wrong("that is three of the four maps: W_O is missing")
     if one == eight and one in (64 * 64 + 64, 64 * 64):

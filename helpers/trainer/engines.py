@@ -34,7 +34,7 @@ ENGINES = {"eager": None, "compiled": "default", "graphs": "reduce-overhead"}
 def loss_at_every_position(
     model: nn.Module, source_ids: Tensor, target_ids: Tensor, label_smoothing: float = 0.0
 ) -> Tensor:
-    """The value of `translation_loss`, but logits are computed at padding too, and count as zero.
+    """The value of `translation_loss`, with logits computed at padding as well, but not counted.
 
     That is more work. But nothing asks for the number of real tokens, so the CPU need not wait
     until a GPU has counted them. If there is no real token, the loss is 0.

@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
     add(how, "--warmup", 0.06, "share of the steps in which it rises; then it falls to 0")
     add(how, "--smoothing", 0.1, "label smoothing")
     add(how, "--reports", 20, "how many times to measure and save")
-    add(how, "--average", 5, "at the end, also try the mean of the last checkpoints; 0: do not")
+    add(how, "--average", 5, "at the end, also try the mean of this many checkpoints; 0: do not")
     add(how, "--beam", 5, "beam size for the test set")
     add(how, "--seed", 0, "of weights, order and dropout")
     add(how, "--patience", 0, "stop after this many reports without a better model; 0: never")

@@ -206,7 +206,7 @@ class Sandbox:
                 return
 
     def drain(self) -> None:
-        """Keep the last lines that the process prints as errors, but never more than a page."""
+        """Keep the end of what the process writes to standard error, at most about a page."""
         self.words = b""
         with contextlib.suppress(OSError, ValueError):
             while block := os.read(self.process.stderr.fileno(), 65536):
