@@ -137,8 +137,8 @@ def fetch_checkpoint(name: str) -> Path:
         ) from None
     except Exception as error:  # the hub's errors have no common parent
         raise OSError(
-            f"{name!r} is not a folder here and could not be fetched ({type(error).__name__}). With a "
-            "network, check the name; without, give the path of a folder that holds the checkpoint"
+            f"{name!r} is not a folder here and could not be fetched ({type(error).__name__}). "
+            "With a network, check the name; without one, name a folder that holds the checkpoint"
         ) from error
     return Path(settings).parent
 

@@ -92,7 +92,7 @@ RIGHT = {
 
 WRONG = {
     "check_parameters": [
-        ((16384, 16384), "a bias, too"),
+        ((16384, 16384), "also has a bias"),
         ((12480, 12480), "W_O is missing"),
         ((4160, 4160), "one of the four"),
         ((16640, 133120), "does the size change"),
