@@ -1,8 +1,8 @@
-"""What ours is compared with: torch.nn.Transformer and Hugging Face's Marian, of our sizes.
+"""What ours is compared with: torch.nn.Transformer and Hugging Face's Marian, in our sizes.
 
-Both have `encode`, `decode` and `output` as our Transformer has, so that one loss fits all three,
-also the one that computes logits at real tokens only. All are post-norm, as Marian is, so that
-they have equally many norms, biases and parameters.
+Both have `encode`, `decode` and `output` like our Transformer, so that each loss fits all three,
+even the one that computes logits only at real tokens. All are post-norm, as Marian is, so that
+they have the same number of norms, biases and parameters.
 """
 
 import math
@@ -60,7 +60,7 @@ class TorchTransformer(nn.Module):
         return self.output(self.decode(target_ids, *self.encode(source_ids)))
 
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = source_ids == PAD  # torch.nn's masks are True where nobody may look
+        hidden = source_ids == PAD  # torch.nn's masks are True where nothing may look
         states = self.embedding(source_ids)
         return self.stacks.encoder(states, src_key_padding_mask=hidden), hidden
 

@@ -1,14 +1,14 @@
 """Decoding, side by side in one run: against Hugging Face `generate`, and with and without cache.
 
-Equal work: a Marian model (transformers) and ours have the same sizes, post-norm, float32, both
-with a cache and in inference mode. Neither may end a sentence, so that both produce exactly
-`--length` tokens for each; weights are random, which does not change what is computed. The runs
-are interleaved; every figure is a median over the rounds, with its quartiles. Then our cached
-decoding against our own uncached one, with the trained translator on sentences of its test set,
-where sentences end when they end.
+The work is equal: a Marian model (transformers) and ours have the same sizes, both post-norm, in
+float32, with a cache and in inference mode. Neither may end a sentence, so that both produce
+exactly `--length` tokens for each; weights are random, which does not change what is computed. The
+runs are interleaved; every figure is a median over the rounds, with its quartiles. After that, our
+cached decoding is compared with our own uncached one, with the trained translator on sentences of
+its test set, where each sentence ends at its own end.
 
-With --compiled there are two more rows, ours with one compiled step (`compiled_decoding`, made for
-GPUs). `generate` is not compiled beside it: in this version transformers has no static cache for
+With --compiled there are two more rows for ours with one compiled step (`compiled_decoding`, made
+for GPUs). `generate` is not compiled, because in this version transformers has no static cache for
 Marian.
 """
 

@@ -1,14 +1,14 @@
 """The full experiment of notebook 11: every wiring, several seeds; `make experiment`.
 
-    python -m benchmarks.experiment                                     all that the table holds
+    python -m benchmarks.experiment                                     everything in the table
     python -m benchmarks.experiment --task nested --seeds 3 4           more seeds of one task
     python -m benchmarks.experiment --task corpus --rates 2e-2 --wirings recurrent mean
-    python -m benchmarks.experiment --write            only the table, of all that is finished
+    python -m benchmarks.experiment --write            only the table, from all finished runs
 
 Each finished run is kept in build/experiment, so that an interrupted experiment goes on where it
 stopped; at the end the table in helpers/data is written from all finished runs. A run takes about
 a minute of one core. `--processes 2` runs two at a time with one thread each, which is faster at
-this size. Multi30k is left out where it is not at hand.
+this size. Multi30k is left out if it is not available.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def jobs_of(arguments: argparse.Namespace) -> list[Job]:
 
 
 def at_hand(task: str) -> bool:
-    """Whether the task's sentences are there; says why not."""
+    """Whether the task's sentences are there; if not, prints why."""
     try:
         return task != "multi30k" or bool(multi30k.load())
     except (OSError, ValueError) as error:
@@ -98,7 +98,7 @@ def at_hand(task: str) -> bool:
 
 
 def train_all(jobs: list[Job], processes: int) -> None:
-    """Do what is missing, and say how far it is and about how long the rest takes."""
+    """Do the missing runs, and print how far this is and about how long the rest will take."""
     threads = max(1, torch.get_num_threads() // processes)
     missing = [(job, threads) for job in jobs if not finished(job).exists()]
     print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them done before", flush=True)
@@ -117,7 +117,7 @@ def kept(row: Row) -> bool:
 
 
 def write(output: Path) -> None:
-    """The table of all finished runs, in a fixed order, and of what it held of other tasks."""
+    """Write the table: all finished runs, in a fixed order, and what it held of other tasks."""
     order = {name: i for i, name in enumerate((*TASKS, *WIRINGS))}
     rows: list[Row] = []
     for path in FOLDER.glob("*.csv"):

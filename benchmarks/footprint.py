@@ -4,7 +4,7 @@
 memory that its kernel held together with the processes it started, what it still held at the end,
 processor seconds and seconds on the clock. Memory is the resident set, looked at twenty times a
 second; pages that processes share are counted once for each, so the number is on the safe side.
-The first line is the JupyterLab server alone, which every learner has running too.
+The first line is the JupyterLab server alone, which every learner also has running.
 """
 
 import os
@@ -80,7 +80,7 @@ def measure(path) -> dict[str, float]:
 
 
 def server(seconds: float = 8.0) -> float:
-    """MB that a JupyterLab server holds which nobody uses, some seconds after its start."""
+    """The MB that an idle JupyterLab server holds some seconds after its start."""
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.port=0"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")

@@ -5,8 +5,8 @@
 Training: ours, torch.nn.Transformer and Hugging Face's Marian, in bfloat16, with loss at every
 position and one fixed shape, each eager, compiled, and compiled with CUDA graphs. "ours, trainer"
 is what `python -m helpers.trainer` runs: one graph for all shapes, and batches with padding that
-come out of pinned memory. A share says how much of the card's own rate of multiplying large
-matrices is reached. Decoding: ours eager and ours compiled against `generate`, in float32.
+come from pinned memory. A share says how much of the card's own rate of multiplying large matrices
+is reached. Decoding: ours eager and ours compiled against `generate`, in float32.
 
 Rounds are interleaved, and every figure is a median. A contender that fails is named and left out.
 This needs an NVIDIA GPU; --device cpu with --sizes tiny only shows that the script works.
@@ -86,7 +86,7 @@ def sentences(count: int, vocab_size: int, shortest: int = LENGTH) -> list:
 
 
 def one_shape(model: nn.Module, engine: str, batch: Batch) -> Step:
-    """A step on one and the same batch. All contenders are compiled alike, for this shape alone."""
+    """A step on always the same batch. All contenders are compiled alike, for this shape only."""
     value, mode = loss_at_every_position, ENGINES[engine]
     if mode is not None:
         value = torch.compile(value, dynamic=False, mode=mode)

@@ -1,6 +1,6 @@
 """BLEU on Multi30k from random weights: after 10, 30 and 60 minutes, and what each trick gave.
 
-    make benchmark-multi30k                  all runs that are not there yet, then the tables
+    make benchmark-multi30k                  all runs that are still missing, then the tables
     python -m benchmarks.multi30k --budgets  only the tricks
     python -m benchmarks.multi30k --show     the tables as they are committed
     python -m benchmarks.multi30k --keep RUN ten translations and a map of this finished run
@@ -127,7 +127,7 @@ def by_chance(name: str, base: str, references: list[str]) -> float:
 
 
 def rows_of_tricks(results: dict[tuple[str, int], dict]) -> list[tuple]:
-    """(name, measure, seed, value): each trick beside the base of the same seed."""
+    """(name, measure, seed, value): each trick next to the base of the same seed."""
     references = [english for _, english in multi30k.load().test]
     rows = []
     for (name, seed), result in results.items():
@@ -160,7 +160,7 @@ def write(table: str, rows: list[tuple], comments: list[str], result: dict) -> N
 
 
 def show() -> None:
-    """The committed tables, with the facts that they were made with."""
+    """Print the committed tables, and what they were made with."""
     rows, comments = read_results("multi30k")
     print("\n".join(comments), "\n")
     value = {(r["name"], r["measure"], r["at"]): float(r["value"]) for r in rows}

@@ -23,10 +23,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 
 
 def time_interleaved(runs: dict[Hashable, Callable], rounds: int) -> dict[Hashable, list[float]]:
-    """Seconds of each run in each round. Every round does each run once, so noise hits all alike.
+    """Seconds of each run in each round. A round does each run once, so noise affects all alike.
 
-    The first round warms up and is not counted. With one thread on a CPU the seconds are those that
-    the processor spent on us, because they do not depend on what else the machine had to do.
+    The first round is a warm-up and is not counted. With one thread on a CPU, the seconds are those
+    that the processor spent on us, which do not depend on what else the machine had to do.
     """
     clock = time.process_time if uses_processor_time() else time.perf_counter
     seconds: dict[Hashable, list[float]] = {name: [] for name in runs}

@@ -5,8 +5,8 @@ same masks and sentences, AdamW, clipped gradients. Whatever makes one of them f
 all three: logits at real tokens only, bfloat16, either attention kernel, torch.compile. Ours draws
 its dropout a byte at a time when it is not compiled, so it is also measured with nn.Dropout.
 The runs are interleaved; every figure is a median over the rounds, with its quartiles. A share
-says how much of the machine's own rate of multiplying large matrices a model reaches, if what it
-has to compute is counted: the logits at real tokens and everything before them.
+says how much of the machine's own rate of multiplying large matrices a model reaches. This counts
+only what has to be computed: the logits at real tokens and everything before them.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def loss_at_real_tokens(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def loss_with_explicit_softmax(model: nn.Module, batch: Batch) -> Tensor:
-    """Keeps torch from its fused kernel; ours and Marian are told when they are built."""
+    """Without torch's fused kernel; ours and Marian get their kernel when they are built."""
     with sdpa_kernel(SDPBackend.MATH):
         return loss_at_real_tokens(model, batch)
 
@@ -128,7 +128,7 @@ def eager_runs(config: TransformerConfig, models: dict, batches: list[Batch]) ->
 
 
 def compiled_runs(models: dict, batches: list[Batch]) -> Runs:
-    """The whole model in torch.compile, static shapes; says what dynamo made of each, and when."""
+    """The whole model in torch.compile, static shapes; prints what dynamo made of each."""
     torch._dynamo.reset()
     inputs = batches[0].source_ids, batches[0].target_input
     for name, model in models.items():
@@ -150,7 +150,7 @@ def compiled_runs(models: dict, batches: list[Batch]) -> Runs:
 
 
 def why_not_compiled() -> str:
-    """Empty if torch.compile works here, else a sentence that says what is missing."""
+    """Empty if torch.compile works here, otherwise a sentence that says what is missing."""
     try:
         torch.compile(lambda x: (2 * x).sum())(torch.ones(1000))
     except Exception as error:  # whatever stops it, the other figures can still be measured

@@ -1,9 +1,11 @@
-"""Notebook 09's translator from random weights: how well, how fast; `--save` keeps the weights,
-and beside them, in german.json, which word followed which in the sentences it was trained on.
+"""How well and how fast notebook 09's translator learns from random weights.
 
-Prints training seconds, exact match on held-out sentences and on held-out combinations, and how
-often the best layer's cross-attention (mean of its heads) has its largest weight on a gold-aligned
-word, over every target word that gold aligns, in the reference translations of the test set.
+`--save` keeps the weights, and beside them, in german.json, which word followed which in the
+sentences that it was trained on.
+
+It prints the seconds of training, exact match on held-out sentences and on held-out combinations,
+and how often the best layer's cross-attention (mean of its heads) has its largest weight on a
+gold-aligned word, over all target words of the test set's references that have a gold alignment.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
 Student versions come from `make release`, points from `make grade` (see grading.md). Submissions,
 grades and the gradebook live in a folder of their own, `grading/` beside this one or whatever
-GRADING names; it is nobody's but the instructor's.
+GRADING names, which is only for the instructor.
 
-nbgrader's own way of grading starts a kernel that holds tests and answers in one memory. Here
-`Apart` takes its place: a submission runs in a process that knows no test (tools/grading). So
+nbgrader's own way of grading starts a kernel in which tests and answers share memory. Here `Apart`
+takes its place: a submission runs in a process that knows none of the tests (tools/grading). So
 `nbgrader autograde ps1` and formgrader's button are as safe as `make grade`.
 """
 

@@ -1,7 +1,7 @@
 """Other versions of some tasks, so that last year's answers do not pass.
 
 {set: {task: {cell: [(old, new), …]}}}. A cell is named by its grade_id, or by how its text begins.
-Each replacement must apply exactly once; tests/grading/test_variants.py sees to it, and that the
+Each replacement must apply exactly once. tests/grading/test_variants.py checks this, and that the
 new solution passes the new tests while the old one does not. `python -m tools.variants SEED` uses
 them, and course/grading.md says when.
 """

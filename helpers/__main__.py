@@ -17,8 +17,8 @@ def find(name: str) -> Path:
     """The first notebook that has `name` in its file name. Raises FileNotFoundError."""
     if not NOTEBOOKS.is_dir():
         raise FileNotFoundError(
-            f"the notebooks are not in {NOTEBOOKS}: this is the installed package without them. "
-            "Get the whole repository and run `python3 -m tools lab` in it"
+            f"the notebooks are not in {NOTEBOOKS}: this is the installed package, which comes "
+            "without them. Get the whole repository and run `python3 -m tools lab` in it"
         )
     found = sorted(path for path in NOTEBOOKS.glob("*.ipynb") if name in path.name)
     if not found:

@@ -37,7 +37,7 @@ def attention(
         scores = scores.masked_fill(~mask, -math.inf)
     weights = scores.softmax(dim=-1)  # (…, target, source)
     if mask is not None:
-        weights = weights.masked_fill(~mask, 0.0)  # a row of -inf only would be NaN
+        weights = weights.masked_fill(~mask, 0.0)  # a row of nothing but -inf would be NaN
     return weights @ value, weights  # (…, target, d_v)
 
 
@@ -92,7 +92,7 @@ class MultiHeadAttention(nn.Module):
         return key, value
 
     def attend(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Let x (batch, target, d_model) look at ready keys and values -> like x."""
+        """Let x (batch, target, d_model) attend to keys and values made before -> like x."""
         check_states("x", x, self.d_model)
         query = split_heads(self.w_q(x), self.num_heads)  # (batch, heads, target, d_k)
         output, _ = self.attention(query, key, value, mask)  # (batch, heads, target, d_k)
@@ -114,11 +114,11 @@ def merge_heads(x: Tensor) -> Tensor:
 def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Look inside: `with record_attention(model) as maps: model(...)`.
 
-    maps[name] is the last (batch, heads, target, source) weights of the layer `name`, exactly
-    the ones used. Inside the block each layer attends with a function that also notes its weights
-    (and computes the formula where the fused kernel would not show them); when the block ends,
-    the model is as it was.
-    Raises ValueError if the model has no MultiHeadAttention, or one keeps no weights.
+    maps[name] holds the (batch, heads, target, source) weights of the layer `name`, exactly as its
+    last call used them. Inside the block, each layer attends with a function that also records its
+    weights, and that computes the formula where the fused kernel would not show them. When the
+    block ends, the model is as it was.
+    Raises ValueError if the model has no MultiHeadAttention, or if one of them keeps no weights.
     """
     layers = {n: m for n, m in model.named_modules() if isinstance(m, MultiHeadAttention)}
     if not layers:

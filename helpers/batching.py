@@ -19,8 +19,8 @@ class Batch:
     """source_ids (batch, source) and target_ids (batch, target + 1), padded on the right.
 
     target_ids hold BOS … EOS: the decoder reads `target_input`, all but the last column, and is
-    scored against `target_labels`, all but the first. (Teacher forcing: position t reads the
-    true token t and has to say token t + 1.)
+    scored against `target_labels`, all but the first. This is teacher forcing: position t reads
+    the true token t and has to predict token t + 1.
     """
 
     source_ids: Tensor
@@ -36,25 +36,26 @@ class Batch:
 
     @property
     def num_tokens(self) -> int:
-        """How many labels are scored: padding is not."""
+        """How many labels are scored. Padding does not count."""
         return int((self.target_labels != PAD).sum())
 
     def split(self, parts: int) -> list["Batch"]:
-        """Cut into `parts` batches, dealing out sentences in turn, so that each gets like work.
+        """Cut into `parts` batches of about equal work, by dealing out the sentences in turn.
 
         Raises ValueError if there are fewer sentences than parts.
         """
         if not 1 <= parts <= len(self.source_ids):
             raise ValueError(
-                f"parts must lie in [1, {len(self.source_ids)}], the batch's sentences, got {parts}"
+                f"parts must lie in [1, {len(self.source_ids)}], because each needs a sentence of "
+                f"the batch, got {parts}"
             )
         return [Batch(self.source_ids[i::parts], self.target_ids[i::parts]) for i in range(parts)]
 
     def checked(self, vocab_size: int) -> "Batch":
         """This batch. Raises ValueError if an id is not in [0, vocab_size).
 
-        A CPU finds such an id by itself. A GPU finds it too late, and then this process can't use
-        it any more, so the trainer asks before a batch goes there.
+        On a CPU, such an id raises an error anyway. On a GPU, the error comes too late, and
+        afterwards this process cannot use the GPU any more. So the trainer checks first.
         """
         for name, ids in (("source_ids", self.source_ids), ("target_ids", self.target_ids)):
             low, high = (int(i) for i in ids.aminmax())
@@ -63,7 +64,7 @@ class Batch:
         return self
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on a device; out of pinned memory it goes there without a wait."""
+        """The same batch on a device. From pinned memory, nothing waits until it is there."""
         at_once = self.source_ids.is_pinned()
         source_ids, target_ids = (
             ids.to(device, non_blocking=at_once) for ids in (self.source_ids, self.target_ids)
@@ -71,15 +72,15 @@ class Batch:
         return Batch(source_ids, target_ids)
 
     def pin_memory(self) -> "Batch":
-        """The same batch in memory that a GPU copies from by itself."""
+        """The same batch in pinned memory, from which a GPU can copy by itself."""
         return Batch(self.source_ids.pin_memory(), self.target_ids.pin_memory())
 
 
 def rounded(length: int) -> int:
     """The next of the lengths 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, …
 
-    All are multiples of 8, which the GPU's matrix units like best, and from 32 on there are four
-    to each doubling, so that sentences of up to 128 tokens have twelve.
+    All of them are multiples of 8, which suits a GPU's matrix units best. From 32 on there are
+    four to each doubling, so that sentences of up to 128 tokens come in only twelve lengths.
     """
     step = max(8, 2 ** (length - 1).bit_length() // 8)
     return -(-length // step) * step
@@ -91,7 +92,7 @@ Example = tuple[Sequence[int], Sequence[int]]  # source ids and target ids, with
 def pad(sequences: Sequence[Sequence[int]]) -> Tensor:
     """Lists of ids -> (batch, longest), filled with PAD on the right.
 
-    Raises ValueError for no sequence at all or an empty one.
+    Raises ValueError if there is no sequence, or if one of them is empty.
     """
     if not sequences or not all(len(sequence) for sequence in sequences):
         raise ValueError("sequences must be one or more non-empty lists of ids")
@@ -100,7 +101,10 @@ def pad(sequences: Sequence[Sequence[int]]) -> Tensor:
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """Examples -> one Batch; the source ends in EOS, the target stands between BOS and EOS."""
+    """Examples -> one Batch. The source gets EOS at its end, the target BOS before and EOS after.
+
+    Raises ValueError if there is no example.
+    """
     sources = [[*source, EOS] for source, _ in examples]
     targets = [[BOS, *target, EOS] for _, target in examples]
     return Batch(pad(sources), pad(targets))
@@ -111,7 +115,7 @@ def one_epoch(examples: Sequence[Example], max_tokens: int, seed: int) -> list[l
 
     A batch holds at most max_tokens tokens on its longer side, padding included. The order of
     batches, and of equally long sentences within them, follows from `seed`.
-    Raises ValueError if a sentence alone is longer than max_tokens, or if there is none.
+    Raises ValueError if a single sentence is longer than max_tokens, or if there is no example.
     """
     if not examples:
         raise ValueError("examples must hold at least one sentence pair, got none")
@@ -139,9 +143,10 @@ def endless_batches(
     seed: int = 0,
     start: int = 0,
 ) -> Iterator[Batch]:
-    """Epoch after epoch, each in its own order; `start` skips batches, to resume.
+    """Batches without end: one epoch after another, each in an order of its own.
 
-    `examples` may be a function of the epoch, where every epoch has examples of its own.
+    `start` skips that many batches, to resume a run. If every epoch has examples of its own,
+    `examples` is a function that returns those of a given epoch.
     """
     for epoch in count():
         now = examples(epoch) if callable(examples) else examples

@@ -1,7 +1,7 @@
 """What a decoder need not compute twice: the keys and values of the words it has already read.
 
-Built in notebook 10. Source of the idea: nothing in Vaswani et al. 2017, but every decoder that
-writes one token at a time uses it; under a causal mask the past's keys and values never change.
+Built in notebook 10. Vaswani et al. 2017 do not mention it, but every decoder that writes one token
+at a time does it, because under a causal mask the keys and values of past tokens never change.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class KVCache(Protocol):
     """What `MultiHeadAttention` asks of a cache: the keys and values to attend to now."""
 
     def update(self, keys_values: Callable[[Tensor], KeysValues], context: Tensor) -> KeysValues:
-        """keys_values(context) computes those of `context`; the cache knows whether it must."""
+        """keys_values(context) computes those of `context`; the cache calls it if it needs them."""
 
 
 class SelfAttentionCache:

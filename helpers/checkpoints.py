@@ -22,7 +22,7 @@ KEY = "facts"  # the entry of a file that holds its metadata, as JSON, since ver
 
 
 def checksum(tensors: dict[str, Tensor], metadata: str) -> str:
-    """sha256 of all that a file holds; safetensors itself looks at names and sizes only."""
+    """sha256 of everything in a file; safetensors itself checks only the names and sizes."""
     digest = hashlib.sha256(metadata.encode("utf8"))
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -41,8 +41,8 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict) 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """What write_tensors wrote: (tensors, metadata).
 
-    Raises FileNotFoundError if nothing is there, ValueError if the file is damaged, be it by one
-    bit, or not ours.
+    Raises FileNotFoundError if nothing is there, ValueError if the file is damaged, even by a
+    single bit, or is not one of ours.
     """
     path = Path(path)
     if not path.is_file():
@@ -88,9 +88,9 @@ def copy_parameters(
 ) -> None:
     """Copy tensors into the model's parameters: all of them, or none and a ValueError.
 
-    Errors say that the tensors come from `source`, and use the names that `called` gives there to
-    our parameters. part(tensor, like) cuts out what this process holds, if a parameter is spread
-    over several.
+    Errors say that the tensors come from `source`, and `called` gives the names that our parameters
+    have there. If a parameter is spread over several processes, part(tensor, like) cuts out the
+    part that this one holds.
     """
     parameters = dict(model.named_parameters())  # tied ones are listed once
     missing, unknown = (parameters.keys() - tensors.keys(), tensors.keys() - parameters.keys())
@@ -103,7 +103,7 @@ def copy_parameters(
         if parameter.shape != tensors[name].shape:
             raise ValueError(
                 f"{source} does not fit this model: {(called or {}).get(name, name)} must be "
-                f"{tuple(parameter.shape)}, it is {tuple(tensors[name].shape)}"
+                f"{tuple(parameter.shape)}, but it is {tuple(tensors[name].shape)}"
             )
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -111,10 +111,10 @@ def copy_parameters(
 
 
 def average(paths: Sequence[str | Path]) -> Transformer:
-    """The model whose every weight is the mean of that weight in several saved models.
+    """A model in which every weight is the mean of that weight in several saved models.
 
-    In evaluation mode. Source: section 6.1 of Vaswani et al. 2017, which averages the last five
-    checkpoints. Raises ValueError for no paths, or for models of different configurations.
+    It is in evaluation mode. Source: section 6.1 of Vaswani et al. 2017, which averages the last
+    five checkpoints. Raises ValueError if there are no paths, or if configurations differ.
     """
     if not paths:
         raise ValueError("paths must name at least one saved model, got none")
@@ -128,9 +128,9 @@ def average(paths: Sequence[str | Path]) -> Transformer:
 
 
 def save_model(model: Transformer, path: str | Path) -> None:
-    """Weights and configuration in one file, written atomically.
+    """Save weights and configuration in one file, written atomically.
 
-    Raises ValueError if load_model would make another model of it, as check_described says.
+    Raises ValueError, as check_described does, if load_model would build a different model from it.
     """
     check_described(model)
     write_tensors(path, dict(model.named_parameters()), {"model": asdict(model.config)})
@@ -139,8 +139,8 @@ def save_model(model: Transformer, path: str | Path) -> None:
 def check_described(model: Transformer) -> None:
     """Raise ValueError unless the model is the one that its configuration describes.
 
-    A published model in our classes, for example, may have another activation, a bias or another
-    table of positions, of which the configuration knows nothing.
+    A published model in our classes, for example, may have a different activation, a bias or a
+    different table of positions, none of which the configuration records.
     """
     c = model.config
     with torch.device("meta"):  # shapes without numbers: it takes no memory, whatever the size
@@ -168,7 +168,7 @@ def check_described(model: Transformer) -> None:
             if right.shape != module.positions.shape or not torch.allclose(
                 right, module.positions, rtol=0, atol=1e-2
             ):
-                other.append(f"{name} has other positions")
+                other.append(f"{name} has a different table of positions")
     if other:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         raise ValueError(
@@ -192,7 +192,7 @@ def read_config(metadata: dict, path: str | Path) -> TransformerConfig:
             "A newer version of this project wrote it; update the project to load it"
         )
     if "vocab_size" not in values:  # the one field without a default
-        raise ValueError(f"{str(path)!r} does not say its vocab_size, so it fits no model here")
+        raise ValueError(f"{str(path)!r} has no vocab_size, so no model can be built from it")
     return TransformerConfig(**values)
 
 
@@ -208,7 +208,7 @@ def load_model(path: str | Path) -> Transformer:
 
 
 def load_weights(model: Transformer, path: str | Path) -> None:
-    """Load a checkpoint into a model that exists; if it does not fit, the model is untouched.
+    """Load a checkpoint into an existing model. If it does not fit, the model stays as it is.
 
     Raises ValueError naming each configuration field that differs.
     """

@@ -1,4 +1,4 @@
-"""Decoding in which every step is the same graph, for GPUs. What it computes is `decoding`'s.
+"""Decoding for GPUs, in which every step is the same graph. The results are those of `decoding`.
 
 A step of decoding is hundreds of tiny kernels, and on a GPU starting them takes longer than running
 them. torch.compile and CUDA graphs start them all at once, if every step has the same shapes. So
@@ -30,7 +30,7 @@ from helpers.layers import Embedding
 from helpers.special_ids import BOS, EOS, PAD
 from helpers.transformer import Transformer
 
-CHECK_EVERY = 8  # steps of a GPU between two questions whether all sentences have ended
+CHECK_EVERY = 8  # on a GPU, steps between two checks whether all sentences have ended
 
 
 @dataclass
@@ -67,7 +67,7 @@ class FixedCache:
 
 
 class Search:
-    """All tensors of a search that has this many sentences, hypotheses, source and target tokens.
+    """All tensors of a search over this many sentences, hypotheses, source and target tokens.
 
     They stay where they are in memory, because a CUDA graph writes to the same places each time.
     """
@@ -106,7 +106,7 @@ class Search:
         return [t for pair in value for t in pair] if isinstance(value, list) else []
 
     def begin(self, model: Transformer, source_ids: Tensor, limits: Tensor) -> None:
-        """Encode the sources and forget the search before."""
+        """Encode the sources and forget the previous search."""
         memory, source_mask = model.encode(source_ids)
         self.memory.copy_(memory)
         self.source_mask.copy_(source_mask)
@@ -120,18 +120,18 @@ class Search:
             tensor.zero_()
         self.ids.fill_(PAD)
         self.ids[:, :, 0] = BOS
-        self.alive.fill_(-torch.inf)  # but for the first, all hypotheses are still to come
+        self.alive.fill_(-torch.inf)  # at first, a sentence has only one hypothesis
         self.alive[:, 0] = 0.0
         self.found_scores.fill_(-torch.inf)
 
 
 class CompiledDecoding:
-    """Greedy and beam search of one model, each with a step that is compiled once.
+    """Greedy and beam search for one model. The step of each is compiled once for every shape.
 
-    The first call for a shape takes long, the others save it again. Rows, source and target lengths
-    are therefore padded to few sizes. The results are those of `decoding.greedy` and
-    `decoding.beam_search`, which say what the arguments mean; and the model may be trained between
-    two calls. Raises TypeError for a model that decodes or places its tokens in another way.
+    The first call with a new shape takes long, and later ones win that time back. To keep shapes
+    few, rows and lengths are padded to a few sizes. The results are those of `decoding.greedy` and
+    `decoding.beam_search`, whose docstrings explain the arguments. The model may be trained between
+    two calls. Raises TypeError for a model that decodes or embeds its tokens in another way.
     """
 
     def __init__(self, model: Transformer):
@@ -185,13 +185,13 @@ class CompiledDecoding:
             return without_padding(search.found_ids[:rows]), search.found_scores[:rows].clone()
 
     def asks(self, step: int) -> bool:
-        """Whether to look for the end now; a GPU would have to be waited for each time."""
+        """Whether to check now if all have ended. On a GPU, each check means waiting for it."""
         return not self.on_gpu or step % CHECK_EVERY == CHECK_EVERY - 1
 
     def begin(
         self, source_ids: Tensor, beam: int, max_length: int | None
     ) -> tuple[Search, nn.Module, int]:
-        """The search for this shape, begun; the model lent its position; and the most steps."""
+        """A search of this shape, ready to start; the model at its position; the limit on steps."""
         check_ids("source_ids", source_ids, self.model)
         limits = length_limits(self.model, source_ids, max_length)
         count, longest = int(limits.max()), self.model.config.max_length
@@ -203,7 +203,7 @@ class CompiledDecoding:
             self.searches[shape] = search, with_positions(self.model, search.positions)
         search, window = self.searches[shape]
         padded = source_ids.new_full((batch, source), PAD)
-        padded[:, 0] = EOS  # a row that is only there to fill up ends after one token
+        padded[:, 0] = EOS  # a row that only fills up the batch ends after one token
         padded[: len(source_ids), : source_ids.size(1)] = source_ids
         ends = limits.new_ones(batch)
         ends[: len(limits)] = limits
@@ -212,9 +212,9 @@ class CompiledDecoding:
 
 
 class Evaluating:
-    """Evaluation mode without gradients; afterwards as before.
+    """Evaluation mode without gradients; afterwards the model is as it was.
 
-    (`evaluation.evaluating` also makes tensors that cannot leave its block, and the ones here do.)
+    (Tensors made inside `evaluation.evaluating` could not be used outside; the ones here are.)
     """
 
     def __init__(self, model: nn.Module):
@@ -298,6 +298,6 @@ def beam_step(model: Transformer, search: Search) -> None:
 
 
 def without_padding(ids: Tensor) -> Tensor:
-    """Without the last columns if all of them are padding."""
+    """The ids without those last columns that hold nothing but padding."""
     used = (ids != PAD).any(0).nonzero()
     return ids[:, : int(used.max()) + 1].clone()

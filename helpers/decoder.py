@@ -12,7 +12,7 @@ from helpers.layers import AddNorm, FeedForward
 
 
 class DecoderLayer(nn.Module):
-    """Masked self-attention, cross-attention into the memory, feed-forward; each in add & norm.
+    """Masked self-attention, cross-attention to the memory, feed-forward, each inside add & norm.
 
     y (batch, target, d_model), memory (batch, source, d_model), target_mask broadcastable to
     (batch, heads, target, target), source_mask to (batch, heads, target, source) -> like y.

@@ -1,8 +1,8 @@
 """From a trained model to a translation, one token at a time. Built in notebook 10.
 
-Greedy search and sampling ask one question, `next_logits`; beam search asks the same for several
-hypotheses at once, `extend_hypotheses`. Both ask `model.decode`. With a cache only the newest
-token is read, without one the whole prefix; the model's code is the same.
+Greedy search and sampling call `next_logits`. Beam search calls `extend_hypotheses`, which does the
+same for several hypotheses at once. Both call `model.decode`: with a cache it reads only the newest
+token, without one the whole prefix, and the model's code is the same either way.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -53,7 +53,7 @@ def decode(
     max_length: int | None = None,
     cached: bool = True,
 ) -> Tensor:
-    """Token after token for a whole batch; choose(logits (batch, vocab_size)) -> ids (batch,).
+    """One token after another, for a whole batch; choose(logits (batch, vocab_size)) -> (batch,).
 
     source_ids (batch, source) -> ids (batch, length), without BOS; each row ends in EOS, then
     PAD, or is cut off at its own limit, see `length_limits`. The model runs in evaluation mode
@@ -101,13 +101,13 @@ def sample(
 ) -> Tensor:
     """Draw each token from the model's distribution. source_ids (batch, source) -> ids.
 
-    The logits are divided by the temperature; of the words only the most probable ones that
-    together reach probability top_p are drawn from (nucleus sampling, Holtzman et al. 2020).
+    The logits are divided by the temperature. Then only the most probable words can be drawn, as
+    many as it takes to reach probability top_p (nucleus sampling, Holtzman et al. 2020).
     Raises ValueError unless 1e-6 <= temperature <= 1e6 and 0 < top_p <= 1, or as `decode` does.
     """
-    if not 1e-6 <= temperature <= 1e6:  # beyond, the quotient is infinite or nothing is left of it
+    if not 1e-6 <= temperature <= 1e6:  # outside, the quotients overflow or vanish
         raise ValueError(
-            f"temperature must lie in [1e-6, 1e6], got {temperature}; near 0 it is greedy()"
+            f"temperature must lie in [1e-6, 1e6], got {temperature}; for one near 0, use greedy()"
         )
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
@@ -147,9 +147,10 @@ def beam_search(
 
     source_ids (batch, source) -> ids (batch, length) as in `decode`, and scores (batch,): the
     log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends, or
-    reaches its sentence's limit, frees its slot; the search goes on while a living one could win.
-    With n_best: that many translations, best first, ids (batch, n_best, length) and scores (batch,
-    n_best), -inf where fewer were found. (as_transformers: as in that library, notebook 14.)
+    reaches its sentence's limit, frees its slot; the search goes on while another could still win.
+    With n_best it returns that many translations, best first: ids (batch, n_best, length) and
+    scores (batch, n_best), -inf where fewer were found. With as_transformers it searches as that
+    library does (notebook 14).
     Raises ValueError as check_beam, length_divisor and `decode` do.
     """
     width = 2 * beam_size if as_transformers else beam_size  # so that a freed slot is filled
@@ -189,7 +190,7 @@ def extend_hypotheses(
     source_mask: Tensor,
     cache: Cache,
 ) -> tuple[Tensor, Tensor]:
-    """Logits (batch, beam, vocab_size) after each hypothesis; ancestors, one wider.
+    """Logits (batch, beam, vocab_size) after each hypothesis, and ancestors, one column wider.
 
     The newest tokens of ids (batch, beam, length) are put side by side, at one position. In the
     cache, each may look at itself and at its ancestors (batch, beam, cached). A model that
@@ -233,7 +234,7 @@ def gather_beams(x: Tensor, parent: Tensor) -> Tensor:
 class Finished:
     """The best hypotheses that have ended, for each sentence: ids (batch, n_best, length), scores.
 
-    divisor(length) is `length_divisor`; limits (batch,) says how long each may become.
+    divisor(length) is `length_divisor`; limits (batch,) is how long each sentence may become.
     """
 
     def __init__(
@@ -260,14 +261,14 @@ class Finished:
     def is_done(self, alive: Tensor) -> bool:
         """Whether no living hypothesis, alive (batch, beam), can still be among the best.
 
-        More tokens can only lower a log-probability, and no divisor exceeds that at the limit.
+        More tokens can only lower a log-probability, and no divisor exceeds the one at the limit.
         """
         return not (alive.amax(dim=-1) / self.largest > self.scores[:, -1]).any()
 
     def best(self, n_best: int | None) -> tuple[Tensor, Tensor]:
-        """ids and scores of all that are kept, or without their second dimension if n_best is None.
+        """ids and scores of all that were kept; with n_best=None those of the first, (batch, …).
 
-        Ordinary tensors, usable outside inference mode.
+        They are ordinary tensors, usable outside inference mode.
         """
         ids, scores = self.ids.clone(), self.scores.clone()
         return (ids[:, 0], scores[:, 0]) if n_best is None else (ids, scores)
@@ -287,9 +288,10 @@ def check_beam(model: Transformer, beam_size: int, width: int, n_best: int | Non
 def length_divisor(length: int, length_penalty: float, plain: bool = False) -> float:
     """((5 + length) / 6) ** length_penalty: what makes long and short hypotheses comparable.
 
-    `plain`: length ** length_penalty, as in the library transformers. A penalty of 0 divides by
-    1: the plain log-probability, which prefers the short. Source: Wu et al. 2016, equation 14.
-    Raises ValueError unless 0 <= length_penalty <= 10; usual ones are between 0 and 1.
+    With `plain` it is length ** length_penalty, as in the library transformers. A penalty of 0
+    leaves the log-probability as it is, which prefers short hypotheses. Usual values are between
+    0 and 1. Source: Wu et al. 2016, equation 14.
+    Raises ValueError unless 0 <= length_penalty <= 10.
     """
     if not 0 <= length_penalty <= 10:
         raise ValueError(f"length_penalty must lie in [0, 10], got {length_penalty}")
@@ -314,9 +316,9 @@ def log_probability(model: Transformer, source_ids: Tensor, ids: Tensor) -> Tens
 def length_limits(model: Transformer, source_ids: Tensor, max_length: int | None = None) -> Tensor:
     """How many tokens each sentence's translation may have, EOS included: (batch,).
 
-    max_length for all; by default 50 more than the source has, padding not counted (section 6.1
-    of Vaswani et al. 2017), but never more than the model has positions. (A source that is no
-    sentence, such as a picture, counts what its second dimension holds.)
+    It is max_length for all of them; by default, 50 more than the source has, padding not counted
+    (section 6.1 of Vaswani et al. 2017), but never more than the model has positions. If the source
+    is not a sentence but, say, a picture, its second dimension is its length.
     Raises ValueError unless max_length is a whole number from 1 to the model's positions.
     """
     limit = model.config.max_length
@@ -331,7 +333,7 @@ def length_limits(model: Transformer, source_ids: Tensor, max_length: int | None
 def check_ids(name: str, ids: Tensor, model: Transformer) -> None:
     """Raise ValueError for ids outside the vocabulary, which on a GPU would end the process.
 
-    Asked once for a batch that is translated. A source that is no ids, as a picture, is let pass.
+    Called once for each batch to translate. A source that has no ids, such as a picture, passes.
     """
     if ids.is_floating_point() or not ids.numel():
         return
@@ -341,7 +343,7 @@ def check_ids(name: str, ids: Tensor, model: Transformer) -> None:
 
 
 def check_finite(best: Tensor) -> None:
-    """Raise FloatingPointError if a sentence's largest logits, best (batch,), are no numbers."""
+    """Raise FloatingPointError if `best` (batch,), from the largest logits, is NaN or infinite."""
     finite = best.isfinite()
     if not finite.all():
         wrong = (~finite).nonzero().flatten().tolist()
@@ -364,11 +366,11 @@ def translate(
 ) -> list[Written]:
     """German words -> English words, sentence by sentence, in the order given.
 
-    Greedy for beam_size 1, else beam search; max_length as in `decode`. In their place, `search`
-    takes source_ids and returns ids, as `CompiledDecoding(model).greedy` does. With `Subwords` for
-    the tokenizer, sentences and translations are strings. Raises UnknownWords for a word that the
-    tokenizer does not have, TypeError for a sentence that it cannot read, ValueError for one that
-    is longer than the model can read.
+    Greedy search if beam_size is 1, otherwise beam search; max_length as in `decode`. A `search`
+    takes the place of both: like `CompiledDecoding(model).greedy`, it takes source_ids and returns
+    ids. With `Subwords` as the tokenizer, sentences and translations are strings.
+    Raises UnknownWords for a word that the tokenizer does not have, TypeError for a sentence that
+    it cannot read, ValueError for one that is longer than the model can read.
     """
     check_list("sentences", sentences)
     if not isinstance(sentences, Sequence):
@@ -411,8 +413,8 @@ def encode_for(
         ) from None
     if len(ids) > model.config.max_length:
         raise ValueError(
-            f"sentences[{number}] has {len(ids):,} tokens with its end, and the model reads "
-            f"{model.config.max_length:,} at most: {sentence!r:.60}"
+            f"sentences[{number}] has {len(ids):,} tokens with its end, but the model reads at "
+            f"most {model.config.max_length:,}: {sentence!r:.60}"
         )
     return ids
 
@@ -420,7 +422,7 @@ def encode_for(
 def cross_attention_maps(
     model: Transformer, tokenizer: AnyTokenizer[Read, Any], source: Read, target: Read
 ) -> dict[str, Tensor]:
-    """Where the decoder looks while it writes `target`, a map per decoder layer.
+    """Where the decoder looks while it writes `target`: one map for each decoder layer.
 
     Returns {layer name: (heads, target + 1, source + 1)}. Row t is the query that *writes*
     target word t (it has read BOS and the words before t); the last row writes EOS, and the last

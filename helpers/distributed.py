@@ -2,7 +2,7 @@
 
 The processes are started by torchrun; torch's `DistributedDataParallel` (every process holds the
 whole model) or `fully_shard` (each holds a part of every weight) moves the numbers between them.
-What is ours is how a batch is cut, so that cutting it changes nothing but who does the work.
+Our own part is to cut each batch in such a way that nothing changes except who does the work.
 """
 
 import copy
@@ -26,8 +26,8 @@ from helpers.transformer import Transformer
 
 Value = TypeVar("Value")
 
-# With parts of every weight on a CPU, torch 2.6 stops and 2.7 and 2.8 learn something else than one
-# process does. 2.13 is right; the versions between were not tried.
+# With parts of every weight in several processes on CPUs, torch 2.6 stops, and with 2.7 and 2.8 the
+# result is not that of one process. 2.13 is right; the versions between were not tried.
 SHARDS_ON_CPU = "2.13"
 
 
@@ -43,12 +43,12 @@ class Objective(nn.Module):
 
 
 class DataParallelWorker(Worker):
-    """The `worker` of `train` in each of several processes; also for one that accumulates.
+    """The `worker` of `train` in each of several processes, or in one that accumulates gradients.
 
-    Every batch is cut into (processes × accumulate) parts of like work, where it is, and only its
-    parts go to the model's device. A part's loss counts by its tokens, so the gradient is that of
-    the whole batch in one process, to rounding. With `shard` each process keeps only its part of
-    weights, gradients and optimizer state.
+    Every batch is cut where it is into (processes × accumulate) parts of about equal work, and each
+    process moves only its own parts to the model's device. A part's loss is weighted by its tokens,
+    so the gradient is that of the whole batch in one process, up to rounding. With `shard`, each
+    process keeps only its part of weights, gradients and optimizer state.
     Raises ValueError if accumulate is below 1, or shard is asked for in a single process, or on
     CPUs with a torch that is too old for it.
     """
@@ -87,7 +87,7 @@ class DataParallelWorker(Worker):
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        loss: Loss | None,  # not asked: the objective has it
+        loss: Loss | None,  # not used: the objective has it
         batch: Batch,
         precision: str,
         scaler: GradScaler = UNSCALED,
@@ -100,7 +100,7 @@ class DataParallelWorker(Worker):
             with self.gradient_sync(last=i == len(parts) - 1):
                 part = part.to(device)
                 with autocast(model, precision):
-                    value = self.objective(part, share * self.size)  # they take the mean over us
+                    value = self.objective(part, share * self.size)  # torch takes processes' mean
                 scaler.scale(value).backward()
             total += value.detach() / self.size
         clip_and_update(model, optimizer, scaler)
@@ -111,7 +111,7 @@ class DataParallelWorker(Worker):
     def parts(self, batch: Batch) -> list[tuple[Batch, float]]:
         """This process's parts of a batch, each with its share of the tokens.
 
-        Where a batch has fewer sentences than parts are wanted, some count nothing.
+        If a batch has fewer sentences than there must be parts, some parts have a share of 0.
         """
         wanted = self.size * self.accumulate
         cut = batch.split(min(wanted, len(batch.source_ids)))
@@ -120,7 +120,7 @@ class DataParallelWorker(Worker):
         return parts[self.rank :: self.size]
 
     def gradient_sync(self, last: bool) -> AbstractContextManager:
-        """Gradients travel after the last part only; before, they add up where they are."""
+        """Exchange gradients only after the last part; until then, each process adds up its own."""
         if isinstance(self.objective, FSDPModule):
             self.objective.set_requires_gradient_sync(last)
         if isinstance(self.objective, DistributedDataParallel) and not last:
@@ -152,9 +152,9 @@ class DataParallelWorker(Worker):
 def setup_distributed(wanted: torch.device | None = None) -> torch.device:
     """Meet the other processes, if torchrun started this one, and return the device to work on.
 
-    nccl between GPUs, each process its own; gloo between processors, also where there are fewer
-    GPUs than processes. Alone: the first GPU, Apple's (mps), or the processor. Where a device is
-    `wanted`, that one.
+    If there is a GPU for each process, they talk through nccl; otherwise all of them work on CPUs
+    and talk through gloo. A process alone gets the first GPU, or else Apple's (mps), or else the
+    CPU. A `wanted` device takes the place of this choice.
     """
     local = int(os.environ.get("LOCAL_RANK", 0))
     if wanted is not None and (wanted.type != "cuda" or wanted.index is not None):
@@ -167,7 +167,7 @@ def setup_distributed(wanted: torch.device | None = None) -> torch.device:
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         backend = "nccl" if device.type == "cuda" else "gloo"
         device = device if backend == "nccl" else torch.device("cpu")
-        # Whoever does not measure waits for process 0, which decodes for minutes.
+        # The others wait while process 0 evaluates, and decoding can take it minutes.
         dist.init_process_group(backend, timeout=timedelta(minutes=60))
     return device
 
@@ -182,7 +182,7 @@ def is_main_process() -> bool:
 
 
 def broadcast_from_main(value: Value) -> Value:
-    """What process 0 has, in every process."""
+    """The value of process 0, in every process."""
     if not dist.is_initialized():
         return value
     box = [value]

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 class Dropout(nn.Dropout):
     """nn.Dropout in about a third of its time on a CPU, where drawing random numbers is the cost.
 
-    There one random byte decides about each number, so the rate is p rounded to a multiple of
-    1/256 (`rate`; a p that would round to 0 or to 1 is left to nn.Dropout). What is kept grows by
-    1 / (1 - rate), which keeps the mean. Elsewhere, and under torch.compile, it is nn.Dropout.
+    On a CPU, one random byte decides whether a number is dropped, so the rate is p rounded to a
+    multiple of 1/256 (`rate`; a p that would round to 0 or to 1 is left to nn.Dropout). The numbers
+    that stay are multiplied by 1 / (1 - rate), which keeps the mean. On other devices, and under
+    torch.compile, it is nn.Dropout.
     Raises ValueError unless 0 <= p < 1.
     """
 
@@ -47,6 +48,6 @@ class Dropout(nn.Dropout):
 
 
 def check_dropout(name: str, p: float) -> None:
-    """Raise ValueError, naming the argument, unless p is a rate that leaves something: [0, 1)."""
+    """Raise ValueError, naming the argument, unless p lies in [0, 1), which leaves something."""
     if isinstance(p, bool) or not isinstance(p, Real) or not 0 <= p < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {p!r}")

@@ -18,7 +18,7 @@ Link = tuple[int, int]  # (target index, source index)
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block, and nothing kept for gradients; afterwards as before."""
+    """Evaluation mode without gradients inside the block; afterwards the model is as it was."""
     was_training = model.training
     model.eval()
     try:
@@ -43,9 +43,9 @@ def bleu(
     """Corpus BLEU, 0 to 100, and sacreBLEU's signature, which says how it was computed.
 
     With `lowercase`, both sides are lower-cased first, and the signature says so (case:lc).
-    `tokenize` says how sacreBLEU finds words; by default `tokenizer_for(references)` does.
-    Where sacreBLEU is missing (a place without a network) the score is nan, and the signature
-    says what to do, so that whatever else a notebook shows can still be shown.
+    `tokenize` says how sacreBLEU finds words; by default it is `tokenizer_for(references)`.
+    Where sacreBLEU is missing, as on a machine without a network, the score is nan and the
+    signature says what to do, so that the rest of a notebook still runs.
     Raises ValueError unless both lists have the same length and sacreBLEU knows the tokenizer,
     TypeError unless they are lists of strings.
     """
@@ -81,7 +81,7 @@ def chrf(
 
 MISSING = "not computed: sacreBLEU is missing (pip install sacrebleu)"
 TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none")  # of sacreBLEU
-# Scripts by the first word of their letters' Unicode names; what is not here puts spaces.
+# Scripts, by the first word of their letters' Unicode names. All others put spaces between words.
 _SCRIPTS = {"CJK": "Han", "HIRAGANA": "kana", "KATAKANA": "kana", "HANGUL": "Hangul"}
 _SCRIPTS |= dict.fromkeys(("THAI", "LAO", "KHMER", "MYANMAR"), "other")
 
@@ -100,7 +100,7 @@ def tokenizer_for(references: Sequence[str]) -> str:
     """The sacreBLEU tokenizer that can find words in these texts.
 
     ja-mecab and ko-mecab need a package of their own; where it is missing, every character counts
-    as a word (char), and the signature says so. Raises TypeError unless it is a list of strings.
+    as a word (char), and the signature says so. Raises TypeError unless given a list of strings.
     """
     _check_texts("references", references)
     found = scripts(references)
@@ -113,8 +113,8 @@ def tokenizer_for(references: Sequence[str]) -> str:
 
 
 def finds_words(tokenize: str, references: Sequence[str]) -> bool:
-    """Whether this sacreBLEU tokenizer can find words in the texts: not by spaces if they have
-    none."""
+    """Whether this sacreBLEU tokenizer can find words in the texts: one that splits at spaces
+    cannot if there are none."""
     _check_texts("references", references)
     found = scripts(references)
     unspaced = found["Han"] + found["kana"] + found["other"]
@@ -126,12 +126,12 @@ def strongest_links(weights: Tensor) -> set[Link]:
     if weights.dim() != 2:
         raise ValueError(f"weights must be (target, source), got {tuple(weights.shape)}")
     if weights.isnan().any():
-        raise ValueError("weights must be numbers, got NaN in them")
+        raise ValueError("weights must be numbers, got NaN among them")
     return set(enumerate(weights.argmax(dim=-1).tolist()))
 
 
 def pointing_accuracy(links: Collection[Link], gold: Collection[Link]) -> tuple[int, int]:
-    """(right, asked): of the target words that gold aligns, how many point at a gold word."""
+    """(right, asked): of `asked` target words with a gold link, `right` point at a gold word."""
     links, gold = _links("links", links), _links("gold", gold)
     aligned = {target for target, _ in gold}
     asked = [link for link in links if link[0] in aligned]
@@ -151,7 +151,7 @@ def alignment_error_rate(links: Collection[Link], gold: Collection[Link]) -> flo
 
 
 def _links(name: str, links: Collection[Link]) -> set[Link]:
-    """The links, each once. Raises TypeError if something else is among them."""
+    """The links, each once. Raises TypeError if anything else is among them."""
     check_list(name, links)
     for link in links:
         if not (

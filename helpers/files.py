@@ -16,10 +16,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit for
 
 
 def write_file(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all: what stood there stays until all of it is on disk.
+    """Write a file whole or not at all: the old one stays until all of the new one is on disk.
 
-    Several processes may write the same file at once: each writes a part of its own beside it,
-    and whoever finishes last is what remains.
+    Several processes may write the same file at once: each writes to a part of its own beside it,
+    and the one that finishes last wins.
     Raises FileNotFoundError if the folder does not exist, OSError (disk full, read-only, …)
     naming the file and what to do.
     """
@@ -43,7 +43,7 @@ def write_file(path: str | Path, data: bytes) -> None:
 
 
 def own_part(path: Path) -> Path:
-    """The name under which this writer writes, and no other: path's, eight hex digits, .part."""
+    """A name that only this writer uses: that of path, then eight hex digits, then .part."""
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
 
 
@@ -64,7 +64,7 @@ def cannot_write(path: str | Path, error: OSError) -> OSError:
     """The same error, naming the file and what to do."""
     what = "make room on that disk" if error.errno in FULL else "name a place that you may write to"
     return OSError(
-        error.errno, f"{error.strerror}: {str(path)!r} was not written, it is as it was; {what}"
+        error.errno, f"{error.strerror}: {str(path)!r} was not written and is unchanged; {what}"
     )
 
 
@@ -96,7 +96,7 @@ def write_table(
 
 
 def read_table(path: Traversable, made_by: str) -> tuple[list[dict[str, str]], list[str]]:
-    """(rows, comments) of such a file. Raises FileNotFoundError saying what makes it."""
+    """(rows, comments) of such a file. Raises FileNotFoundError that names what makes it."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is not there; `{made_by}` writes it")
     lines = path.read_text(encoding="utf8").splitlines()
@@ -105,5 +105,5 @@ def read_table(path: Traversable, made_by: str) -> tuple[list[dict[str, str]], l
 
 
 def write_text(path: Path, text: str) -> None:
-    """The file appears complete or stays as it was."""
+    """Write a text file. It appears complete, or stays as it was."""
     write_file(path, text.encode("utf8"))

@@ -34,8 +34,8 @@ class AddNorm(nn.Module):
         x = add_norm(x, sublayer(h))
 
     is norm(x + sublayer(x)) in post-norm (the paper) and x + sublayer(norm(x)) in pre-norm
-    (norm_first). Dropout falls on the sub-layer's output, before it is added (section 5.4);
-    torch.nn's layers drop attention weights and the inside of the feed-forward too.
+    (norm_first). Dropout is applied to the sub-layer's output before it is added (section 5.4);
+    torch.nn's layers also apply it to the attention weights and inside the feed-forward.
     """
 
     def __init__(self, d_model: int, dropout: float, norm_first: bool):
@@ -57,8 +57,8 @@ class AddNorm(nn.Module):
 def sinusoidal_positions(length: int, d_model: int) -> Tensor:
     """One vector per position, (length, d_model): sines in even columns, cosines in odd ones.
 
-    Column pair i completes one turn every 2π · 10000^(2i / d_model) places. Raises ValueError if
-    d_model is odd. Source: section 3.5.
+    Column pair i completes one turn every 2π · 10000^(2i / d_model) positions. Raises ValueError
+    if d_model is odd. Source: section 3.5.
     """
     if d_model % 2:
         raise ValueError(f"d_model must be even for sine and cosine pairs, got {d_model}")
@@ -73,7 +73,7 @@ class Embedding(nn.Module):
     """Token ids to vectors: √d_model times the token's row, plus its position, then dropout.
 
     ids (batch, length) -> (batch, length, d_model). The first id has position `start`, which is 0
-    unless a cache holds what came before; the ids have as many positions as there are, or share
+    unless a cache holds what came before. Each id has a position of its own, or all of them share
     one (positions=1), as the alternatives in a beam do.
     Raises ValueError for an empty batch or sentence, for ids outside [0, vocab_size) and for
     sentences longer than max_length. Source: sections 3.4 and 3.5.

@@ -17,15 +17,15 @@ ABOVE = "choose Run > Run All Above Selected Cell (on Colab: Runtime > Run befor
 
 
 def explain_missing_names() -> None:
-    """From now on add a line to every NameError of this kernel; outside IPython do nothing."""
+    """From now on, add a line to every NameError of this kernel. Outside IPython, do nothing."""
     if (shell := get_ipython()) is not None:
         shell.events.register("post_run_cell", say_which_cell)  # which takes a function only once
 
 
 def say_which_cell(result: ExecutionResult) -> None:
-    """Print below the traceback of a cell whose error is a missing name what to run first.
+    """If a cell stopped because a name is missing, print what to run first, below its traceback.
 
-    Nothing is said of a name that no cell makes (a typo), or that a library's code looked for.
+    Nothing is printed for a name that no cell makes (a typo) or that a library's code looked for.
     """
     error, cell, names = result.error_in_exec, result.info, get_ipython().user_ns
     if type(error) is not NameError or not error.name or not raised_with(error, names):
@@ -47,7 +47,7 @@ def raised_with(error: BaseException, names: dict) -> bool:
 
 
 def notebook_path(names: dict) -> Path | None:
-    """The notebook's file as VS Code or Jupyter's server tell it, or None (Colab, nbconvert)."""
+    """The notebook's file, if VS Code or Jupyter's server name it, or None (Colab, nbconvert)."""
     name = names.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or ""
     return Path(name) if name.endswith(".ipynb") and Path(name).is_file() else None
 

@@ -33,7 +33,7 @@ def start(version: str, seed: int, needed: Sequence[str] = NEEDED) -> None:
     """Compare versions, install what is missing, let a NameError explain itself, seed torch.
 
     version is the notebook's; needed are packages to install if they are missing. If something is
-    wrong, a sentence says so and the notebook goes on: most of it may work all the same.
+    wrong, a sentence says so and the notebook goes on, because most of it may work anyway.
     """
     torch.manual_seed(seed)
     if helpers.__version__ != version:
@@ -48,7 +48,7 @@ def start(version: str, seed: int, needed: Sequence[str] = NEEDED) -> None:
 
 
 def install_missing(*packages: str) -> None:
-    """Install into this kernel's Python what it lacks; a failure is one printed sentence."""
+    """Install what this kernel's Python lacks. If that fails, print one sentence about it."""
     missing = [package for package in packages if find_spec(package) is None]
     if not missing:
         return

@@ -16,7 +16,7 @@ from helpers.batching import Example
 from helpers.special_ids import EOS, SPECIAL_TOKENS
 from helpers.tokenizer import check_list
 
-# Scripts that put no spaces between words. Without this, whole clauses would become one piece.
+# Scripts that put no spaces between words. Without this, a whole clause would become one piece.
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}ー]|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # as `tokenizers` spells them
 
@@ -27,9 +27,9 @@ OUR_MARK, THEIR_MARK = "▁", "\ue000"  # a space before a word; and what stands
 class Subwords:
     """A vocabulary of pieces, learned from text. A piece that begins a word starts with ▁.
 
-    Text comes back as it was, apart from spaces at its beginning: nothing is normalised but the
-    way accents are encoded (NFC), a character that was never seen is spelled in bytes, and a ▁ of
-    the text itself is kept apart from ours as a character of Unicode's private area.
+    Text comes back as it was, apart from spaces at its beginning. Only the way accents are encoded
+    is normalised (NFC). A character that was never seen is spelled in bytes, and a ▁ in the text
+    itself is told from ours by a character from Unicode's private area, which stands for it.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer):
@@ -64,7 +64,7 @@ class Subwords:
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
             special_tokens=list(SPECIAL_TOKENS),
-            limit_alphabet=3 * vocab_size // 4,  # the rarest of many thousand characters: bytes
+            limit_alphabet=3 * vocab_size // 4,  # of thousands of characters, the rarest are bytes
             show_progress=False,
         )
         inner.train_from_iterator(texts, trainer)
@@ -81,7 +81,7 @@ class Subwords:
         return self.inner.encode(text).ids
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        """Many at once, which is faster. Raises TypeError for what is no list of strings."""
+        """Many texts at once, which is faster. Raises TypeError unless given a list of strings."""
         check_list("texts", texts)
         texts = list(texts)
         for text in texts:
@@ -114,7 +114,7 @@ class Subwords:
         return Subwords(tokenizers.Tokenizer.from_str(json.dumps(table)))
 
     def pieces(self, text: str) -> list[str]:
-        """The pieces of a text as one sees them, "▁" where a word begins."""
+        """The pieces of a text as strings, with "▁" where a word begins."""
         return self.inner.encode(text).tokens
 
     def decode(self, ids: Iterable[int]) -> str:

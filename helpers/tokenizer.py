@@ -1,6 +1,6 @@
-"""Words to ids and back. One vocabulary for both languages, a word a token.
+"""Words to ids and back: one vocabulary for both languages, in which every word is a token.
 
-Used from notebook 03 on. Real text needs pieces of words instead: notebook 13.
+Used from notebook 03 on. Real text needs pieces of words instead; see notebook 13.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,9 @@ from helpers.special_ids import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 
 def check_list(name: str, texts: object) -> None:
-    """Raise TypeError if a single string stands where a list of them belongs.
+    """Raise TypeError if a single string is given where a list of them belongs.
 
-    Python would take it for a list of its letters, and nothing else would notice.
+    Python would take it for a list of its letters, and nothing would raise an error.
     """
     if isinstance(texts, str):
         raise TypeError(f"{name} must be a list, got the single string {texts!r}; put it in [ ]")

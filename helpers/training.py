@@ -1,7 +1,7 @@
 """Loss, learning rate, and the training loop with checkpoint and resume. Notebooks 05, 06, 09.
 
-`train` runs in one process; where several share the work, `helpers/distributed.py` tells it how
-(notebook 13).
+`train` runs in one process. If several processes share the work, it uses the worker from
+`helpers/distributed.py` (notebook 13).
 """
 
 import math
@@ -26,7 +26,7 @@ from helpers.files import check_writable
 from helpers.special_ids import PAD
 from helpers.transformer import Transformer
 
-# (model, batch) -> the batch's loss; the model is of whatever kind is trained.
+# (model, batch) -> the batch's loss; the model may be of any kind.
 Loss = Callable[[Any, Batch], Tensor]
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -73,7 +73,7 @@ def translation_loss(model: Transformer, batch: Batch, label_smoothing: float = 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
     """Linear warm-up to the peak, then linear decay to zero at the last step (step 1 is first)."""
-    last = max(2, config.steps)  # a run of a single step shall not be one at rate zero
+    last = max(2, config.steps)  # so that a run of a single step does not have rate zero
     rising = step / config.warmup_steps
     falling = (last - step) / max(1, last - config.warmup_steps)
     return config.learning_rate * max(0.0, min(rising, falling))
@@ -114,7 +114,7 @@ def training_step(
 
 
 def autocast(model: nn.Module, precision: str) -> AbstractContextManager:
-    """Inside, matrix products are computed in half the bits if the precision says so."""
+    """Inside this context, matrix products use half the bits if the precision asks for it."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(next(model.parameters()).device.type, dtype=PRECISIONS[precision])
@@ -123,9 +123,9 @@ def autocast(model: nn.Module, precision: str) -> AbstractContextManager:
 def make_scaler(model: nn.Module, precision: str) -> GradScaler:
     """What keeps small gradients from becoming zero in float16, whose smallest number is 6e-8.
 
-    It multiplies the loss by a large factor, and divides the gradients by it before the update. A
-    step in which a gradient overflows is left out, and the factor halved. The other precisions
-    have as many exponents as float32, so for them it does nothing.
+    It multiplies the loss by a large factor and divides the gradients by it before the update. A
+    step in which a gradient overflows is left out, and the factor is halved. The other precisions
+    have the range of float32, so for them it does nothing.
     Source: Micikevicius et al. 2018.
     """
     device = next(model.parameters()).device.type
@@ -145,7 +145,7 @@ def clip_and_update(
 def mean_loss(model: nn.Module, loss: Loss, batches: Sequence[Batch]) -> float:
     """The loss over several batches, weighted by their tokens, in evaluation mode.
 
-    The model is left in the mode it was in, also after an error. Raises ValueError without a
+    The model is left in the mode it was in, even after an error. Raises ValueError if there is no
     batch.
     """
     if not batches:
@@ -156,9 +156,9 @@ def mean_loss(model: nn.Module, loss: Loss, batches: Sequence[Batch]) -> float:
 
 
 class Worker:
-    """Who does the work of a step: here one process that holds the whole model.
+    """Who does the work of a step: here, one process that holds the whole model.
 
-    `distributed.DataParallelWorker` answers the same questions for several processes.
+    `distributed.DataParallelWorker` has the same methods for several processes.
     """
 
     rank = 0  # which process this is; process 0 evaluates, writes and reports
@@ -176,7 +176,7 @@ class Worker:
         return training_step(model, optimizer, loss, batch, precision, scaler)
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """All of a tensor of which this process may hold a part only."""
+        """The whole of a tensor, of which this process may hold only a part."""
         return tensor.detach()
 
     def shard(self, tensor: Tensor, like: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ class Worker:
         return tensor
 
     def agree(self, enough: bool) -> bool:
-        """What process 0 decided about stopping early, in every process."""
+        """The decision of process 0 about stopping early, in every process."""
         return enough
 
     def whole_model(self, model: nn.Module) -> nn.Module | None:
@@ -208,17 +208,16 @@ def train(
     loss(model, batch) is minimised; batches(start) yields the batches from step `start` on.
     A row has step, seconds (of training, without evaluating and saving), tokens_per_second,
     train_loss (mean since the last row), learning_rate, and what `evaluate(model, step)` returns,
-    for example {"validation_loss": mean_loss(…)}; `report(history)` is called after each, and
-    training ends early if it returns True.
+    for example {"validation_loss": mean_loss(…)}. After each row `report(history)` is called;
+    training ends early if it returns True. At the end, the model is in evaluation mode.
 
-    With `checkpoint`, model, optimizer and history are saved there at every row, so that
-    train(..., resume=True) goes on from it and ends in the same weights, bit for bit on one
-    machine with as many threads, as a run that was never interrupted: after each row dropout's
-    random numbers start anew from seed and step. On Ctrl-C, or an OSError such as a full disk, the
-    last checkpoint stays as it is and the error says how to resume. The model ends in evaluation
-    mode.
+    With `checkpoint`, model, optimizer and history are saved there at every row, and
+    train(..., resume=True) goes on from there. It ends in the same weights as a run that was never
+    interrupted, bit for bit on the same machine with as many threads, because dropout's random
+    numbers start anew from seed and step after each row. On Ctrl-C, or an OSError such as a full
+    disk, the last checkpoint stays as it is and the error says how to resume.
     Raises ValueError if the checkpoint is damaged or belongs to another configuration (nothing is
-    changed), OSError at once if it cannot be written.
+    changed), and OSError at once if it cannot be written.
     """
     worker = worker or Worker()
     optimizer, scaler = make_optimizer(model), make_scaler(model, config.precision)
@@ -242,7 +241,9 @@ def train(
                 for step in range(start + 1, end + 1):
                     batch = next(stream, None)
                     if batch is None:
-                        raise ValueError(f"batches must go on to step {config.steps}, not {step}")
+                        raise ValueError(
+                            f"batches must last until step {config.steps}, but none came for {step}"
+                        )
                     optimizer.param_groups[0]["lr"] = learning_rate_at(step, config)
                     losses.append(
                         worker.step(model, optimizer, loss, batch, config.precision, scaler)
@@ -284,7 +285,7 @@ def _check_finite(
 ) -> None:
     """Raise before a checkpoint with NaN would replace a good one."""
     finite = (worker.gather(p).isfinite().all() for p in model.parameters())
-    # A last step may spoil the weights after a loss that was still finite.
+    # The last step may spoil the weights although the loss before it was still finite.
     for what, fine in (("loss", math.isfinite(train_loss)), ("new weights", all(finite))):
         if not fine:
             raise FloatingPointError(

@@ -20,7 +20,7 @@ from helpers.masks import decoder_mask, padding_mask
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The numbers that make a Transformer; the defaults are the paper's base model (table 3).
+    """The sizes and choices of a Transformer; the defaults are the paper's base model (table 3).
 
     Raises TypeError or ValueError naming the field that is wrong.
     """
@@ -43,7 +43,7 @@ class TransformerConfig:
             if kinds[name] is int:
                 if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
                     raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
-                object.__setattr__(self, name, int(value))  # numpy's are plain ones from here on
+                object.__setattr__(self, name, int(value))  # numpy's become plain ones
             if kinds[name] is bool and not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, got {value!r}")
         check_dropout("dropout", self.dropout)
@@ -101,9 +101,9 @@ class Transformer(nn.Module):
 def positions_and_mask(
     target_ids: Tensor, cache: Cache | None, ancestors: Tensor | None
 ) -> tuple[int, int, Tensor | None]:
-    """What comes before these tokens, how many positions they take, and whom each may look at.
+    """How many tokens come before these, how many positions these take, what each may look at.
 
-    Without a cache: 0, all of them, and the decoder's mask. With one, target_ids (batch, target)
+    Without a cache: 0, one for each, and the decoder's mask. With one, target_ids (batch, target)
     are only the tokens that it does not have yet. In a beam they are alternatives for one
     position, and `ancestors` (batch, target, so far) is the mask.
     """

@@ -221,7 +221,7 @@ def test_parameters_are_copied_all_or_none(wrong):
     message = {
         "missing": r"here does not fit this model: missing \['bias'\], unknown \[\]",
         "unknown": r"here does not fit this model: missing \[\], unknown \['more'\]",
-        "shape": r"here does not fit this model: b must be \(3,\), it is \(4,\)",
+        "shape": r"here does not fit this model: b must be \(3,\), but it is \(4,\)",
     }[wrong]
     if wrong == "missing":
         del tensors["bias"]
@@ -235,7 +235,7 @@ def test_parameters_are_copied_all_or_none(wrong):
 
 
 def test_a_parameter_without_another_name_is_named_by_its_own():
-    with pytest.raises(ValueError, match=r"bias must be \(3,\), it is \(4,\)"):
+    with pytest.raises(ValueError, match=r"bias must be \(3,\), but it is \(4,\)"):
         copy_parameters(
             torch.nn.Linear(2, 3), {"weight": torch.ones(3, 2), "bias": torch.ones(4)}, "here"
         )
@@ -308,7 +308,7 @@ def published(model, change):
         ("activation", "encoder.layers.0.feed_forward.activation is silu"),
         ("bias", "output has weight, bias"),
         ("no bias", "encoder.layers.0.self_attention.w_q has weight"),
-        ("positions", "source_embedding has other positions"),
+        ("positions", "source_embedding has a different table of positions"),
         ("scale", "target_embedding.scale is 1.0"),
         ("norm", "encoder.layers.0.add_norm_ff.norm is a RMSNorm"),
         ("eps", "encoder.layers.0.add_norm_ff.norm.eps is 0.001"),
@@ -357,5 +357,5 @@ def test_a_model_in_another_precision_or_with_another_kernel_is_described(tmp_pa
 
 def test_a_configuration_without_its_size_is_named(tmp_path):
     write_tensors(tmp_path / "t", {"a": torch.zeros(2)}, {"model": {"d_model": 16}})
-    with pytest.raises(ValueError, match="t' does not say its vocab_size"):
+    with pytest.raises(ValueError, match="t' has no vocab_size"):
         load_model(tmp_path / "t")

@@ -332,7 +332,7 @@ def test_a_sentence_is_searched_as_if_it_were_alone():
         (iter([["w5"]]), {}, TypeError, "sentences must be a list.* got type list_iterator"),
         ([["w5"], "w6"], {}, TypeError, r"sentences\[1\] must be .* got 'w6'"),
         ([["w5"], None], {}, TypeError, r"sentences\[1\] must be .* got None"),
-        ([["w5"], 32 * ["w6"]], {}, ValueError, r"sentences\[1\] has 33 tokens .* reads 32"),
+        ([["w5"], 32 * ["w6"]], {}, ValueError, r"sentences\[1\] has 33 tokens .* at most 32"),
         ([["w5"]], {"beam_size": "5"}, ValueError, "beam_size must be a whole number, got '5'"),
         ([["w5"]], {"beam_size": 2.5}, ValueError, "beam_size must be a whole number, got 2.5"),
         ([["w5"]], {"beam_size": 0}, ValueError, r"beam_size must lie in \[1, 23\], got 0"),

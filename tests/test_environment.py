@@ -210,7 +210,7 @@ def test_pip_that_fails_says_what_to_do(monkeypatch):
     with pytest.raises(SystemExit, match="run the same command again"):
         environment.pip(Path("python"), "install", "torch")
     monkeypatch.setattr(sys, "version_info", (3, 99, 0))
-    with pytest.raises(SystemExit, match=r"Python 3\.11 to 3\.14 have been tried"):
+    with pytest.raises(SystemExit, match=r"Python 3\.11 to 3\.14 were tried"):
         environment.pip(Path("python"), "install", "torch")
 
 

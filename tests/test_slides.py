@@ -153,7 +153,7 @@ def test_a_fence_keeps_blank_lines_and_says_where_it_is_from():
         ("# One\n\n---\n\nNo title", "must begin with its title"),
         ("# One\n\n```python\nx = 1", "must be closed"),
         ("# One\n\n![](c2)", "slide 1, '# One': c2 must be the id"),
-        ("# One\n\n![](c1/2)", r"must show 2 picture\(s\), it shows 1"),
+        ("# One\n\n![](c1/2)", r"must show 2 picture\(s\), but it shows 1"),
         ("# One\n\n![](figure:no)", "figure:no must be one of map"),
         ("# One\n\n```python {from=c1}\nx = 2\n```", "c1 must have the line 'x = 2'"),
         ("# One\n\n```python {from=c1}\ny = 2\nx = 1\n```", "c1 must have the line 'x = 1'"),

@@ -231,7 +231,7 @@ def test_resuming_needs_a_path_and_a_run(tmp_path):
 
 
 def test_batches_that_end_too_early_are_told():
-    with pytest.raises(ValueError, match="batches must go on to step 12, not 6"):
+    with pytest.raises(ValueError, match="batches must last until step 12, but none came for 6"):
         train(small_model(), translation_loss, lambda start: islice(batches(start), 5), SHORT_RUN)
 
 

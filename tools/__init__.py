@@ -1,1 +1,1 @@
-"""What keeps notebooks, helpers and addresses in step, used through make or `python3 -m tools`."""
+"""Tools that keep notebooks, helpers and addresses in step; run them by make or `-m tools`."""

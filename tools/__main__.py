@@ -31,7 +31,7 @@ def main(words):
         for name, function in vars(targets).items()
         if inspect.isfunction(function) and function.__module__ == targets.__name__
     }
-    settings = {name: os.environ.get(name, "") for name in SETTINGS}  # make hands them on so
+    settings = {name: os.environ.get(name, "") for name in SETTINGS}  # make passes them like this
     names = []
     for word in words:
         name, equals, value = word.partition("=")
@@ -63,9 +63,9 @@ def listed(known):
 SETTINGS = {
     "NOTEBOOK": "only the notebooks that have this in their file names, such as NOTEBOOK=07",
     "GPU": "1 installs torch with CUDA, 0 without it; unset, the machine decides",
-    "PDF": "for slides: yes prints each deck as well, one page a slide",
+    "PDF": "for slides: yes also prints each deck as a PDF, one slide on each page",
     "SET": "for grade: the problem set, such as SET=ps1",
-    "FROM": "for grade: the folder or zip archive with what was handed in",
+    "FROM": "for grade: the folder or zip archive with the submissions",
     "SEED": "for release, student, grade: a number, such as the year, that varies the tasks",
     "ADDRESS": "for student: where the students' repository will live",
 }

@@ -20,7 +20,7 @@ from helpers.files import write_text
 ROOT = Path(__file__).parents[1]
 NOBODY = "OWNER"  # who owns the repository while its address is unknown
 NAME = "understanding-transformers"  # the series' own name; a fork may have another
-# A text says this block only while the repository has no address.
+# Texts keep this block only while the repository has no address.
 ONLY_WITHOUT = re.compile(r"<!-- no address yet -->\n.*?<!-- /no address yet -->\n\n?", re.DOTALL)
 
 
@@ -39,7 +39,7 @@ def pages(address: str | None = None) -> str:
 
 
 def origin(root: Path = ROOT) -> str | None:
-    """What git calls the remote `origin`, or None if this folder is no repository with one."""
+    """What git calls the remote `origin`, or None if this folder is not a repository with one."""
     git = lambda *words: subprocess.run(
         ["git", "-C", str(root), *words], capture_output=True, text=True
     )
@@ -75,12 +75,12 @@ def address_of(remote: str) -> str:
 
 
 def wanted_address(root: Path = ROOT) -> tuple[str, str]:
-    """(the address to write, a remark or ""). Raises ValueError if nothing knows it."""
+    """(the address to write, a remark or ""). Raises ValueError if it cannot be found out."""
     known, remote = repository(root), origin(root)
     try:
         if remote is not None:
             return address_of(remote), ""
-        reason = "this folder is no git repository with a remote called origin"
+        reason = "this folder is not a git repository with a remote called origin"
     except ValueError as error:
         reason = str(error)
     if f"/{NOBODY}/" not in known:
@@ -134,7 +134,7 @@ def with_address(text: str, address: str, before: Iterable[str] = ()) -> str:
 
 
 def address_files(root: Path = ROOT) -> list[Path]:
-    """Every file that names the address; pyproject.toml is the last, as it tells the old one."""
+    """Every file that names the address; pyproject.toml comes last, because it has the old one."""
     patterns = ("README.md", "CITATION.cff", "tools/setup_cell.py", "docs/*.md", "course/*.md")
     patterns += (
         "course/slides/*.md",
@@ -164,7 +164,7 @@ def write_address(root: Path = ROOT) -> None:
         try:
             write_text(path, text)
         except OSError as error:
-            sys.exit(f"{error}. Run this again when that is mended; it goes on where it stopped.")
+            sys.exit(f"{error}. Run this again when that is fixed; it goes on where it stopped.")
         print(f"{path.relative_to(root).as_posix()}: {address}")
 
 

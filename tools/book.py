@@ -30,7 +30,7 @@ DOWNLOAD = re.compile(rf"\[{wording.DOWNLOAD}\]\(https://[^)]*/(notebooks/[^)/]*
 LIVE = re.compile(r"\[([^]]*)\]\(https://[\w-]+\.github\.io/[\w.-]+/(live\.html[^)]*)\)")
 LINK_OUT = re.compile(r"\]\(\.\./([^)#\s]+)")
 
-# Cells that a reader of pages seldom needs: tag -> (how myst-nb folds it, what stands on the fold).
+# Cells that a reader of pages seldom needs: tag -> (how myst-nb folds it, the words on the fold).
 FOLDED = {
     "setup": ("hide-cell", "The set-up cell"),
     "imports": ("hide-input", "The imports"),
@@ -59,7 +59,7 @@ def helper_modules() -> list[str]:
 
 
 def for_the_book(notebook: NotebookNode) -> NotebookNode:
-    """A copy's changes, in place: links, and what is folded."""
+    """Change a copy for the book, in place: its links, and what is folded."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = page_text(cell.source)
@@ -72,21 +72,21 @@ def for_the_book(notebook: NotebookNode) -> NotebookNode:
 
 
 def page_text(text: str) -> str:
-    """Markdown of a notebook as a page needs it."""
+    """The Markdown of a notebook as a page needs it."""
     text = without_links(text)
     # The badge is a picture from elsewhere, and an offline page has none.
     text = BADGE.sub(rf"[{wording.COLAB}](\1)", text)
-    # The notebook as it is in the series, not the copy: it lies beside the page.
+    # The notebook as it is in the series, not the copy; it is in the same folder as the page.
     download = rf'<a href="../_sources/\1" download>{wording.DOWNLOAD}</a>'
     text = DOWNLOAD.sub(download, text)
     # The live page is in the book.
     text = LIVE.sub(r'<a href="../\2">\1</a>', text)
-    # Files that are no pages are in the repository.
+    # Files that are not pages are in the repository.
     return LINK_OUT.sub(rf"]({repository()}/blob/{branch()}/\1", text)
 
 
 def alternative_texts(notebook: NotebookNode) -> list[str]:
-    """What the notebook's pictures show, in order; "" for one that does not say."""
+    """The alternative texts of the notebook's pictures, in order; "" for a picture without one."""
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     return [output.metadata.get("image/png", {}).get("alt", "") for output in pictures]
@@ -107,7 +107,7 @@ def prepare(source: Path) -> None:
 
 
 def build(source: Path = SOURCE, book: Path = BOOK) -> None:
-    """Prepare the sources and build the pages; a warning of Sphinx's is an error."""
+    """Prepare the sources and build the pages; a warning from Sphinx is an error."""
     prepare(source)
     shutil.rmtree(book, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--nitpicky"]
@@ -165,7 +165,7 @@ def size(page: Page) -> int:
 
 
 def complaints(book: Path = BOOK) -> list[str]:
-    """What is wrong with the pages in a folder; nothing, if all is well."""
+    """What is wrong with the pages in a folder; an empty list if all is well."""
     pages = {path.resolve(): Page(path.resolve()) for path in sorted(book.rglob("*.html"))}
     found = []
     for path, page in pages.items():
@@ -173,7 +173,8 @@ def complaints(book: Path = BOOK) -> list[str]:
         if "_static" in name:
             continue
         if (total := size(page)) > LARGEST_PAGE:
-            found.append(f"{name}: {total / 1e6:.1f} MB, and {LARGEST_PAGE / 1e6:.0f} are allowed")
+            most = LARGEST_PAGE / 1e6
+            found.append(f"{name}: {total / 1e6:.1f} MB, but at most {most:.0f} MB are allowed")
         found += [f"{name}: a picture without alternative text: {s}" for s in page.without_alt]
         for address in page.parts:
             target = local_target(page, address)
@@ -200,7 +201,7 @@ def main() -> None:
     try:
         build()
     except subprocess.CalledProcessError:
-        sys.exit("Sphinx has warnings; they stand above")
+        sys.exit("Sphinx has warnings; see above")
     if found := complaints():
         sys.exit("\n".join(found))
     sizes = {path: size(Page(path)) for path in BOOK.rglob("*.html") if "_static" not in str(path)}

@@ -1,6 +1,6 @@
-"""Take a chapter out of the series, or list where the others speak of it.
+"""Take a chapter out of the series, or list where the others mention it.
 
-python -m tools.chapters mentions 13    every place outside notebook 13 that speaks of it
+python -m tools.chapters mentions 13    lists every place outside notebook 13 that mentions it
 python -m tools.chapters drop 13        deletes it, mends what can be mended without reading, and
                                         lists what a person still has to reword
 
@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from tools import wording
 from tools.notebooks import ROOT, read, write
 
-# What is written for readers, and may speak of a chapter.
+# What is written for readers and may mention a chapter.
 TEXTS = ("README.md", "docs/*.md", "course/*.md", "course/slides/*.md", "helpers/**/*.py",
          "helpers/data/live/*.js")  # fmt: skip
 NEIGHBOUR = r"{} \[(?P<title>[^\]]*)\]\((?P<file>[^)]*)\)"
@@ -53,7 +53,7 @@ def speaks_of(number: str, name: str) -> re.Pattern[str]:
 
 
 def mentions(number: str, name: str, root: Path = ROOT) -> list[tuple[str, str]]:
-    """(file and place, the words around) of what speaks of the notebook `name`."""
+    """(file and place, the words around) of everything that mentions the notebook `name`."""
     pattern, found = speaks_of(number, name), []
 
     def look(place: str, text: str) -> None:
@@ -130,13 +130,13 @@ def without_home(text: str, number: str) -> str:
 
 
 def drop(number: str, root: Path = ROOT) -> list[tuple[str, str]]:
-    """Take the notebook out; what is left to be reworded, as `mentions` gives it.
+    """Take the notebook out, and return what is left to be reworded, as `mentions` does.
 
     Raises ValueError for one that is not there, and for 00, with which all others begin.
     """
     path = chapter(number, root)
     if number == "00":
-        raise ValueError("00 is where everybody starts; write another one in its place")
+        raise ValueError("00 is where everybody starts; write another notebook in its place")
     name, instead = path.name, neighbours(read(path))
     path.unlink()
     (root / "course" / "slides" / f"{path.stem}.md").unlink(missing_ok=True)
@@ -172,7 +172,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(str(error))
     for place, around in found:
         print(f"{place}: …{around}…")
-    print(f"{len(found)} places speak of notebook {words[1]}. Read each, and reword it if need be.")
+    print(f"{len(found)} places mention notebook {words[1]}. Read each, and reword it if needed.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`python -m tools.colab` writes notebooks that run alone into build/colab.
 
-Each holds in one collapsed cell, as readable text, the helpers that it uses, and the data that
-these read. Nothing is fetched: neither from this repository's address nor from anywhere else.
+Each holds, in one collapsed cell, the helpers that it uses, as readable text, and the data that
+these read. Nothing is fetched, either from this repository's address or from anywhere else.
 """
 
 import ast
@@ -86,7 +86,7 @@ def standalone(notebook: NotebookNode) -> NotebookNode:
     texts = {name: (ROOT / name).read_text(encoding="utf8") for name in files}
     for name, text in texts.items():
         if "'''" in text or text.endswith("\\"):
-            raise ValueError(f"{name} cannot stand in a raw string: it holds ''' or ends in \\")
+            raise ValueError(f"{name} cannot be a raw string: it holds ''' or ends in \\")
     data = {
         path.relative_to(ROOT).as_posix(): base64.b64encode(path.read_bytes()).decode("ascii")
         for path in data_for(notebook, files)

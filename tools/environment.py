@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 READER, TEACHER = "requirements.lock", "requirements-teach.lock"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-PATIENCE = 4  # seconds in which that index has to answer
+PATIENCE = 4  # seconds that this index has for an answer
 TRIED = ((3, 11), (3, 14))  # the first and the last Python that docs/versions.md has tried
 # What is downloaded and what it becomes on disk, in MB; `make test-fresh` measures both.
 MEGABYTES = {READER: (150, 850), TEACHER: (80, 300)}
@@ -31,9 +31,9 @@ TORCH = {"cpu": (190, 750), "cuda": (3000, 4500)}
 def prepare(lock: str = READER, gpu: str = "", root: Path = ROOT) -> Path:
     """The Python of the environment in root/.venv, with everything that `lock` names installed.
 
-    gpu is "1" (torch with CUDA), "0" (the CPU build), or "" to decide by the machine. The lock for
-    teachers comes on top of the one for readers. Raises SystemExit with one sentence that says
-    what to do where something is missing.
+    gpu is "1" (torch with CUDA), "0" (the CPU build), or "" to let the machine decide. The lock for
+    teachers comes on top of the one for readers. If something is missing, it raises SystemExit with
+    one sentence that says what to do.
     """
     if gpu not in ("", "0", "1"):
         raise SystemExit(f"GPU is {gpu!r}; it must be 1 (torch with CUDA) or 0 (without).")
@@ -44,7 +44,7 @@ def prepare(lock: str = READER, gpu: str = "", root: Path = ROOT) -> Path:
     missing = [name for name in locks if stamp_of(venv, name) != stamps[name]]
     if other_torch_is_wanted(python, gpu):
         print(f"Replacing torch, because you set GPU={gpu}.", flush=True)
-        for name in locks:  # or an interruption would leave an environment without torch for good
+        for name in locks:  # otherwise an interruption could leave it without torch for good
             (venv / f".{name}.installed").unlink(missing_ok=True)
         pip(python, "uninstall", "--yes", "--quiet", "torch")
         missing = locks
@@ -60,19 +60,19 @@ def python_of(venv: Path) -> Path:
 
 
 def fingerprint(root: Path, lock: str) -> str:
-    """Changes whenever the lock or pyproject.toml does."""
+    """A text that changes whenever the lock or pyproject.toml does."""
     content = b"".join((root / name).read_bytes() for name in (lock, "pyproject.toml"))
     return hashlib.sha256(content).hexdigest()
 
 
 def stamp_of(venv: Path, lock: str) -> str:
-    """The fingerprint of what was installed last; empty if nothing was, or not to the end."""
+    """The fingerprint of what was installed last; empty if no installation was completed."""
     stamp = venv / f".{lock}.installed"
     return stamp.read_text(encoding="utf8") if stamp.is_file() else ""
 
 
 class Environment:
-    """Runs commands in .venv, with the settings that were given behind the target's name."""
+    """Runs commands in .venv, with the settings that were given after the target's name."""
 
     def __init__(self, settings: dict[str, str]):
         self.notebook = settings.get("NOTEBOOK", "")
@@ -87,15 +87,15 @@ class Environment:
         call([str(self.python(lock)), "-m", module, *arguments], variables)
 
     def teach(self, module: str, *arguments: str, **variables: str) -> None:
-        """The same with what teachers and the web book need on top."""
+        """The same, with what teachers and the web book need installed as well."""
         self.run(module, *arguments, lock=TEACHER, **variables)
 
     def script(self, name: str, *arguments: str) -> None:
-        """The same for a command that is no module."""
+        """The same for a command that is not a module."""
         call([str(self.python().parent / name), *arguments], {})
 
     def sets(self) -> dict[str, str]:
-        """Where the problem sets are: with SEED, in a folder that is written now."""
+        """Where the problem sets are: with SEED, they are written into a folder now."""
         seed = self.settings.get("SEED", "")
         if not seed:
             return {}
@@ -108,7 +108,7 @@ class Environment:
 
 
 def call(command: list[str], variables: dict[str, str]) -> None:
-    """Run a command of the environment as if that were active. Raises SystemExit if it fails."""
+    """Run a command as if the environment were active. Raises SystemExit if it fails."""
     places = [str(Path(command[0]).parent), os.environ.get("PATH", os.defpath)]
     active = {"VIRTUAL_ENV": str(ROOT / ".venv"), "PATH": os.pathsep.join(places)}
     active |= own_folders(Path.home(), ROOT / ".venv" / "home")
@@ -116,7 +116,7 @@ def call(command: list[str], variables: dict[str, str]) -> None:
         while process.returncode is None:
             try:
                 process.wait()
-            except KeyboardInterrupt:  # the command has it too: JupyterLab asks before it stops
+            except KeyboardInterrupt:  # the command gets it too; JupyterLab asks before it stops
                 continue
     if process.returncode:
         raise SystemExit(process.returncode)
@@ -136,7 +136,7 @@ def own_folders(home: Path, spare: Path) -> dict[str, str]:
 
 
 def usable(venv: Path) -> Path:
-    """The Python of this environment, which is made if it is not there, and anew if it is bad."""
+    """The Python of this environment, which is made if it is missing, and again if it is broken."""
     python = python_of(venv)
     if not venv.exists():
         print(f"Making a virtual environment in {venv.name}.", flush=True)
@@ -238,7 +238,7 @@ def install(python: Path, root: Path, lock: str, gpu: str) -> None:
         own = ["--no-deps", "--no-build-isolation", "--editable", str(root)]
         pip(python, "install", "--quiet", *own)
     else:
-        # Or readers would see nbgrader's buttons; `jupyter labextension enable` restores them.
+        # Otherwise readers would see nbgrader's buttons. `jupyter labextension enable` shows them.
         extension = ["disable", "--level=sys_prefix", "@jupyter/nbgrader"]
         output([python, "-m", "jupyterlab.labextensions", *extension])
 
@@ -253,12 +253,12 @@ def pip(python: Path, *arguments: str) -> None:
     )
     first, last = (".".join(map(str, version)) for version in TRIED)
     if sys.version_info[:2] > TRIED[1]:
-        advice = f"Python {first} to {last} have been tried, this one is newer; take one of those."
+        advice = f"Python {first} to {last} were tried, but this one is newer; use one of those."
     raise SystemExit(f"pip could not install everything; its message is above. {advice}")
 
 
 def pip_environment() -> dict[str, str]:
-    """Without the settings that would install somewhere else than into the environment."""
+    """The variables without those that would make pip install anywhere but here."""
     elsewhere = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
     return {name: value for name, value in os.environ.items() if name not in elsewhere}
 
@@ -275,7 +275,7 @@ def installed_torch(python: Path) -> str | None:
 
 
 def other_torch_is_wanted(python: Path, gpu: str) -> bool:
-    """Whether GPU=1 or GPU=0 asks for another build than the one that is installed."""
+    """Whether GPU=1 or GPU=0 asks for a build other than the one that is installed."""
     if not gpu or not sys.platform.startswith("linux"):
         return False
     version = installed_torch(python)
@@ -289,7 +289,7 @@ def other_torch_is_wanted(python: Path, gpu: str) -> bool:
 
 
 def install_torch(python: Path, pin: str, gpu: str) -> None:
-    """Install the CPU build where that is the right one; say what is going to be downloaded.
+    """Install the CPU build if it is the right one; print what is going to be downloaded.
 
     In every other case nothing is installed here, and pip takes its usual build with the rest.
     """
@@ -346,14 +346,14 @@ def choose_build(own: list[str], gpu: str) -> tuple[str, str]:
 
 
 def own_sources(python: Path) -> list[str]:
-    """Names of the settings with which the reader has told pip where to look for packages."""
+    """The names of the settings by which the reader told pip where to look for packages."""
     text = output([python, "-m", "pip", "config", "list"]) or ""
     found = re.findall(r"\.(index-url|extra-index-url|find-links|no-index)='?[^'\s]", text)
     return sorted(set(found))
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether the driver of an NVIDIA GPU is at work here; under Windows' Linux too."""
+    """Whether the driver of an NVIDIA GPU works here, including in Windows' Linux subsystem."""
     if Path("/proc/driver/nvidia/version").exists():
         return True
     tool = shutil.which("nvidia-smi") or shutil.which("/usr/lib/wsl/lib/nvidia-smi")
@@ -361,7 +361,7 @@ def has_nvidia_gpu() -> bool:
 
 
 def index_answers(address: str, patience: float = PATIENCE) -> bool:
-    """Whether this package index has torch and answers in time, looking its name up included."""
+    """Whether this package index has torch and answers in time, including the name's look-up."""
     answers = []
 
     def ask() -> None:
@@ -381,7 +381,7 @@ def index_answers(address: str, patience: float = PATIENCE) -> bool:
 
 def output(command: list) -> str | None:
     """What a command prints, without the white space around it; None if it fails."""
-    # A slow disk is no fault of the environment, so there is plenty of time.
+    # A slow disk is not the environment's fault, so the command gets plenty of time.
     options = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         done = subprocess.run([str(part) for part in command], timeout=300, **options)

@@ -63,7 +63,7 @@ FIGURES = {
 
 
 def save(folder: Path = FOLDER) -> None:
-    """Every figure as SVG, its description inside; the same bytes each time."""
+    """Write every figure as SVG, with its description inside; the same bytes each time."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in FIGURES.items():
         figure = draw()

@@ -28,7 +28,7 @@ GOAL = {"MB downloaded": 700, "MB on disk": 2000}  # without CUDA
 
 
 def copy_project(target: Path) -> None:
-    """What a clone would have, with the changes that are not committed yet."""
+    """Copy what a clone would have, plus the changes that are not committed yet."""
     listed = ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     for name in (output(listed) or "").split("\0"):
         if name and (ROOT / name).is_file():
@@ -122,7 +122,7 @@ def torch_and_cuda(sizes: dict[str, float]) -> float:
 
 
 def disk(folder: Path) -> float:
-    """MB that a folder takes."""
+    """The MB that a folder takes up."""
     return int(output(["du", "--summarize", "--block-size=1", folder]).split()[0]) / 1e6
 
 
@@ -158,7 +158,7 @@ def try_suite(suite: str) -> list[str]:
 
 
 def check_announcement(download: float, on_disk: float, build: str) -> None:
-    """What `make lab` said beforehand must be right within a quarter."""
+    """Check that what `make lab` announced is right to within a quarter."""
     for kind, measured, parts in zip(
         GOAL, (download, on_disk), zip(MEGABYTES[READER], TORCH[build], strict=True), strict=True
     ):
@@ -166,7 +166,7 @@ def check_announcement(download: float, on_disk: float, build: str) -> None:
         if not 0.8 < measured / announced < 1.25:
             print(f"  {kind}: {announced} announced, {measured:.0f} measured: see MEGABYTES")
         if build == "cpu" and measured > GOAL[kind]:
-            print(f"  {kind}: {measured:.0f}, and {GOAL[kind]} is the goal")
+            print(f"  {kind}: {measured:.0f}, but the goal is {GOAL[kind]}")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ FOLDED = re.compile(r"<details>.*?</details>", re.DOTALL)
 def glossary_entries(text: str) -> list[list[str]]:
     """The names of each entry of glossary.md, the main one first.
 
-    Names stand at the left edge of the glossary's block, their explanation indented below.
+    Names are at the left edge of the glossary's block, their explanation is indented below them.
     """
     block = re.search(r"^`{3}\{glossary\}\n(.*?)^`{3}$", text, re.S | re.M)[1]
     entries = re.findall(r"((?:^\S.*\n)+)(?:^[ \t]+\S.*\n)+", block, re.M)
@@ -51,7 +51,7 @@ def address_of(entry: str) -> str:
 
 
 def link_terms(notebook: NotebookNode) -> bool:
-    """Make the first bold use of each term a link, in place; whether anything changed."""
+    """Make the first bold use of each term a link, in place. Returns whether anything changed."""
     entry_of = entry_of_each_form()
     seen: set[str] = set()
     changed = False

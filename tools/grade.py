@@ -54,7 +54,7 @@ class Row:
 
 
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
-    """Choose among what somebody handed in, and repair it."""
+    """Choose among the files that a student handed in, and repair the chosen one."""
     row = Row(re.sub(r"[^\w.@-]", "_", student), files[-1].name if files else student)
     books = [file for file in files if file.notebook]
     others = ", ".join(file.file for file in files if not file.notebook)
@@ -181,8 +181,8 @@ def grade(place: Path, assignment: str, limits: Limits, jobs: int = 1) -> list[R
 
 def describe(way: str) -> str:
     return {
-        "user": "a user of its own, in namespaces: no file of yours, no network.",
-        "namespaces": "you, in namespaces: no file of yours, no network.",
+        "user": "a user of its own, in namespaces, without your files and without a network.",
+        "namespaces": "you, in namespaces, without your files and without a network.",
         "plain": f"you, with limits only.\n{sandbox.WARNING}",
     }[way]
 
@@ -256,7 +256,7 @@ def main(argv: list[str] | None = None) -> None:
             print(done["log"] if not done["success"] else f"{folder() / 'feedback'} has the pages.")
         return
     if len(more) != 1:
-        parser.error("which folder or zip archive?")
+        parser.error("name the folder or zip archive with the submissions")
     if sys.platform == "win32":
         parser.error("grading needs Linux, or the container of course/Dockerfile")
     report(grade(Path(more[0]), what, Limits(cell=arguments.seconds), arguments.jobs), what)

@@ -1,7 +1,7 @@
 """Renew the two locks: exact pins for Python 3.11 to 3.14 from pyproject.toml's bounds.
 
-requirements.lock is what a reader installs; requirements-teach.lock holds what the web book, the
-slides and the graded problem sets need on top of it, and nothing that stands in the first.
+requirements.lock is what a reader installs. requirements-teach.lock holds what the web book, the
+slides and the graded problem sets need on top of it, and nothing that is in the first.
 
 The packages that torch's CUDA builds bring along are left out: pip adds them where such a build
 is installed, and a CPU build does without.
@@ -26,7 +26,7 @@ def compiled(extras: list[str], constraints: list[str]) -> list[str]:
     asked = "\n".join([TORCH, *constraints])
     result = subprocess.run(command, cwd=ROOT, input=asked, stdout=subprocess.PIPE, text=True)
     if result.returncode:
-        raise SystemExit("uv found no versions that fit; what it says stands above")
+        raise SystemExit("uv found no versions that fit together; its message is above")
     lines = [line for line in result.stdout.splitlines() if keep(line)]
     return sorted([line for line in lines if not line.startswith("torch==")] + [TORCH])
 

@@ -51,7 +51,7 @@ def debian(suite: str, name: str, packages: list[str]) -> Path:
     print(f"Making a Debian system ({suite}) in {system.relative_to(ROOT)}", flush=True)
     shutil.rmtree(system, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    # Its own mounts end with it, too.
+    # Its own mounts end with it as well.
     command = ["unshare", "--mount", "debootstrap", "--variant=minbase"]
     command += [f"--include={','.join(packages)}", suite]
     with (FOLDER / f"{name}.log").open("w") as log:
@@ -71,8 +71,8 @@ def inside(
 ) -> list[str]:
     """The command that runs `command` in this system, as this user, in this folder.
 
-    lent: files and folders outside that are seen inside under the same path. Nothing of the
-    environment passes but how the network and pip are set up, and `variables`.
+    lent: files and folders outside that are visible inside under the same path. Of the environment,
+    only the settings of the network and of pip are passed on, and `variables`.
     """
     network = {name: value for name, value in os.environ.items() if TAKEN.fullmatch(name)}
     settings = pip_settings()

@@ -1,9 +1,9 @@
 """`python -m tools.matrix` tests the series on every Python and both ends of the allowed versions.
 
-The lock on each Python of 3.11 to 3.14, the lowest versions that pyproject.toml allows on the first
-of them, and the newest on the last. A Python that is not installed is borrowed from a Debian system
-(tools/machines.py) where debootstrap and root are there. Each combination has a fresh environment
-in build/matrix, which is removed afterwards, and its row goes to docs/versions.md.
+It tries the lock on each Python from 3.11 to 3.14, the lowest versions that pyproject.toml allows
+on the first of them, and the newest on the last. A Python that is not installed is borrowed from a
+Debian system (tools/machines.py), if debootstrap and root are available. Each combination has a
+fresh environment in build/matrix, which is removed afterwards. Its row goes to docs/versions.md.
 """
 
 import argparse
@@ -78,7 +78,7 @@ VARIABLES = {
 
 
 def interpreter(version: str) -> Python | None:
-    """This Python, from this machine or else from Debian; None where neither has it."""
+    """This Python, from this machine or else from Debian; None if neither has it."""
     runs = "import sys; print('%d.%d' % sys.version_info[:2])"
     find = [*UV, "python", "find", "--no-python-downloads", "--system", version]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -197,7 +197,7 @@ def table(rows: list[list[str]], missing: list[str], notebooks: list[str], tests
 
 
 def combinations(pythons: list[str], ends: list[str] | None) -> list[tuple[str, str]]:
-    """What is tried: the named ends on each Python, or, unless named, each end where it tells most.
+    """What is tried: the named ends on each Python, or by default each end where it tells most.
 
     The lowest versions belong to the first Python and the newest to the last: on a newer Python
     there are no builds of many old versions.
@@ -213,7 +213,7 @@ def main() -> None:
     )
     parser.add_argument("--pythons", nargs="+", default=PYTHONS, help="versions to look for")
     parser.add_argument("--ends", nargs="+", choices=list(ENDS), help="on each of these Pythons")
-    parser.add_argument("--notebooks", nargs="+", help="numbers, all of them unless named: 00 07")
+    parser.add_argument("--notebooks", nargs="+", help="numbers, such as 00 07; by default all")
     parser.add_argument("--fast", action="store_true", help="leave out the slow tests")
     arguments = parser.parse_args()
     files = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "notebooks").glob("*.ipynb"))

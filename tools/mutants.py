@@ -101,7 +101,7 @@ def leave_out_argument(node: cst.Call) -> Iterator[cst.Call]:
 
 
 def guards(node: cst.Call) -> int:
-    """zip(…, strict=True) is an assertion: in code that is right it never fires."""
+    """zip(…, strict=True) is an assertion: in correct code it never fires."""
     return sum(arg.keyword is not None and arg.keyword.value == "strict" for arg in node.args)
 
 
@@ -271,7 +271,7 @@ def in_fork(work: Callable):
                 os._exit(1)
             os._exit(0)
         if os.waitpid(child, 0)[1]:
-            sys.exit("the process that was to measure this file has ended with an error")
+            sys.exit("the process that should measure this file has ended with an error")
         return pickle.load(file)
 
 
@@ -454,7 +454,7 @@ def main() -> None:
         sys.exit(f"{untried} mutants could not be compiled: correct the operators in this file")
     if problems or total["survived"] > (1 - WANTED) * total["mutants"]:
         sys.exit(
-            f"{len(problems)} mutants are otherwise than {HARMLESS.name} says, and "
+            f"{len(problems)} mutants differ from what {HARMLESS.name} says, and "
             f"{total['survived']} of {total['mutants']} survived; at most {1 - WANTED:.0%} may"
         )
 

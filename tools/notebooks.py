@@ -94,7 +94,7 @@ def wanted_source(cell: NotebookNode) -> str | None:
 
 
 def update(cell: NotebookNode) -> bool:
-    """Give a tagged cell its source, and fold the set-up cell away; whether anything changed."""
+    """Give a tagged cell its source, and fold the set-up cell. Returns whether anything changed."""
     before = (cell.source, dict(cell.metadata))
     cell.source = wanted_source(cell) or cell.source
     if "setup" in tags(cell):

@@ -5,10 +5,10 @@ python -m tools.questions qti      build/questions_qti.zip, QTI 2.1, for Canvas 
 python -m tools.questions exam --notebooks 01-07 --seed 3
                                    build/exam.md, and its key in build/exam_key.md
 
-The top of the bank says what a question consists of. All three take --notebooks, such as 07 or
+The top of the bank explains what a question consists of. All three take --notebooks, such as 07 or
 00-03,07. With --seed, questions that have a `vary` get other values; without it, their first ones.
 An exam is drawn by its seed: the same seed draws the same exam. --without build/exam_key.md leaves
-out the questions of an earlier one.
+out the questions of an earlier exam.
 
 The expressions of a bank are Python and are computed here, so use only a bank that you trust.
 """
@@ -52,9 +52,9 @@ Question = dict[str, Any]
 
 
 def load(path: Path = BANK) -> list[Question]:
-    """Every question of a bank, checked; without those about notebooks that are not there.
+    """Every question of a bank, checked, except those about notebooks that are not there.
 
-    Raises ValueError that names the question and the trouble.
+    Raises ValueError that names the question and what is wrong with it.
     """
     questions = tomllib.loads(path.read_text(encoding="utf8")).get("question", [])
     there = {notebook.name[:2] for notebook in paths()}
@@ -70,7 +70,7 @@ def load(path: Path = BANK) -> list[Question]:
 
 
 def problem(question: Question) -> str:
-    """What is wrong with the form of a question, "" if nothing is."""
+    """What is wrong with the form of a question, or "" if nothing is."""
     kind = question.get("kind")
     if kind not in FIELDS:
         return f"kind must be one of {', '.join(FIELDS)}, got {kind!r}"
@@ -90,7 +90,7 @@ def problem(question: Question) -> str:
     if kind == "single" and (len(question["right"]), len(question["wrong"]) > 1) != (1, True):
         return "a single choice has one right answer and two or more wrong ones"
     if kind == "several" and (len(question["right"]) < 2 or not question["wrong"]):
-        return "several right answers are two or more, and there is a wrong one"
+        return "a multiple choice has two or more right answers, and at least one wrong one"
     if kind == "explain" and sum(map(marks_of, question["marks"])) != EXPLAIN_POINTS:
         return f"the marks must add up to {EXPLAIN_POINTS}"
     return ""
@@ -160,7 +160,7 @@ def goals(notebook: str) -> list[str]:
 
 
 def chosen(questions: list[Question], notebooks: str = "") -> list[Question]:
-    """Those about the notebooks "00-03,07"; all for "". Raises ValueError for other texts."""
+    """The questions about notebooks "00-03,07"; all for "". Raises ValueError for other texts."""
     if not notebooks:
         return questions
     wanted: set[int] = set()
@@ -208,12 +208,12 @@ def blocks(text: str) -> str:
 
 
 def gift_text(text: str) -> str:
-    """A text in which nothing means anything to GIFT."""
+    """The text with everything escaped that has a meaning in GIFT."""
     return re.sub(r"([\\~=#{}:])", r"\\\1", text).replace("\n", "\\n")
 
 
 def gift_answers(question: Question) -> str:
-    """What stands between the braces, without the feedback for everybody."""
+    """What goes between the braces, without the feedback for everybody."""
     kind = question["kind"]
     because = lambda why: "#" + gift_text(inline(why)) if why else ""
     if kind in ("single", "several"):
@@ -448,7 +448,7 @@ def select(
     written = [q for q in questions if q["kind"] == "explain"]
     others = [q for q in questions if q["kind"] != "explain"]
     if len(written) < explain:
-        raise ValueError(f"{explain} questions to explain were asked for; {len(written)} are there")
+        raise ValueError(f"{explain} questions to explain are needed, but there are {len(written)}")
     for _ in range(200):
         picked = draw.sample(written, explain)
         left: dict[str, list[Question]] = {}

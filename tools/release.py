@@ -37,7 +37,7 @@ def sync() -> None:
 def nbgrader(*arguments: str, **variables: str) -> None:
     """Run nbgrader with the course's configuration and these environment variables.
 
-    Exits with what it says if it fails.
+    If it fails, this exits with its message.
     """
     command = [sys.executable, "-m", "nbgrader", *arguments]
     here = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

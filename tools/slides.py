@@ -11,8 +11,8 @@ notebook of the same name, and a deck that quotes what is no longer there cannot
     . . .                                 what follows comes at the next key
     ![](07-05)                            the picture of the cell with this id
     ![](07-05/2) ![](figure:masks)        its second picture, and a drawing of tools/figures.py, in
-                                          a row because they stand on one line
-    ```python {from=07-10 mark=2,3}       code whose lines stand in this cell, in this order, or in
+                                          a row because they are on one line
+    ```python {from=07-10 mark=2,3}       code whose lines are in this cell, in this order, or in
                                           a file: from=helpers/masks.py; lines 2 and 3 stand out
     ```printed {from=07-10}               lines that this cell prints
     Note:                                 what follows is for the speaker (key S)
@@ -87,7 +87,7 @@ class Slide:
 
 
 def slides(text: str) -> list[Slide]:
-    """The slides of a deck. Raises ValueError where one has no title or a fence stays open."""
+    """The slides of a deck. Raises ValueError if one has no title or a fence is not closed."""
     return [slide(part.strip("\n").splitlines()) for part in re.split(r"(?m)^---$", text)]
 
 
@@ -119,7 +119,7 @@ def slide(lines: list[str]) -> Slide:
 
 
 def fenced(fence: re.Match, rest: Iterator[str], title: str) -> Block:
-    """The block behind the line that opens it; `rest` is left behind the line that closes it."""
+    """The block after the line that opens it; `rest` then goes on after the line that closes it."""
     lines = []
     for line in rest:
         if line == "```":
@@ -138,7 +138,7 @@ def fenced(fence: re.Match, rest: Iterator[str], title: str) -> Block:
 class Quoted:
     """The cells of a notebook, and our files, that a deck quotes.
 
-    Its methods raise ValueError where something isn't there (any more).
+    Its methods raise ValueError if something is not there, or no longer there.
     """
 
     def __init__(self, notebook: NotebookNode):
@@ -161,13 +161,13 @@ class Quoted:
             outputs = self.cell(name).get("outputs", [])
             found = [o for o in outputs if "image/png" in o.get("data", {})]
             if len(found) < number:
-                raise ValueError(f"{name} must show {number} picture(s), it shows {len(found)}")
+                raise ValueError(f"{name} must show {number} picture(s), but it shows {len(found)}")
             data, about = found[number - 1].data, found[number - 1].metadata
         picture = data["image/png"].replace("\n", "")
         return about["image/png"]["alt"], f"data:image/png;base64,{picture}"
 
     def check(self, block: Block) -> None:
-        """That each line of a fence stands where the fence says, in the same order."""
+        """Check that each line of a fence is where the fence says, in the same order."""
         if block.kind == "printed":
             available = printed(self.cell(block.of))
         elif "/" in block.of:
@@ -184,7 +184,7 @@ class Quoted:
 
 
 def printed(cell: NotebookNode) -> str:
-    """All that a cell prints."""
+    """Everything that a cell prints."""
     found = []
     for output in cell.get("outputs", []):
         found.append(output.get("text") or output.get("data", {}).get("text/plain", ""))
@@ -226,9 +226,9 @@ def section(slide: Slide, quoted: Quoted) -> str:
 
 
 def packaged(distribution: str, end: str) -> str:
-    """The text of an installed package's file whose path ends so.
+    """The text of the file in an installed package whose path has this end.
 
-    Raises SystemExit where the package, or the file in it, is missing.
+    Raises SystemExit if the package, or the file in it, is missing.
     """
     try:
         files = importlib.metadata.files(distribution) or []
@@ -282,7 +282,7 @@ def deck_of(notebook: Path) -> Path:
 
 @contextlib.contextmanager
 def chromium():
-    """The machine's Chromium, headless. Ends the program where it or Playwright is missing."""
+    """The machine's Chromium, headless. Ends the program if it or Playwright is missing."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

@@ -1,7 +1,7 @@
 """Make the sentence of notebook 16: `python -m tools.speech` writes helpers/data/speech.*.
 
-The voice is espeak-ng's, a free synthesiser; a system package (`apt-get install libespeak-ng1`).
-It is asked through its library, because that tells when each word begins.
+The voice is that of espeak-ng, a free synthesiser and a system package (`apt-get install
+libespeak-ng1`). It is called through its library, which also reports when each word begins.
 """
 
 import ctypes
@@ -62,7 +62,7 @@ def speak(text: str, voice: str = VOICE, speed: int = SPEED) -> tuple[Tensor, li
     Raises OSError if the library is not installed, ValueError for an unknown voice.
     """
     library, rate = synthesiser()
-    pieces, began = [], {}  # where in the text a word stands: when it begins, in seconds
+    pieces, began = [], {}  # where in the text a word is: when it begins, in seconds
 
     @ctypes.CFUNCTYPE(
         ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event)

@@ -1,8 +1,8 @@
 """`python -m tools.student` builds what students get, as a repository of its own: build/student.
 
-Notebooks, helpers, and the student versions of the problem sets, once for JupyterLab and once for
-Colab, where they run without the rest. Nothing of course/, tests/ or tools/ goes along: this
-repository holds solutions and hidden tests. --address is where the new repository will live; all
+They get notebooks, helpers, and the student versions of the problem sets, once for JupyterLab and
+once for Colab, where they run without the rest. Nothing from course/, tests/ or tools/ goes along,
+because these hold solutions and hidden tests. --address is where the new repository will live; all
 links to Colab, Binder and nbgitpuller then lead there.
 """
 
@@ -81,7 +81,7 @@ def build(address: str, released: Path, folder: Path = FOLDER) -> list[Path]:
 
 
 def commit(folder: Path) -> None:
-    """Make the folder a git repository, or add a commit to the one that it is."""
+    """Make the folder a git repository, or add a commit if it already is one."""
     git = ["git", "-C", str(folder)]
     if not (folder / ".git").exists():
         subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)

@@ -180,11 +180,11 @@ def diffs(here: Environment) -> None:
             "This needs git and a clone made with it: git is not installed, or this is not a clone."
         )
     python = here.python().as_posix()
-    # git hands this to a shell, with the file's name behind it.
+    # git passes this to a shell, followed by the file's name.
     text = f"{shlex.quote(python)} -m jupytext --quiet --from ipynb --to py:percent --output -"
     subprocess.run(["git", "config", "diff.notebook.textconv", text], cwd=ROOT, check=True)
     # An older version of this target kept a cache, which git stores as notes: these need a name
-    # and an e-mail address. Unsetting what is not set is no error here.
+    # and an e-mail address. Unsetting what is not set is not an error here.
     subprocess.run(["git", "config", "--unset", "diff.notebook.cachetextconv"], cwd=ROOT)
 
 

@@ -1,6 +1,6 @@
 """`python -m tools.variants SEED` writes the problem sets with other versions of some tasks.
 
-They go to build/source-SEED. The same seed always gives the same sets, 0 those of this repository.
+They go to build/source-SEED. The same seed always gives the same sets; 0 gives this repository's.
 For release and grading, name the folder: COURSE_SOURCE=build/source-SEED make release.
 """
 

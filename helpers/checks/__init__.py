@@ -12,10 +12,10 @@ One module per notebook (`nb01.py` …) holds its checks, each made by `@exercis
             otherwise="the scores differ from Q Kᵀ / √d_k",
         )
 
-The check prints one line and returns True (right), False (wrong) or None (not attempted): it
-never raises, so that an exercise left alone does not stop Run All, and it gives up after ten
-seconds. It may seed and draw random numbers as it likes; the caller's are as before when it ends.
-Whatever a learner's function is given is a copy. `reading.py` reads answers that are no functions.
+The check prints one line and returns True (right), False (wrong) or None (not attempted). It never
+raises, so that an exercise that is left undone does not stop Run All, and it gives up after ten
+seconds. It may seed and draw random numbers as it likes; afterwards, the caller's are as before.
+A learner's function only ever gets copies. `reading.py` reads answers that are not functions.
 """
 
 import _thread
@@ -35,11 +35,11 @@ SECONDS = 10  # an answer that takes longer than this has a loop that never ends
 
 
 class Wrong(Exception):
-    """An answer that is not right; the message says what it looks like and where to look."""
+    """A wrong answer. The message says what it looks like and where to look."""
 
 
 class NotAttempted(Exception):
-    """The stub is still untouched: it gave None or Ellipsis, or raised NotImplementedError."""
+    """The stub is still untouched: it returned None or Ellipsis, or raised NotImplementedError."""
 
 
 class TooLong(BaseException):
@@ -56,11 +56,11 @@ def attempted(value: Any) -> Any:
 def ask(answer: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call the learner's function with copies; NotAttempted if it is a stub, Wrong if it fails."""
     if not callable(attempted(answer)):
-        raise Wrong(f"a function is needed here, and this is {kind(answer)}")
+        raise Wrong(f"a function is needed here, but this is {kind(answer)}")
     try:
         got = answer(*_copy(args), **_copy(kwargs))
         if got is None:
-            raise NotAttempted(", or a return is missing: your function gave None")
+            raise NotAttempted(", or a return is missing: your function returned None")
         return attempted(got)
     except NotImplementedError:
         raise NotAttempted from None
@@ -71,7 +71,7 @@ def ask(answer: Callable, *args: Any, **kwargs: Any) -> Any:
 
 
 def close(got: Any, wanted: Any, tolerance: float = 1e-5, equal_nan: bool = False) -> bool:
-    """Same shape and, within the tolerance, same numbers; tensors, arrays, lists or numbers."""
+    """Same shape and, up to the tolerance, same values: tensors, arrays, lists or numbers."""
     got, wanted = to_array(got), to_array(wanted)
     if got is None or wanted is None or got.shape != wanted.shape:
         return False
@@ -82,7 +82,7 @@ def expect(got: Any, wanted: Any, message: str, tolerance: float = 1e-5) -> None
     """Raise Wrong unless `got` is close to `wanted`; a wrong shape and a NaN are named as such."""
     array, right = to_array(got), to_array(wanted)
     if array is None or right is None:
-        raise Wrong(f"numbers are needed here, and this is {kind(got)}")
+        raise Wrong(f"numbers are needed here, but this is {kind(got)}")
     if array.shape != right.shape:
         raise Wrong(f"the shape should be {right.shape}, yours is {array.shape}")
     if close(array, right, tolerance):
@@ -101,11 +101,11 @@ def expect_like(
     read: Callable[[Any], Any] = lambda got: got,
     tolerance: float = 1e-5,
 ) -> None:
-    """Raise Wrong unless the learner's function gives what `right` gives, in every case.
+    """Raise Wrong unless the learner's function returns what `right` returns, in every case.
 
-    `mistakes` says what each usual mistake would give: {message: function, or several}. A message
-    is told only if a function of it gives all the learner's answers, so that it is true. `read`
-    turns an answer of another form into the one that `right` gives.
+    `mistakes` holds what each usual mistake would return: {message: function, or several}. A
+    message is shown only if one of its functions gives all of the learner's answers, so that it is
+    true. `read` turns an answer of another form into the form that `right` has.
     """
     answers = []
     first = None
@@ -131,13 +131,13 @@ def expect_like(
             if all(gives(function, case) for case in range(len(answers))):
                 raise Wrong(message)
     if first and to_array(answers[first]) is not None:
-        otherwise = f"it fits one input and not another: is something built in? ({otherwise})"
+        otherwise = f"it fits one input and not another: is a value hard-coded? ({otherwise})"
     expect(answers[first], needed, otherwise, tolerance)
 
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Whatever is drawn or seeded inside, torch, NumPy and Python go on as if it had not been."""
+    """Whatever is drawn or seeded inside, torch, NumPy and Python go on as if nothing had been."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
@@ -149,10 +149,10 @@ def random_state_kept() -> Iterator[None]:
 
 @contextmanager
 def no_longer_than(seconds: float) -> Iterator[None]:
-    """Raise TooLong in the code inside once it has run for so long.
+    """Raise TooLong in the code inside once it has run for that long.
 
-    It is done as Ctrl-C is, on every system, which only the main thread hears: in another thread
-    there is no limit. Ctrl-C itself stays what it was.
+    It works like Ctrl-C, on every system. Only the main thread can be interrupted in this way, so
+    in another thread there is no limit. Ctrl-C itself works as before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -170,7 +170,7 @@ def no_longer_than(seconds: float) -> Iterator[None]:
     def interrupted(number: int, frame: Any) -> None:
         if not late and callable(before):
             before(number, frame)
-        # Never within this block's own beginning and end: the next interrupt will find the loop.
+        # Never inside this block's own first and last lines: the next interrupt finds the loop.
         if late and not ended and frame.f_code.co_filename not in own:
             raise TooLong
 
@@ -180,7 +180,7 @@ def no_longer_than(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        ended = True  # from here on an interrupt that comes late does nothing
+        ended = True  # from here on, a late interrupt does nothing
         end.set()
         watcher.join()
         signal.signal(signal.SIGINT, before)
@@ -208,7 +208,7 @@ def exercise(number: str) -> Callable[[Callable[[Any], str | None]], Callable[[A
             except TooLong:
                 print(f"✗ Exercise {number}: still running after {SECONDS} s; does a loop not end?")
                 return False
-            except Exception as error:  # noqa: BLE001  an answer of a kind that the check did not foresee
+            except Exception as error:  # noqa: BLE001  a form of answer that nobody foresaw
                 print(f"✗ Exercise {number}: the check can't read this answer ({error})")
                 return False
             print(f"✓ Exercise {number}: {praise or 'right'}")
@@ -220,7 +220,7 @@ def exercise(number: str) -> Callable[[Callable[[Any], str | None]], Callable[[A
 
 
 def choice(number: str, right: str, why: dict[str, str]) -> Callable[[Any], bool | None]:
-    """The check of a quiz: `why` says of each letter what is right or wrong about it."""
+    """The check of a quiz. For each letter, `why` says what is right or wrong about it."""
 
     @exercise(number)
     def check(answer: Any) -> str:
@@ -253,7 +253,7 @@ def to_array(value: Any) -> np.ndarray | None:
 
 
 def shown(answer: Any) -> str:
-    """An answer as it would be printed, in one line and not too long."""
+    """An answer as it would be printed, but on one line and not too long."""
     text = " ".join(repr(answer).split())
     return text if len(text) <= 50 else f"{text[:50]}…"
 
@@ -265,9 +265,9 @@ def kind(value: Any) -> str:
 
 
 def _copy(value: Any, done: dict[int, Any] | None = None) -> Any:
-    """Tensors, arrays and what holds them, copied; anything else as it is.
+    """Copies of tensors, arrays and what holds them; anything else as it is.
 
-    What was one object in two places still is: `done` has the copies, by the original's id.
+    One object in two places stays one object: `done` has the copies, by the id of the original.
     """
     done = {} if done is None else done
     if id(value) in done:

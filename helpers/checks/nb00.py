@@ -63,6 +63,6 @@ check_quiz = choice(
         "a": "that is the older, recurrent kind of model; here nothing is squeezed into one vector",
         "b": "decoder-only models do that; here the two sentences meet only in cross-attention",
         "c": "at every word, the decoder looks at the whole German sentence again",
-        "d": "the model knows nothing of spelling: to it, a word is a number",
+        "d": "the model knows nothing about spelling: to it, a word is a number",
     },
 )

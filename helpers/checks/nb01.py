@@ -27,7 +27,7 @@ def check_rows(answer: Any) -> str:
     if total != 1:
         raise Wrong("a row holds shares of attention: what do all the shares add up to?")
     if rows == 81:
-        raise Wrong("81 is the number of weights; how many rows do they stand in?")
+        raise Wrong("81 is the number of weights; how many rows do they form?")
     if rows != 9:
         raise Wrong("there is one row per query, and every word asks one question")
     return "each of the 9 words hands out exactly 1 of attention"
@@ -159,18 +159,18 @@ def check_order_test(answer: Any) -> str:
     if all(got[name] != right[name] for name in cases):
         raise Wrong("the verdicts are swapped: return True when the order matters")
     if all(got.values()):
-        raise Wrong("it says True of every f; the outputs move with their words: shuffle f(x) too")
+        raise Wrong("it says True for every f; the outputs move with their words: shuffle f(x) too")
     if not any(got.values()):
-        raise Wrong("it says False of every f, even of one that adds positions to the words")
+        raise Wrong("it says False for every f, even for one that adds positions to the words")
     if got["attention"] and got["a function of each word alone"]:
         raise Wrong("the outputs move along with their words: shuffle f(x) too before you compare")
     if got["attention"]:
         if not verdict(answer, with_arrays(lambda x: attend(x).round(6))):
-            raise Wrong("attention adds in another order now: compare to rounding: np.allclose")
+            raise Wrong("attention now adds in another order: allow for rounding, with np.allclose")
         raise Wrong("it says that attention knows the order; does your shuffle keep every word?")
     if right | {"positions that read the same from both ends": False} == got:
-        raise Wrong("a sentence turned round may look the same to f: shuffle it instead")
+        raise Wrong("a sentence read backwards may look the same to f: shuffle it instead")
     for name in cases:
         if got[name] != right[name]:
             raise Wrong(f"your test says {got[name]} for '{name}'")
-    return "shuffle and apply, or apply and shuffle: compare the two"
+    return "shuffle and then apply f, or apply f and then shuffle: compare the two"

@@ -20,7 +20,7 @@ def check_parameters(answer: Any) -> str:
     if one != eight and one in (right, 4 * 64 * 64):
         raise Wrong("heads share out the columns of the same matrices: does the size change?")
     if one == eight == 4 * 64 * 64:
-        raise Wrong("the weights are right; each of the four linear maps has a bias, too")
+        raise Wrong("the weights are right; each of the four linear maps also has a bias")
     if one == eight and one in (3 * (64 * 64 + 64), 3 * 64 * 64):
         raise Wrong("that is three of the four maps: W_O is missing")
     if one == eight and one in (64 * 64 + 64, 64 * 64):
@@ -52,8 +52,8 @@ def check_merge(answer: Any) -> str:
             "the columns of the heads are interleaved: keep each head's d_k together": (
                 lambda x: x.permute(0, 2, 3, 1).flatten(2)
             ),
-            "the heads are averaged; they should stand side by side": lambda x: x.mean(1),
-            "the heads are added up; they should stand side by side": lambda x: x.sum(1),
+            "the heads are averaged; they should be side by side": lambda x: x.mean(1),
+            "the heads are added up; they should be side by side": lambda x: x.sum(1),
             "heads and length have changed places; now join the last two dimensions": (
                 lambda x: x.transpose(1, 2)
             ),
@@ -82,7 +82,7 @@ def check_two_places(answer: Any) -> str:
     if close(found, [[0, 0, 1], [1, 0, 0]]):
         raise Wrong("the heads look at each other's word: head 1 owns column 1, head 2 column 2")
     if not close(found.max(-1), [1.0, 1.0]):
-        raise Wrong("a mixture is diluted: each head should spend all its attention on one word")
+        raise Wrong("a mixture gets you less: each head should put all its attention on one word")
     expect(found, [[1, 0, 0], [0, 0, 1]], "head 1 should fetch the 6, and head 2 the 8")
     return "one head alone has the same shares for both columns: never 6 and 8"
 
@@ -122,7 +122,7 @@ def check_multi_head(answer: Any) -> str:
             "the scores are scaled twice: `attention` does it already": (
                 by_heads(lambda d, h: (d / h) ** -0.5)
             ),
-            "the keys serve as values, too: split all three": (
+            "the keys are used as values as well: split all three": (
                 lambda q, k, v, heads: by_heads()(q, k, k, heads)
             ),
             "the heads are merged by a reshape alone, which mixes up the words: use merge_heads": (
@@ -182,7 +182,7 @@ def check_strongest(answer: Any) -> str:
 
 
 def _weights(layer: Any, x: Tensor) -> Tensor:
-    """The layer's attention weights in self-attention; the layer is as it was."""
+    """The layer's attention weights in self-attention. The layer stays as it was."""
     maps: list[Tensor] = []
 
     def noting(

@@ -51,7 +51,7 @@ def check_decoder_mask(answer: Any) -> str:
         "`|` allows what either mask allows; both have to allow it": lambda real, past: real | past,
         "the padding of the second sentence may still be looked at": lambda real, past: past,
         "the future may still be looked at: the causal mask is missing": lambda real, past: real,
-        "the triangle is turned over: rows are queries, and yours look ahead": (
+        "the triangle is the wrong way up: rows are queries, and yours look ahead": (
             lambda real, past: real & past.T
         ),
         "a word may look at itself: your triangle leaves out the diagonal": (
@@ -72,12 +72,12 @@ def check_decoder_mask(answer: Any) -> str:
         got, shape = _boolean(ask(answer, ids)), (batch, 1, target, target)
         real, past = padding_mask(ids), causal_mask(target)
         if got.shape == (batch, target, target):
-            raise Wrong(f"put in an axis for the heads: {shape}, yours is {tuple(got.shape)}")
+            raise Wrong(f"add an axis for the heads: {shape}, yours is {tuple(got.shape)}")
         try:
             mask = got.broadcast_to(shape)
         except RuntimeError:
             yours = tuple(got.shape)
-            raise Wrong(f"it should broadcast to {shape}, and yours is {yours}") from None
+            raise Wrong(f"it should broadcast to {shape}, but yours is {yours}") from None
         for message, mistake in mistakes.items():
             if torch.equal(mask, mistake(real, past).broadcast_to(shape)):
                 raise Wrong(message)
@@ -114,7 +114,7 @@ def check_leak_test(answer: Any) -> str:
     if all(got) or got[0]:
         raise Wrong("a running sum never sees the future, but your test says that it leaks")
     if got[1]:
-        raise Wrong("what each position does alone is no leak: leave out the one that you changed")
+        raise Wrong("what a position does alone is not a leak: leave out the one that you changed")
     if not any(got) or not got[2]:
         raise Wrong("a sum over the future passes: change a LATER token, compare EARLIER outputs")
     if not got[3]:

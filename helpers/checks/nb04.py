@@ -46,7 +46,7 @@ def _normed(
 def check_layer_norm(answer: Any) -> str:
     """Implement layer norm of x (batch, length, d_model), without weight and bias."""
     torch.manual_seed(0)
-    small = torch.randn(2, 3, 4) * 4e-3 + 1  # where ε counts
+    small = torch.randn(2, 3, 4) * 4e-3 + 1  # so small that ε matters
     cases = [(3 * torch.randn(2, 3, 8) + 1,), (torch.randn(4, 2, 6) - 2,), (small,)]
     other_axes = [0, 1, (0, 1), (1, 2), (0, 1, 2)]
     expect_like(
@@ -74,7 +74,7 @@ def check_layer_norm(answer: Any) -> str:
                     / (x.std(-1, keepdim=True, unbiased=False) + 1e-5)
                 )
             ),
-            "so far only the mean is subtracted; divide by the standard deviation, too": (
+            "so far only the mean is subtracted; divide by the standard deviation as well": (
                 lambda x: x - x.mean(-1, keepdim=True)
             ),
             "the mean is right, but the variance is taken along the wrong axis: dim=-1": tuple(
@@ -189,4 +189,4 @@ def check_position(answer: Any) -> str:
         },
         "column 2i: sin(place / 10000^(2i / d_model)); column 2i + 1: its cosine",
     )
-    return "a clock with many hands, the first the fastest"
+    return "a clock with many hands, and the first is the fastest"

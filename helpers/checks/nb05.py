@@ -37,7 +37,7 @@ def check_encoder_layer(answer: Any) -> str:
     torch.manual_seed(0)
     layer = EncoderLayer(16, 4, 32, dropout=0.0).eval()
     norms = (layer.add_norm_self.norm, layer.add_norm_ff.norm)
-    for norm in norms:  # otherwise both are the same, and nobody could tell them apart
+    for norm in norms:  # otherwise both would be the same, and a swap would not show
         torch.nn.init.normal_(norm.weight), torch.nn.init.normal_(norm.bias)
     parts = (layer.self_attention, layer.feed_forward, *norms)
     cases = [(torch.randn(2, 5, 16), *parts), (torch.randn(1, 3, 16), *parts)]
@@ -71,7 +71,7 @@ def check_encoder_layer(answer: Any) -> str:
                 "the two norms are swapped: norm_1 belongs to attention": (
                     lambda x, a, f, n, m: n(m(x + a(x, x)) + f(m(x + a(x, x))))
                 ),
-                "one norm serves twice: norm_1 after attention, norm_2 after the feed-forward": (
+                "one norm is used twice: norm_1 after attention, norm_2 after the feed-forward": (
                     lambda x, a, f, n, m: n(n(x + a(x, x)) + f(n(x + a(x, x)))),
                     lambda x, a, f, n, m: m(m(x + a(x, x)) + f(m(x + a(x, x)))),
                 ),
@@ -184,9 +184,9 @@ def check_equality_test(answer: Any) -> str:
         if name == "NaN at padding":
             raise Wrong("0 · NaN is NaN: take the real words out, don't multiply the others by 0")
         if name == "rounded otherwise, by 1e-11":
-            raise Wrong("two correct codes may round differently, here by 1e-11: allow for 1e-10")
+            raise Wrong("two correct models may round differently, here by 1e-11: allow for 1e-10")
         raise Wrong(f"your test says {got} for '{name}'")
     broken = changed(0, 2, math.nan)
     if verdict(answer, broken, broken.clone(), padding_mask(ids)):
         raise Wrong("both gave NaN at a word, and your test calls that equal")
-    return "real words only, to rounding, and NaN is never equal"
+    return "only real words, up to rounding, and NaN is never equal"

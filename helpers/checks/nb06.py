@@ -21,7 +21,7 @@ def _ids(part: Any) -> list[int]:
 
 
 def _shifted(answer: Any, ids: list[int]) -> tuple[list[int], list[int]]:
-    """What the learner's function makes of a list of ids, or, if it takes none, of a tensor."""
+    """What the learner's function returns for a list of ids, or, if it takes none, for a tensor."""
     framed = [BOS, *ids, EOS]
     first: Wrong | None = None
     for form in (ids, torch.tensor(ids), torch.tensor([ids]), torch.tensor([framed])):
@@ -76,7 +76,7 @@ def check_temperature(answer: Any) -> str:
             "divide the logits BEFORE softmax, or the result doesn't sum to 1": (
                 lambda z, t: z.softmax(-1) / t
             ),
-            "these are still logits: softmax makes probabilities of them": lambda z, t: z / t,
+            "these are still logits: softmax turns them into probabilities": lambda z, t: z / t,
             "the temperature isn't used yet": lambda z, t: z.softmax(-1),
             "these are log-probabilities: softmax, not log_softmax": (
                 lambda z, t: (z / t).log_softmax(-1)

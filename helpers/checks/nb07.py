@@ -85,7 +85,7 @@ def check_cross_attention(answer: Any) -> str:
                 "the mask is inverted: True = may attend": (
                     lambda layer, y, m, ids: layer(y, m, ~padding_mask(ids))
                 ),
-                "the residual is added already; return what cross-attention gives, alone": (
+                "the residual is added already; return only what cross-attention gives": (
                     lambda *case: case[1] + right(*case)
                 ),
             },
@@ -105,7 +105,7 @@ def check_who_moved(answer: Any) -> str:
     if first:
         raise Wrong("layer 1 comes before layer 2: nothing that it reads has changed")
     if second:
-        raise Wrong("the map is made of queries and keys; values only enter what comes out of it")
+        raise Wrong("the map is made from queries and keys; values only enter the layer's output")
     if not third:
         raise Wrong("layer 3's keys didn't move, but its QUERIES come from layer 2's output")
     return "layer 2's output moves, and with it the queries of layer 3"

@@ -104,7 +104,7 @@ check_quiz = choice(
     "8.4",
     "d",
     {
-        "a": "parameters know nothing of lengths",
+        "a": "parameters do not depend on lengths",
         "b": "its length is the target's; the source's is gone after the weighted average",
         "c": "that is target by target",
         "d": "(target, 7) becomes (target, 14), and the encoder's own maps grow both ways",
@@ -134,11 +134,11 @@ POST_NORM = "post-norm, norm(x + sublayer(x)), of self, cross, feed-forward"
 def check_from_scratch(answer: Any) -> str:
     """Open: a whole Transformer, compared part by part; the first part that differs is told."""
     if isinstance(answer, nn.Module):
-        raise Wrong("hand over the class itself, MyTransformer, and not a model made of it")
+        raise Wrong("pass the class itself, MyTransformer, not a model made from it")
     reference = known_model()
     mine = ask(answer, SMALL)
     if not isinstance(mine, nn.Module):
-        raise Wrong(f"MyTransformer(config) should be an nn.Module, it is {type(mine).__name__}")
+        raise Wrong(f"MyTransformer(config) must be an nn.Module, got {type(mine).__name__}")
     mine = mine.double().eval()
     load_by_name(mine, reference)
     for source, target in ((SOURCE, TARGET), (SOURCE[:, :3], TARGET[:, :2])):
@@ -159,7 +159,7 @@ def check_from_scratch(answer: Any) -> str:
 
 
 def told(output: Any, real: Tensor) -> Any:
-    """A part's output at real tokens: whatever comes after a sentence's end is ignored."""
+    """A part's output at real tokens; whatever comes after a sentence's end is ignored."""
     if isinstance(output, Tensor) and output.shape[:2] == real.shape:
         return output[real]
     return output
@@ -173,7 +173,7 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def known_model() -> Transformer:
-    """The reference, with norms and biases away from 1 and 0, so that a lost one shows."""
+    """The reference, with norms and biases away from 1 and 0, so that a missing one shows."""
     state = torch.get_rng_state()
     torch.manual_seed(0)
     model = Transformer(SMALL).double().eval()
@@ -229,7 +229,7 @@ def listening(model: nn.Module) -> Iterator[dict[str, tuple]]:
 
 
 def diagnosis(name: str, inputs: tuple, own: dict, real: Tensor) -> str:
-    """What the usual mistake in this part is, and which of them it looks like."""
+    """Which usual mistake this part looks like, or what to compare."""
     last = name.rpartition(".")[2]
     if last.endswith("embedding"):
         return embedding_diagnosis(name, inputs, own, real)
@@ -266,10 +266,10 @@ def attention_diagnosis(name: str, inputs: tuple, own: dict, real: Tensor) -> st
     layer = known_model().get_submodule(name)
     x, context, mask = (*inputs, None)[:3]
     if not own[name][0] or not close(told(own[name][0][0], real), told(x, real), CLOSE):
-        return f"x, what goes in, is another one; the order is {POST_NORM}"
+        return f"its first input, x, is not the right one; the order is {POST_NORM}"
     second = own[name][0][1] if len(own[name][0]) > 1 else None
     if isinstance(second, Tensor) and second.dim() == 3 and not close(second, context, CLOSE):
-        return "what it looks at, its second input, is another one"
+        return "its second input, what it looks at, is not the right one"
     wrong: dict[str, dict[str, Any]] = {
         "the scores are not divided by √d_k": dict(scale=1.0),
         "the scores are divided by d_k, not by its root": dict(scale=0.25),
@@ -287,7 +287,7 @@ def attention_diagnosis(name: str, inputs: tuple, own: dict, real: Tensor) -> st
         past = torch.ones_like(mask[:1]).tril()
         wrong |= {
             "the causal mask is missing, so that words see the future": dict(mask=padding),
-            "the triangle is turned over: rows are queries": dict(mask=past.mT & padding),
+            "the triangle is the wrong way up: rows are queries": dict(mask=past.mT & padding),
             "the triangle leaves out the diagonal: a word may look at itself": dict(
                 mask=mask.tril(-1)
             ),

@@ -53,7 +53,7 @@ def check_smoothed_target(answer: Any) -> str:
         [(2, 5, 0.1), (0, 4, 0.2), (7, 8, 0.4)],
         {
             "this is the hard target: ε isn't used": _target(lambda v, e: 0, lambda v, e: 1),
-            "here ε goes to the other words alone; torch shares it among all, truth included": (
+            "here only the other words share ε; torch shares it among all, truth included": (
                 _target(lambda v, e: e / (v - 1), lambda v, e: 1 - e)
             ),
             "it sums to more than 1: the true word has to give up ε first": (
@@ -61,7 +61,7 @@ def check_smoothed_target(answer: Any) -> str:
                 _target(lambda v, e: e / v, lambda v, e: 1),
                 _target(lambda v, e: e, lambda v, e: 1 - e),
             ),
-            "it sums to less than 1: the true word has its share of ε, too": (
+            "it sums to less than 1: the true word also gets its share of ε": (
                 _target(lambda v, e: e / v, lambda v, e: 1 - e)
             ),
         },

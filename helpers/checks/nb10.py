@@ -27,7 +27,7 @@ def check_key_counts(answer: Any) -> str:
         raise Wrong("the memory doesn't change from token to token: with a cache, once is enough")
     if counts != (6, 72):
         raise Wrong("count layers times how often each one asks W_K for keys of the memory")
-    return "once a sentence and layer, against once a token and layer"
+    return "once for each sentence and layer, against once for each token and layer"
 
 
 def _best(divisor: Callable[[int, float], float], pick: Callable = max) -> Callable:
@@ -199,9 +199,9 @@ def check_greedy(answer: Any) -> str:
 
         got = _written(ask(answer, logits_after, 8))
         if not asked:
-            raise Wrong("logits_after was never asked")
+            raise Wrong("your function never calls logits_after")
         if asked[0] != [BOS]:
-            raise Wrong("the first question is about [BOS] alone")
+            raise Wrong("the first call of logits_after should get [BOS] alone")
         if any(len(ids) == 1 for ids in asked[1:]):
             raise Wrong("it reads only the newest word: give it all words so far, <bos> included")
         if got[:1] == [BOS]:
@@ -231,13 +231,13 @@ def check_greedy(answer: Any) -> str:
         endless = _written(ask(answer, never_ends, limit))
         if endless != [9] * limit:
             found = f"you wrote {endless}"
-            raise Wrong(f"with no <eos> in sight stop after max_words = {limit}; {found}")
+            raise Wrong(f"if no <eos> comes, stop after max_words = {limit}; {found}")
     return "ask, take the best, append, until <eos>"
 
 
 def _flat(ids: Any) -> list[int]:
-    """The ids of a question, or Wrong if it isn't a flat list of them."""
+    """The ids that logits_after got; raises Wrong unless they are a flat list."""
     parts = several(ids)
     if any(isinstance(i, list) or (isinstance(i, Tensor) and i.numel() != 1) for i in parts):
-        raise Wrong("the question is a flat list of ids, without a batch")
+        raise Wrong("logits_after needs a flat list of ids, without a batch")
     return [int(i) for i in parts]

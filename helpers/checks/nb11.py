@@ -23,7 +23,7 @@ def check_least_gradient(answer: Any) -> str:
     if names and names[-1] in ("mean", "shuffled"):
         raise Wrong(f"{names[-1]!r} divides the gradient, but evenly: one step from each position")
     if "recurrent" in names:
-        raise Wrong("it has the long way as well, but its attention is a short one beside it")
+        raise Wrong("it has the long path as well, but its attention is a short one beside it")
     if names:
         raise Wrong("attention reaches every position in one step; which model needs many?")
     raise Wrong(f"name one of {', '.join(WIRINGS)}")
@@ -138,7 +138,7 @@ check_quiz = choice(
     "11.4",
     "b",
     {
-        "a": "perhaps; its neighbours in the memory may know the same. Only hiding it tells",
+        "a": "perhaps, but its neighbours in the memory may know the same; only hiding it tells",
         "b": "that, and no more: what is mixed in isn't yet what is needed",
         "c": "often, but a map shows where the model looked, not what that means",
         "d": "a mean of 0.9 says that most do; single heads may differ",

@@ -19,7 +19,7 @@ _EVAL = (
     "begin your test with model.eval()"
 )
 _ALLCLOSE = (
-    "your test wants every last bit to be equal, and two right models differ by rounding: "
+    "your test wants every last bit to be equal, but two correct models differ by rounding: "
     "compare with torch.allclose"
 )
 
@@ -62,8 +62,8 @@ def put_back_ids() -> list[str]:
 def passes(test: Callable, subject: object, forgiving: bool = False) -> bool:
     """Whether the reader's test lets the subject pass: no AssertionError, and not False.
 
-    If `forgiving`, equal to rounding counts as equal. Raises Wrong if the test stops with another
-    error, or if it writes into the ids that all tests share.
+    If `forgiving`, equal up to rounding counts as equal. Raises Wrong if the test stops with
+    another error, or if it writes into the ids that all tests share.
     """
     try:
         with ToRounding() if forgiving else nullcontext():

@@ -11,7 +11,7 @@ def check_parts(answer: Any) -> str:
     """Predict: 2,048 tokens a step, 4 processes, --accumulate 2: (parts, tokens in each)."""
     parts = tuple(numbers(answer, "parts", "tokens in each"))
     if parts == (4, 512):
-        raise Wrong("that is one part a process; --accumulate 2 cuts each share in two again")
+        raise Wrong("that is one part for each process; --accumulate 2 cuts each in two again")
     if parts == (2, 1024):
         raise Wrong("accumulating cuts what each process has, it doesn't replace the processes")
     if parts == (8, 2048):
@@ -24,7 +24,7 @@ def check_parts(answer: Any) -> str:
 
 
 def _cut(word: str, merges: list[tuple[str, str]], once: bool = False) -> list[str]:
-    """The pieces of a word: each merge in turn, wherever it fits, or only where it fits first."""
+    """The pieces of a word: each merge in turn, wherever it fits, or only at the first place."""
     pieces = list("▁" + word)
     for first, second in merges:
         joined: list[str] = []

@@ -20,7 +20,7 @@ def check_rows(answer: Any) -> str:
     if (rows, place) == (10, 5):
         raise Wrong("their padding is two things for us: padding, and the start of a sentence")
     if (rows, place) == (11, 4):
-        raise Wrong("0 to 3 are taken by the special ones here; all others move up behind them")
+        raise Wrong("0 to 3 are taken by the special ones here; all others come after them")
     if rows == 14:
         raise Wrong("the special pieces are among the ten; they move, they don't come on top")
     if (rows, place) == (11, 6):
@@ -28,7 +28,7 @@ def check_rows(answer: Any) -> str:
     if (rows, place) != (11, 5):
         raise Wrong("one row for each piece, and one more because padding also starts sentences")
     return (
-        "ten pieces and a start of its own; their 2 and 4 are the first two behind the special ones"
+        "ten pieces and a start of its own; their 2 and 4 are the first two after the special ones"
     )
 
 
@@ -98,7 +98,7 @@ def check_rms_norm(answer: Any) -> str:
         _rms(),
         [(x, torch.tensor([1.0, 2.0, 0.5, 1.0])), (batch, torch.tensor([0.5, 3.0]))],
         {
-            "that is the layer norm: RMSNorm doesn't take the mean away": tuple(
+            "that is the layer norm: RMSNorm doesn't subtract the mean": tuple(
                 lambda x, w, eps=eps: torch.nn.functional.layer_norm(x, (len(w),), w, None, eps)
                 for eps in (1e-5, 1e-6)
             ),
@@ -152,7 +152,7 @@ def check_compare(answer: Any) -> str:
             raise Wrong("swapped: missing is what we ask for and the file doesn't have")
         if sets == [set(missing), set()] and unknown:
             raise Wrong(
-                "a weight that nobody asked for is an error, too: it would be lost silently"
+                "a weight that nobody asked for is an error as well: it would be lost silently"
             )
         if sets == [set(), set(unknown)] and missing:
             raise Wrong("a weight that we ask for and the file doesn't have would stay random")
@@ -187,7 +187,7 @@ def check_into_ours(answer: Any) -> str:
 def _check_one_layer(answer: Any, width: int, heads: int) -> None:
     theirs = torch.nn.MultiheadAttention(width, heads, batch_first=True)
     ours = MultiHeadAttention(width, heads)
-    torch.nn.init.normal_(theirs.in_proj_bias)  # they start at zero, where nobody misses them
+    torch.nn.init.normal_(theirs.in_proj_bias)  # they start at zero, where a lost one won't show
     torch.nn.init.normal_(theirs.out_proj.bias)
     before = theirs.in_proj_weight.detach().clone()
     x, context = torch.randn(2, 3, width), torch.randn(2, 5, width)

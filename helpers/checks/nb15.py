@@ -64,7 +64,7 @@ def check_patches(answer: Any) -> str:
             "right patches, but inside each all of red comes first, then green, then blue": (
                 ordered(1, 2, 3, 4, 0)
             ),
-            "inside a patch, too, the pixels are read row by row": ordered(1, 2, 0, 4, 3),
+            "inside a patch, the pixels are read row by row as well": ordered(1, 2, 0, 4, 3),
             "the channels are apart: each patch has its red, green and blue together": (
                 ordered(0, 1, 2, 3, 4)
             ),

@@ -191,7 +191,7 @@ def check_path(answer: Any) -> str:
             ),
             "a step may also go to the next piece while the moment stays": _best((1, 1), (0, 1)),
             "a step may also go to the next moment while the piece stays": _best((1, 1), (1, 0)),
-            "the first cell counts, too: the path collects it before its first step": (
+            "the first cell counts as well: the path collects it before its first step": (
                 lambda table: _best(*STEPS)(table) - table[0][0]
             ),
             "that is the smallest sum; the largest is asked for": _best(*STEPS, pick=min),
@@ -204,7 +204,7 @@ def check_path(answer: Any) -> str:
 
 
 def _mistakes(said: list[str], meant: list[str]) -> int:
-    """How few words have to be put in, left out or changed."""
+    """The fewest words that have to be inserted, left out or changed."""
     if not said or not meant:
         return len(said) + len(meant)
     changed = _mistakes(said[1:], meant[1:]) + (said[0] != meant[0])
@@ -255,20 +255,20 @@ def check_error_rate(answer: Any) -> str:
                 lambda said, meant: _mistakes(said, meant) / max(len(said), 1),
                 lambda said, meant: _mistakes(said, meant) / max(len(said), len(meant)),
             ),
-            "four words for two meant: two changed and two put in, a rate of 2": (
+            "four words for two meant: two changed and two inserted, a rate of 2": (
                 lambda said, meant: min(1.0, right(said, meant))
             ),
             "the order counts as well: this only looks which words are missing": (
                 lambda said, meant: len(set(meant) - set(said)) / len(meant)
             ),
-            "a changed word is one mistake, not one left out and one put in": (
+            "a changed word is one mistake, not one left out and one inserted": (
                 lambda said, meant: _put_in_or_left_out(said, meant) / len(meant)
             ),
         },
-        "the fewest words put in, left out or changed, divided by the number of words meant",
+        "the fewest words inserted, left out or changed, divided by the number of words meant",
         read=number,
     )
-    return "words put in, left out or changed, for each word that was meant"
+    return "words inserted, left out or changed, for each word that was meant"
 
 
 def _put_in_or_left_out(said: list[str], meant: list[str]) -> int:

@@ -50,7 +50,7 @@ def check_rms_norm(answer: Any) -> str:
     """Implement: Gemma's RMSNorm, x / root mean square, times 1 + weight."""
     torch.manual_seed(0)
     x, other = 1 + 3 * torch.randn(2, 3, 8), torch.randn(4, 5)
-    x[0, 0] = 1e-4 * torch.arange(1.0, 9.0)  # where the small number in the root is felt
+    x[0, 0] = 1e-4 * torch.arange(1.0, 9.0)  # so small that eps matters
     right = _norm()
     expect_like(
         answer,

@@ -1,6 +1,6 @@
-"""How the checks read an answer, whatever form it has: a tuple or a tensor, "Hat" or ("hat",).
+"""How the checks read an answer in whatever form it comes: a tuple or a tensor, "Hat" or ("hat",).
 
-Each function returns the answer in one form, or raises Wrong with a sentence that says what was
+Each function returns the answer in one form, or raises Wrong with a sentence that says what is
 needed. A part that is still `...` counts as not attempted.
 """
 
@@ -24,7 +24,7 @@ def words(answer: Any) -> list[str]:
 
 
 def number(answer: Any) -> float:
-    """One number, also as "7", as a tensor or in a list of its own."""
+    """One number, which may also be written as "7", as a tensor, or as a list of one."""
     if isinstance(answer, torch.Tensor):
         answer = answer.detach()
     if isinstance(answer, list | tuple) and len(answer) == 1:
@@ -34,7 +34,7 @@ def number(answer: Any) -> float:
             return float(answer)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: many numbers
         pass
-    raise Wrong(f"one number is needed here, and this is {shown(answer)}")
+    raise Wrong(f"one number is needed here, but this is {shown(answer)}")
 
 
 def numbers(answer: Any, *names: str) -> list[float]:
@@ -49,7 +49,7 @@ def numbers(answer: Any, *names: str) -> list[float]:
     else:
         parts = several(answer)
     if len(parts) != len(names):
-        some = ", and this is one" if len(parts) == 1 else f", and these are {len(parts)}"
+        some = ", but this is one" if len(parts) == 1 else f", but these are {len(parts)}"
         raise Wrong(needed + some)
     return [number(part) for part in parts]
 
@@ -74,7 +74,7 @@ def several(answer: Any) -> list:
 
 
 def pair(got: Any, what: str) -> list:
-    """What a function returned, in its two parts."""
+    """The two parts of what a function returned."""
     if not isinstance(got, list | tuple) or len(got) != 2:
         raise Wrong(f"return a pair, {what}; this is {kind(got)}")
     return list(got)
@@ -86,7 +86,7 @@ def output(got: Any) -> Any:
 
 
 def verdict(answer: Callable, *args: Any) -> bool:
-    """What a learner's test says: True or False, also as a tensor."""
+    """What a learner's test returns: True or False, which may also be a tensor."""
     got = ask(answer, *args)
     if isinstance(got, str):
         raise Wrong(f"return True or False; yours returns the text {got!r}")

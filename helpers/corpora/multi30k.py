@@ -36,7 +36,7 @@ TEXTS = {
 
 
 class Unavailable(OSError):
-    """The data are neither here nor can they be fetched; the message says what to do."""
+    """The data are not here and cannot be fetched. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def cache_folder() -> Path:
 
 
 def fetch(name: str, address: str = ADDRESS) -> str:
-    """The text, from the cache or else from `address`; what is damaged is fetched anew.
+    """The text, from the cache or else from `address`. A damaged file is fetched again.
 
     Raises Unavailable if it is not there and cannot be fetched.
     """

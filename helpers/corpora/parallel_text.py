@@ -1,8 +1,8 @@
-"""Sentence pairs of your own: two plain files, line beside line, or two columns of a table.
+"""Sentence pairs of your own: two plain files that match line by line, or two columns of a table.
 
-Files are read as they are needed and never held in memory. What is kept, what is left out and why
-is counted and put into words (`Texts.notes`). Text is normalised in one way only, on both sides:
-accents are put together with their letters (Unicode's NFC), and spaces at both ends are dropped.
+Files are read as they are needed and never held in memory. `Texts.notes` says in sentences how
+many pairs were kept, how many were left out, and why. Both sides are normalised in the same two
+small ways: accents are joined with their letters (Unicode's NFC), and outer spaces are dropped.
 """
 
 import hashlib
@@ -124,7 +124,7 @@ class Survey:
         return said
 
     def shared(self) -> dict[str, int]:
-        """How many source sentences of each held text are in this one, too."""
+        """How many source sentences of each held text are in this one as well."""
         return {p: int(np.isin(h.sources, self.sources).sum()) for p, h in self.held.items()}
 
     def draw(self, parts: Sequence[str]) -> dict[str, frozenset[int]]:
@@ -189,7 +189,7 @@ def find_parts(
         if not path.is_file():
             raise FileNotFoundError(
                 "--data must be multi30k, corpus, a folder, a table (.tsv, .csv) or two plain "
-                f"files, and {str(path)!r} is none"
+                f"files, and {str(path)!r} is none of these"
             )
     if len(paths) == 2:
         if paths[0].samefile(paths[1]):
@@ -197,12 +197,12 @@ def find_parts(
         for path in paths:
             if {".tsv", ".csv"} & set(path.suffixes):
                 raise ValueError(
-                    f"--data {path}: of two files, each must be plain text with a sentence on each "
-                    "line; else name one table that holds both sides"
+                    f"--data {path}: each of two files must be plain text with a sentence on each "
+                    "line; or else name one table that holds both sides"
                 )
     elif not {".tsv", ".csv"} & set(paths[0].suffixes):
         raise ValueError(
-            f"--data {paths[0]}: one file must be a table, .tsv or .csv; else name two"
+            f"--data {paths[0]}: a single file must be a table, .tsv or .csv; or else name two"
         )
     return {"train": ParallelText(paths, sides, encoding)}
 
@@ -219,8 +219,8 @@ def read_own(
 ) -> Texts:
     """The texts of a reader. Without a validation set, one is taken out of the training text.
 
-    Where all comes from one text, a test set is taken out of it as well. Both are chosen by a hash
-    from the pairs whose two sentences occur only once, so no sentence is in two parts, and a pair
+    If there is only one text, a test set is taken out of it as well. Both are chosen by a hash,
+    from the pairs whose two sentences occur only once. So no sentence is in two parts, and a pair
     stays in its part when other lines change. With `strict`, a pair with a blank side is an error.
     Raises as ParallelText does.
     """

@@ -17,7 +17,7 @@ _ENGLISH = """
 ENGLISH = frozenset(_ENGLISH.split())
 INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 UMLAUTS = str.maketrans(dict(zip("äöüß", ("ae", "oe", "ue", "ss"), strict=True)))
-LONGEST = 40  # letters; nobody meant a known word by a longer one
+LONGEST = 40  # letters; a longer word is never a misspelling of a known one
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, cast
 
-MARK = "\ufeff"  # the mark of byte order that some editors put in front of a text
+MARK = "\ufeff"  # the byte order mark that some editors put in front of a text
 
 
 class ParallelText:
@@ -85,7 +85,7 @@ class ParallelText:
 
 
 def hint(path: Path, row: Sequence[str]) -> str:
-    """What may be wrong with a row that has another number of columns than it should have."""
+    """What may be wrong with a row that does not have as many columns as it should."""
     if ".csv" not in path.suffixes:
         if len(row) == 1:
             return "; its cells must be separated by tabs"
@@ -107,7 +107,7 @@ def columns_named(row: Sequence[str], sides: Sequence[str]) -> tuple[int, int] |
 
 
 def clean(text: str) -> str:
-    """A sentence as it is used: without a mark of byte order or spaces around it, and in NFC."""
+    """A sentence as it is used: in NFC, without a byte order mark or spaces around it."""
     text = text.removeprefix(MARK).strip()
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
@@ -221,7 +221,7 @@ def wrong_encoding(path: Path, encoding: str, other: Path | None = None) -> Valu
         guess, codec = "Latin-1 or Windows-1252", "--encoding cp1252"
     advice = f"add {codec}, or convert the file to UTF-8"
     if other is not None and not_ascii(other, encoding):
-        advice = f"{other.name} is {encoding.upper()}, so convert {path.name} to that, too"
+        advice = f"{other.name} is {encoding.upper()}, so convert {path.name} to that as well"
     return ValueError(
         f"{path}, line {number:,}: the text is not {encoding.upper()}. It looks like {guess}: "
         f"{advice}"

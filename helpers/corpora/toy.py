@@ -43,7 +43,7 @@ class Pair:
     """A German sentence, its English translation, and which words belong together.
 
     alignment holds (target index, source index): rows and columns of a cross-attention map.
-    structure names the kind of clause, features what the held-out split goes by.
+    structure names the kind of clause; the held-out split is chosen by features.
     """
 
     source: tuple[str, ...]
@@ -63,7 +63,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Pairs to train on, to watch, to test on, and with combinations seen nowhere else."""
+    """Pairs to train on, to validate with, to test on, and with combinations seen nowhere else."""
 
     train: list[Pair]
     validation: list[Pair]
@@ -109,7 +109,7 @@ def derive(rng: random.Random) -> Pair:
 def make_pair(
     source: list[Word], target: list[Word], structure: str, features: frozenset[str]
 ) -> Pair:
-    """Words and slots to a Pair: aligned are the words that share a slot."""
+    """Words and slots -> a Pair, in which words that share a slot are aligned."""
     alignment = frozenset(
         (t, s)
         for t, (_, filled) in enumerate(target)
@@ -136,9 +136,10 @@ RUNNING = _running()  # the sentence that goes through all notebooks; in no spli
 
 
 def count_simple_clauses() -> int:
-    """How many distinct sentences the plainest structure alone has, counted, not estimated:
+    """How many distinct sentences the plainest structure alone has, by exact count.
 
-    subject, verb in the present, one accusative object, nothing else. All others come on top.
+    That is a subject, a verb in the present and one accusative object, and nothing else. The other
+    structures come on top.
     """
 
     def phrases(kinds: tuple[str, ...], case: str, determiners: str) -> set[tuple[str, ...]]:

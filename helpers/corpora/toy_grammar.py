@@ -28,7 +28,7 @@ Word = tuple[str, frozenset[str]]  # a word and the slots that it fills
 
 @dataclass(frozen=True)
 class Phrase:
-    """A noun phrase in both languages, and what the rest of the clause must know of it."""
+    """A noun phrase in both languages, and what the rest of the clause must know about it."""
 
     german: tuple[Word, ...]
     english: tuple[Word, ...]
@@ -182,7 +182,7 @@ def german_verb(clause: Clause) -> tuple[list[Word], list[Word]]:
 
 
 def middle(clause: Clause, without: str = "") -> list[Word]:
-    """What stands between the verb's two parts, after the subject: time, objects, place, nicht."""
+    """What comes between the verb's two parts, after the subject: time, objects, place, nicht."""
     words: list[Word] = []
     if without != "time":
         words += time_words(clause)

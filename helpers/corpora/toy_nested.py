@@ -49,7 +49,7 @@ def nested(rng: random.Random) -> Pair:
     subject, noun = main.subject, main.subject.noun
     verbs = [v for v in TRANSITIVE if noun and noun.kind in v.subjects]
     if noun is None or not verbs:
-        return nested(rng)  # a pronoun, or nobody who does things: draw anew
+        return nested(rng)  # a pronoun, or a noun that none of these verbs fits: draw anew
     inner = choose_clause(rng, rng.choice(verbs), tense, "inner.", subject=subject, time=None)
     pronoun = relative_pronoun(subject)
     if pronoun != "der" and not shows_its_case(inner.objects[0], subject.person):

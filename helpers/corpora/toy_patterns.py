@@ -1,4 +1,4 @@
-"""Sentences with gaps, and words that fit, for readers who want to write German and know none.
+"""Sentences with gaps, and words that fit, for readers who want to write German but know none.
 
 Every way of filling the gaps gives a sentence of the toy language. Used in notebook 00.
 """

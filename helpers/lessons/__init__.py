@@ -1,1 +1,1 @@
-"""What only one or two lessons use."""
+"""Code that only one or two lessons use."""

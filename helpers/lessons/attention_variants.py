@@ -13,8 +13,9 @@ from helpers.attention import MultiHeadAttention, split_heads
 class GroupedQueryAttention(MultiHeadAttention):
     """Several heads of queries share one head of keys and values, so that caches are smaller.
 
-    num_groups heads of keys and values; num_heads groups are MultiHeadAttention, one group is
-    multi-query attention. Raises ValueError unless num_groups divides num_heads.
+    There are num_groups heads of keys and values. With num_groups = num_heads this is
+    MultiHeadAttention, with one group it is multi-query attention. Raises ValueError unless
+    num_groups divides num_heads.
     """
 
     def __init__(self, d_model: int, num_heads: int, num_groups: int):
@@ -45,7 +46,7 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 
     x (…, length, d_k), positions (length,) -> like x. Pair i turns by
     position / 10000^(2i / d_k).
-    The dot product of two turned vectors depends on the difference of their positions only.
+    The dot product of two turned vectors depends only on the difference of their positions.
     Raises ValueError if d_k is odd.
     """
     d_k = x.size(-1)

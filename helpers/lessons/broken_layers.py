@@ -1,7 +1,7 @@
-"""Broken layers: each has one usual mistake, and the tests of equality must notice it.
+"""Broken layers: each makes one common mistake, which the tests of equality must notice.
 
-They take the arguments of the layer they break, and have the same parameters. Whole models that
-are broken are in `broken_models.py` (notebook 12) and `leaky_models.py`.
+They take the arguments of the layer they break and have the same parameters. Whole broken models
+are in `broken_models.py` (notebook 12) and `leaky_models.py`.
 """
 
 import math
@@ -21,7 +21,7 @@ class ScaledByModelWidth(MultiHeadAttention):
 
 
 class KeysAsValues(MultiHeadAttention):
-    """The keys serve as values too: the published bug `k, v = x`."""
+    """The keys are used as values as well: the published bug `k, v = x`."""
 
     def keys_values(self, context: Tensor) -> KeysValues:
         key, _ = super().keys_values(context)

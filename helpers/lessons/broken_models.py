@@ -1,7 +1,7 @@
-"""Ten broken Transformers for notebook 12. Each is a bug that somebody published; the code is ours.
+"""Ten broken Transformers for notebook 12. Somebody published each of the bugs; the code is ours.
 
-All take the weights of a `Transformer`, so that a trained model can be put into a broken one. Most
-of them leave the cache empty: every search then hands them the whole prefix, and shows the bug.
+All of them take the weights of a `Transformer`, so that a trained model can be put into a broken
+one. Most leave the cache empty, so that every search hands them the whole prefix and shows the bug.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ target_ids = torch.tensor([[BOS, 13, 14, 15], [BOS, 16, 17, 18]])
 
 
 class FutureInEvaluation(Transformer):
-    """The causal mask is made in training mode only."""
+    """The causal mask is made only in training mode."""
 
     def decode(
         self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
@@ -92,7 +92,7 @@ class FirstLayerEverywhere(Transformer):
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
         source_mask = padding_mask(source_ids)
         first = self.encoder.layers[0](self.source_embedding(source_ids), source_mask)
-        self.encoder.layers[1](first, source_mask)  # computed, and read by nobody
+        self.encoder.layers[1](first, source_mask)  # computed, but nothing reads it
         return self.encoder.norm(first), source_mask
 
 
@@ -104,7 +104,7 @@ class OwnKeysAndValues(WiredTransformer):
 
 
 class StartIsPadding(Transformer):
-    """The target starts with the id of padding, so the mask hides the start from everybody."""
+    """The target starts with the id of padding, so the mask hides the start from every position."""
 
     def decode(
         self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
@@ -113,7 +113,7 @@ class StartIsPadding(Transformer):
 
 
 class DropoutInEvaluation(Transformer):
-    """What the heads found is dropped by a function call that does not ask for the mode."""
+    """What the heads found is dropped by a function call that ignores the model's mode."""
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config)
@@ -143,11 +143,11 @@ class CachedOneTooEarly(Transformer):
 
 
 class Refactored(Transformer):
-    """Nothing is wrong here: the same model in other words. No good test may fail on it."""
+    """Nothing is wrong here: the same model, written differently. No good test may fail on it."""
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config)
-        use_attention(self, attention)  # the formula step by step: other rounding
+        use_attention(self, attention)  # the formula step by step, which rounds differently
 
     def decode(
         self,
@@ -210,13 +210,13 @@ class NothingInCross(Transformer):
 
 @dataclass(frozen=True)
 class Case:
-    """A bug, where it was reported, and what its test is run against: models, or functions."""
+    """A bug, where it was reported, and what its test runs against: models, or functions."""
 
     reported: str  # repository and number
     bug: Callable[..., Any]
     fix: Callable[..., Any] = Transformer
     refactoring: Callable[..., Any] = Refactored
-    relatives: tuple[type[Transformer], ...] = ()  # bugs of the kind, which a good test finds too
+    relatives: tuple[type[Transformer], ...] = ()  # similar bugs, which a good test also finds
 
     def subject(self, kind: Callable[..., Any], evaluating: bool = False) -> Any:
         """A new model of this kind, always with the same random weights; or the function itself."""

@@ -1,7 +1,7 @@
 """Small drawn scenes with captions, and a Transformer whose source is a picture. Notebook 15.
 
-Two coloured shapes on a light ground; the caption names the larger one first and says where it
-is: "a red ring left of a blue square". Scenes follow from a seed; nothing is downloaded.
+A scene has two coloured shapes on a light ground. Its caption names the larger one first and says
+where it is: "a red ring left of a blue square". Scenes are drawn from a seed, not downloaded.
 """
 
 import random
@@ -19,7 +19,7 @@ from helpers.tokenizer import Tokenizer
 from helpers.transformer import Transformer, TransformerConfig
 
 SIZE, PATCH = 40, 5  # pixels: a picture is SIZE × SIZE, cut into (SIZE / PATCH)² patches
-COLOURS = {  # red, green, blue from 0 to 1; apart in lightness too, for colour-blind readers
+COLOURS = {  # red, green, blue from 0 to 1; lightness differs too, for colour-blind readers
     "red": (0.80, 0.15, 0.15),
     "green": (0.20, 0.60, 0.30),
     "blue": (0.10, 0.25, 0.75),
@@ -55,8 +55,8 @@ class Scene:
 def scenes(count: int, seed: int, held_out: bool = False) -> list[Scene]:
     """`count` random scenes. A tenth of all combinations appears only in held-out scenes.
 
-    A combination is a thing, a relation and another thing, so every word of a held-out caption is
-    known, but not the sentence. Raises ValueError if count is below 1.
+    A combination is a thing, a relation and another thing. So every word of a held-out caption has
+    been seen, but the sentence has not. Raises ValueError if count is below 1.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
@@ -125,8 +125,8 @@ def batch_of(some: Sequence[Scene], tokenizer: Tokenizer) -> Batch:
 class PatchEmbedding(nn.Module):
     """A picture as a sequence: each patch becomes one vector, plus one that says where it is.
 
-    Half of the position's numbers are the sines and cosines of its row, the others of its column;
-    they count three times, because the place of a thing is what is hard to learn.
+    Half of the position's numbers are the sines and cosines of its row, the other half those of its
+    column. They are multiplied by three, because where a thing is is the hard part to learn.
 
     images (batch, 3, size, size) -> (batch, patches, d_model), row by row from the upper left.
     Raises ValueError for another shape. Source: Dosovitskiy et al. 2021, section 3.1.
@@ -159,7 +159,7 @@ class PatchEmbedding(nn.Module):
 class Captioner(Transformer):
     """The Transformer of notebook 08 with a picture for its source: embedding and `encode` are new.
 
-    source_ids are images (batch, 3, SIZE, SIZE) here; the decoder is none the wiser.
+    Here source_ids are images (batch, 3, SIZE, SIZE); the decoder is none the wiser.
     """
 
     def __init__(self, config: TransformerConfig):

@@ -30,9 +30,9 @@ def heard_where(
 ) -> Tensor:
     """All cross-attention while the model writes `ids`: (layers, heads, tokens + 1, moments).
 
-    Row t is the query that writes token t, the last one writes EOS. Columns are the moments of
-    the first `seconds`; what was spent on the silence after them is left out, and each row adds
-    up to 1 again.
+    Row t is the query that writes token t, and the last row writes EOS. Columns are the moments of
+    the first `seconds`. Attention to the silence after them is left out, and each row is rescaled
+    so that it adds up to 1 again.
     """
     read = torch.tensor([[BOS, spelling.first, *ids]])
     with evaluating(model), record_attention(model) as maps:
@@ -45,8 +45,8 @@ def heard_where(
 def match(weights: Tensor) -> Tensor:
     """Maps of several heads (heads, tokens, moments) -> how well each token fits each moment.
 
-    In each column a token's weight is compared with that of the other tokens, so that a moment at
-    which all of them look counts for none; single outliers are smoothed away along time.
+    In each column, a token's weight is compared with those of the other tokens, so that a moment at
+    which all of them look counts for none. Single outliers are smoothed away along time.
     """
     spread = weights.std(-2, keepdim=True, correction=0)
     compared = (weights - weights.mean(-2, keepdim=True)) / spread.clamp(min=1e-8)
@@ -58,8 +58,8 @@ def match(weights: Tensor) -> Tensor:
 def best_path(match: Tensor) -> list[tuple[int, int]]:
     """The way from (first token, first moment) to (last, last) with the largest sum of `match`.
 
-    Each step goes to the next moment, the next token, or both: no token and no moment is left
-    out, and nothing goes back. match (tokens, moments) -> [(token, moment), …].
+    Each step goes to the next moment, the next token, or both. So no token and no moment is left
+    out, and the path never goes back. match (tokens, moments) -> [(token, moment), …].
     """
     gain = match.tolist()
     tokens, moments = len(gain), len(gain[0])
@@ -78,7 +78,7 @@ def best_path(match: Tensor) -> list[tuple[int, int]]:
 
 
 def word_times(weights: Tensor, spelling: Spelling, ids: Sequence[int]) -> list[Timing]:
-    """When each word of a text is said, as these heads have it: (word, start, end), in seconds.
+    """When each word of a text is said, according to these heads: (word, start, end), in seconds.
 
     weights (heads, tokens + 1, moments), a choice of `heard_where`'s maps for these ids.
     """
@@ -131,10 +131,11 @@ def errors_by_head(
 
 
 def word_error_rate(said: Sequence[str], meant: Sequence[str]) -> float:
-    """How many words must be put in, left out or changed, for each word that was meant.
+    """How many words must be inserted, left out or changed, for each word that was meant.
 
-    Texts are compared in lower case and without punctuation; all pairs count together, so long
-    texts count more. Raises ValueError unless there are equally many texts, and some words.
+    Texts are compared in lower case and without punctuation. The edits of all pairs are added up
+    before dividing, so long texts count more. Raises ValueError unless both lists have the same
+    length and `meant` has at least one word.
     """
     if len(said) != len(meant):
         raise ValueError(f"said and meant need equally many texts, got {len(said)}, {len(meant)}")
@@ -151,11 +152,11 @@ def plain_words(text: str) -> list[str]:
 
 
 def edits(said: Sequence[str], meant: Sequence[str]) -> int:
-    """The fewest words to put in, leave out or change that make one text of the other.
+    """The fewest words to insert, leave out or change to turn one text into the other.
 
     Source: Levenshtein 1966.
     """
-    row = list(range(len(meant) + 1))  # to make each beginning of `meant` of nothing
+    row = list(range(len(meant) + 1))  # edits that turn nothing into each beginning of `meant`
     for i, word in enumerate(said, start=1):
         last, row = row, [i]
         for j, wanted in enumerate(meant, start=1):

@@ -1,4 +1,4 @@
-"""Transformers in which a word sees what it must not see, or not what it should.
+"""Transformers in which a word sees what it must not see, or does not see what it should.
 
 The tests use them; the broken models of notebook 12 are in `broken_models.py`.
 
@@ -37,7 +37,7 @@ class CausalMaskForgotten(Transformer):
 
 
 class CausalMaskInCross(Transformer):
-    """Cross-attention gets a causal mask: target word t sees source words up to t only."""
+    """Cross-attention gets a causal mask: target word t sees only source words up to t."""
 
     def decode(
         self, target_ids: Tensor, memory: Tensor, source_mask: Tensor, cache: Cache | None = None
@@ -65,7 +65,7 @@ class MemoryForgotten(Transformer):
 
 
 class EarlyEncoderLayers(Transformer):
-    """Decoder layer i reads encoder layer i; where the encoder has no more, its final output.
+    """Decoder layer i reads encoder layer i, or the final output if the encoder has no layer i.
 
     Like `broken_models.LayerByLayer`, but the two stacks may differ in depth.
     """

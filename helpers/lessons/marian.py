@@ -33,19 +33,19 @@ MARIAN = {  # what config.json calls our sizes
     "dropout": "dropout",
     "max_position_embeddings": "max_length",
 }
-OF_THE_DECODER = {  # what our stacks share, and Marian's could have each for itself
+OF_THE_DECODER = {  # what our two stacks share, but Marian's could set separately
     "decoder_attention_heads": "encoder_attention_heads",
     "decoder_ffn_dim": "encoder_ffn_dim",
 }
 
 
 def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vocabulary]:
-    """A Marian checkpoint in our Transformer, in evaluation mode, and the way between the ids.
+    """A Marian checkpoint in our Transformer, in evaluation mode, and the map between the ids.
 
-    Four differences to the paper's model: swish for ReLU, sines and cosines in two halves
-    instead of alternating, a bias on the logits, and padding as the first target token.
+    There are four differences from the paper's model: swish instead of ReLU, sines and cosines in
+    two halves instead of alternating, a bias on the logits, and padding as the first target token.
     `unk` is the id of the unknown piece in its tokenizer. Raises as read_checkpoint does, and
-    ValueError naming settings that we do not build and weights that are missing or unknown.
+    ValueError naming settings that are not supported here, or weights that are missing or unknown.
     """
     s, weights = read_checkpoint(path_or_name)
     need(
@@ -83,7 +83,7 @@ def from_marian(path_or_name: str | Path, unk: int = 1) -> tuple[Transformer, Vo
         raise ValueError("weights missing: ['final_logits_bias']")
     copies = ("lm_head", "model.encoder.embed_tokens", "model.decoder.embed_tokens")
     pop_copies(weights, "model.shared.weight", (f"{name}.weight" for name in copies))
-    for side in ("encoder", "decoder"):  # some files hold the table that anyone can compute
+    for side in ("encoder", "decoder"):  # some files also store the table, which can be computed
         name = f"model.{side}.embed_positions.weight"
         pop_positions(weights, name, model.source_embedding.positions)
     weights["model.shared.weight"] = weights["model.shared.weight"][ids.rows]
@@ -104,8 +104,8 @@ def pop_positions(weights: dict[str, Tensor], name: str, ours: Tensor) -> None:
     # In half precision a stored sine is off by up to 0.0005.
     if theirs.shape != ours.shape or not torch.allclose(theirs, ours, rtol=0, atol=1e-3):
         raise ValueError(
-            f"{name} must hold the sines and cosines of {ours.size(0)} positions, and does not: "
-            "other positions are not built here"
+            f"{name} must hold the sines and cosines of {ours.size(0)} positions, but it does not, "
+            "and other positions are not supported here"
         )
 
 

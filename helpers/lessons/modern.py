@@ -22,7 +22,7 @@ from helpers.transformer import Transformer, TransformerConfig
 class GatedFeedForward(FeedForward):
     """A feed-forward layer in which one linear map decides how much of another one passes.
 
-    (batch, length, d_model) -> the same shape. The activation makes the name: SwiGLU with
+    (batch, length, d_model) -> the same shape. Its name depends on the activation: SwiGLU with
     F.silu, GeGLU with F.gelu. Source: Shazeer 2020.
     """
 
@@ -38,8 +38,8 @@ class GatedFeedForward(FeedForward):
 class RotaryAttention(GroupedQueryAttention):
     """Self-attention that turns queries and keys by their positions before they meet.
 
-    `formula` computes the attention after that. A cache keeps the keys unturned, so that the
-    newest query always has the last position. Source: Su et al. 2021.
+    Then `formula` computes the attention. A cache keeps the keys as they are before turning, so
+    the newest query always has the last position. Source: Su et al. 2021.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RotaryAttention(GroupedQueryAttention):
     def turned_attention(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """What `formula` gives for the turned queries and keys."""
+        """What `formula` returns for the turned queries and keys."""
         new, length = query.size(2), key.size(2)
         position = torch.arange(length, device=key.device)
         if length > new:  # a cache: the tokens of one step, a beam's hypotheses, share a position
@@ -91,7 +91,7 @@ class SoftCap(nn.Module):
 def capped_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, limit: float = 50.0
 ) -> tuple[Tensor, Tensor]:
-    """The formula of `attention` with a soft cap on the scores, which Gemma 2 has."""
+    """The formula of `attention` with a soft cap on the scores, as in Gemma 2."""
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))
     scores = SoftCap(limit)(scores)  # (…, target, source)
     if mask is not None:
@@ -103,12 +103,12 @@ def capped_attention(
 
 
 def tanh_gelu(x: Tensor) -> Tensor:
-    """GELU by way of a tanh, as T5 1.1 and Gemma compute it."""
+    """GELU approximated with a tanh, as T5 1.1 and Gemma compute it."""
     return F.gelu(x, approximate="tanh")
 
 
 class T5Gemma(Transformer):
-    """The Transformer of notebook 08 with the parts of 2025. Interface and searches are the same.
+    """The Transformer of notebook 08 with parts of 2025. Its interface and searches are the same.
 
     Sentences must be shorter than its sliding window (4,096 tokens), which is not built here.
     """
@@ -164,8 +164,8 @@ T5GEMMA = {  # parts of its names -> parts of ours
 def from_t5gemma(theirs: Mapping[str, Tensor], d_k: int) -> dict[str, Tensor]:
     """The weights of transformers' T5Gemma under our names.
 
-    Two kinds change on the way. A norm's weight counts from 0 there and from 1 here; and a
-    rotation pairs column i of a head with column i + d_k / 2 there, with its neighbour here.
+    Two kinds of weight change on the way. A norm's weight counts from 0 there, and from 1 here. A
+    rotation pairs column i of a head with column i + d_k / 2 there, and with its neighbour here.
     """
     weights = {}
     for name, weight in theirs.items():

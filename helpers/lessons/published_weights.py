@@ -17,15 +17,15 @@ from helpers.transformer import Transformer
 
 Names = Iterable[tuple[str, str]]  # (their name of a weight, ours)
 SPECIAL_IDS = ("pad_token_id", "decoder_start_token_id", "eos_token_id")
-INDEX = "model.safetensors.index.json"  # of weights that are cut into several files
+INDEX = "model.safetensors.index.json"  # lists the files, if the weights are in several
 ACTIVATIONS = {"relu": torch.relu, "swish": F.silu, "silu": F.silu, "gelu": F.gelu}
 
 
 class Vocabulary:
-    """Between a checkpoint's ids and ours, in which PAD, BOS, EOS and UNK are 0 to 3.
+    """The map between a checkpoint's ids and ours, in which PAD, BOS, EOS and UNK are 0 to 3.
 
-    Where the checkpoint starts sentences with its padding (Marian, T5), our BOS is a row of its
-    own with the same numbers, because our masks hide padding.
+    If the checkpoint starts sentences with its padding, as Marian and T5 do, our BOS gets a row of
+    its own with the same numbers, because our masks hide padding.
     Raises ValueError unless each of the four is one id of that vocabulary, and pad, eos and unk
     are three different ones.
     """
@@ -43,7 +43,7 @@ class Vocabulary:
         self.rows = torch.tensor([*special, *others])  # our id -> theirs
         self.ours = torch.empty(vocab_size, dtype=torch.long)  # their id -> ours
         self.ours[self.rows] = torch.arange(len(self.rows))
-        self.ours[[pad, eos, unk]] = torch.tensor([PAD, EOS, UNK])  # BOS only stands first
+        self.ours[[pad, eos, unk]] = torch.tensor([PAD, EOS, UNK])  # BOS only comes first
         self.twin_start = start in (pad, eos, unk)
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class Vocabulary:
         return self.rows.to(ours.device)[ours]
 
     def bias(self, theirs: Tensor) -> Tensor:
-        """Their output bias (vocab_size,) -> ours; a BOS that they do not have is never said."""
+        """Their output bias (vocab_size,) -> ours; a BOS that they do not have is never chosen."""
         bias = theirs[self.rows]
         if self.twin_start:
             bias[BOS] = -torch.inf
@@ -68,10 +68,10 @@ class Vocabulary:
 def read_checkpoint(path_or_name: str | Path) -> tuple[dict, dict[str, Tensor]]:
     """(settings, weights) of a checkpoint: a folder, or a name on the Hugging Face hub.
 
-    A folder holds config.json and model.safetensors (in one file, or in several that
-    model.safetensors.index.json lists), or pytorch_model.bin, read without running anything it may
-    contain. Files from the hub are kept in its cache; what is there needs no
-    network. Raises FileNotFoundError or OSError saying what is missing, ValueError if damaged.
+    A folder holds config.json and either model.safetensors (one file, or several that
+    model.safetensors.index.json lists) or pytorch_model.bin, which is read without running any code
+    that it may contain. Files from the hub are kept in its cache and need no network after that.
+    Raises FileNotFoundError or OSError saying what is missing, ValueError if a file is damaged.
     """
     folder = Path(path_or_name)
     if not folder.is_dir():
@@ -82,7 +82,7 @@ def read_checkpoint(path_or_name: str | Path) -> tuple[dict, dict[str, Tensor]]:
     if not settings.is_file() or not any(path.is_file() for path in (safe, index, pickled)):
         raise FileNotFoundError(
             f"{str(folder)!r} must hold config.json and model.safetensors (or pytorch_model.bin), "
-            f"it holds {sorted(p.name for p in folder.iterdir())}"
+            f"but it holds {sorted(p.name for p in folder.iterdir())}"
         )
     try:
         if safe.is_file():
@@ -103,7 +103,7 @@ def read_checkpoint(path_or_name: str | Path) -> tuple[dict, dict[str, Tensor]]:
 
 
 def shards(index: str) -> list[str]:
-    """The files that an index lists. Raises ValueError if it is none, or names other folders."""
+    """The files that an index lists. Raises ValueError if it lists none, or files elsewhere."""
     try:
         names = sorted(set(json.loads(index)["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -137,27 +137,27 @@ def fetch_checkpoint(name: str) -> Path:
         ) from None
     except Exception as error:  # the hub's errors have no common parent
         raise OSError(
-            f"{name!r} is no folder here and could not be fetched ({type(error).__name__}). With a "
-            "network, check the name; without, give the path of a folder that holds the checkpoint"
+            f"{name!r} is not a folder here and could not be fetched ({type(error).__name__}). "
+            "With a network, check the name; without one, name a folder that holds the checkpoint"
         ) from error
     return Path(settings).parent
 
 
 def need(settings: Mapping, present: Iterable[str], **wanted: object) -> None:
-    """Raise ValueError for settings that are absent, or not of the kind that we can build.
+    """Raise ValueError for settings that are absent, or that are not supported here.
 
-    A wanted setting may be absent: then it has the wanted value by default.
+    A wanted setting may be absent, because then it has the wanted value by default.
     """
     absent = [name for name in present if name not in settings]
     if absent:
-        raise ValueError(f"config.json must say {', '.join(absent)}")
+        raise ValueError(f"config.json must set {', '.join(absent)}")
     wrong = [
         f"{name}={settings[name]!r} (must be {value!r})"
         for name, value in wanted.items()
         if settings.get(name, value) != value
     ]
     if wrong:
-        raise ValueError(f"this checkpoint is of a kind that is not built here: {', '.join(wrong)}")
+        raise ValueError(f"this kind of checkpoint is not supported here: {', '.join(wrong)}")
 
 
 def need_rows(weights: Mapping[str, Tensor], name: str, rows: int) -> None:
@@ -165,14 +165,14 @@ def need_rows(weights: Mapping[str, Tensor], name: str, rows: int) -> None:
     if name not in weights:
         raise ValueError(f"weights missing: {[name]}")
     if len(weights[name]) != rows:
-        raise ValueError(f"{name} must have vocab_size={rows} rows, it has {len(weights[name])}")
+        raise ValueError(f"{name} must have vocab_size={rows} rows, got {len(weights[name])}")
 
 
 def assign(model: nn.Module, weights: Mapping[str, Tensor], names: Names) -> None:
     """Copy every weight to where `names` says, or raise ValueError and copy none.
 
-    The error names weights that are missing, that nobody asked for, and that do not fit, and
-    parameters of the model that would have got nothing.
+    The error names the weights that are missing, unknown or of the wrong shape, and the parameters
+    of the model for which there are none.
     """
     ours = dict(names)  # their name -> ours
     missing, unknown = sorted(ours.keys() - weights.keys()), sorted(weights.keys() - ours.keys())
@@ -187,7 +187,7 @@ def pop_copies(weights: dict[str, Tensor], shared: str, copies: Iterable[str]) -
     """Remove other names of one matrix. Raises ValueError if one of them is not the same matrix."""
     for name in copies:
         if name in weights and not torch.equal(weights.pop(name), weights[shared]):
-            raise ValueError(f"{name} must be the same matrix as {shared} (tied), and is not")
+            raise ValueError(f"{name} must be the same matrix as {shared} (tied), but it is not")
 
 
 def with_output_bias(model: Transformer, bias: Tensor) -> None:

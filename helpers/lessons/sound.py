@@ -71,9 +71,9 @@ def resample(sound: Tensor, rate: int) -> Tensor:
 def log_mel(sound: Tensor) -> Tensor:
     """Samples (samples,) -> a picture of 30 seconds (80, 3000): pitch upwards, time to the right.
 
-    Each column is the spectrum of 25 ms, summed in 80 bands of the mel scale, as a logarithm; the
-    quietest that is told apart is a hundred-millionth (80 dB) of the loudest. The largest and the
-    smallest value are at most 2 apart.
+    Each column is the spectrum of 25 ms, summed in 80 bands of the mel scale, as a logarithm.
+    Anything quieter than a hundred-millionth of the loudest (80 dB below it) is raised to that
+    level, so that the largest and the smallest value are at most 2 apart.
     Raises ValueError for sound that is empty, longer than 30 s, or not one row of numbers.
     """
     if sound.dim() != 1 or not sound.is_floating_point() or len(sound) == 0:
@@ -113,9 +113,9 @@ def mel_bands() -> Tensor:
 
 
 def example() -> tuple[Tensor, list[Timing]]:
-    """The sentence that travels with the project, and when each of its words is spoken.
+    """The spoken sentence that comes with the project, and when each of its words is said.
 
-    A synthetic voice; `python -m tools.speech` made both files.
+    The voice is synthetic; `python -m tools.speech` made both files.
     """
     folder = Path(str(resources.files("helpers"))) / "data"
     rows, _ = read_table(folder / "speech.csv", "python -m tools.speech")

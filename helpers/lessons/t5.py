@@ -1,8 +1,8 @@
 """T5 in our classes: what a published model changes in the paper's, and what it leaves alone.
 
-Built in notebook 14. Relative positions, RMSNorm before each sub-layer, no biases; but the
-wiring, the cache and every search are those of `Transformer`. Source: Raffel et al. 2020.
-Version 1.1, of which flan-T5 is a child, has a gate in the feed-forward layer (notebook 17).
+Built in notebook 14. It has relative positions, RMSNorm before each sub-layer and no biases, but
+the wiring, the cache and every search are those of `Transformer`. Source: Raffel et al. 2020.
+Version 1.1, from which flan-T5 descends, has a gate in the feed-forward layer (notebook 17).
 """
 
 import math
@@ -32,8 +32,8 @@ from helpers.transformer import Transformer, TransformerConfig
 class RelativeAttention(MultiHeadAttention):
     """Self-attention that adds to each score a number for the distance from query to key.
 
-    `table` (buckets, heads) holds those numbers, one column a head; all layers of a stack share
-    it. `both_ways`: in the encoder keys may come later too.
+    `table` (buckets, heads) holds those numbers, one column for each head, and all layers of a
+    stack share it. `both_ways` is for the encoder, where keys may also come later.
     """
 
     def __init__(self, d_model: int, num_heads: int, table: nn.Embedding, both_ways: bool):
@@ -44,7 +44,7 @@ class RelativeAttention(MultiHeadAttention):
     def attention_with_bias(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The formula of `attention` with one more line, the second."""
+        """The formula of `attention` with one extra line, the second."""
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.size(-1))
         scores = scores + self.bias(query.size(2), key.size(2))  # (batch, heads, target, source)
         if mask is not None:
@@ -66,8 +66,9 @@ class RelativeAttention(MultiHeadAttention):
 def bucket(distance: Tensor, both_ways: bool, buckets: int = 32, furthest: int = 128) -> Tensor:
     """The row of the table for each distance (key minus query).
 
-    Half of the rows stand for one distance each, the others for ranges that grow like a
-    logarithm up to `furthest`, beyond which all is one. Raffel et al. 2020, section 2.1.
+    Half of the rows stand for one distance each, the others for ranges of distances that widen
+    logarithmically up to `furthest`; all distances beyond it share one row. Source: Raffel et al.
+    2020, section 2.1.
     """
     first = torch.zeros_like(distance)
     if both_ways:
@@ -109,11 +110,11 @@ class T5(Transformer):
         cache: Cache | None = None,
         ancestors: Tensor | None = None,
     ) -> Tensor:
-        """As in Transformer; with a cache one new position at a time."""
+        """As in Transformer, but with a cache it takes one new position at a time."""
         if cache is not None and ancestors is None and target_ids.size(1) > 1:
             raise ValueError(
-                "with a cache, T5 reads one token at a time, because a step is a position; "
-                f"got {target_ids.size(1)} tokens"
+                "with a cache, T5 must be given one token at a time, because each step is one "
+                f"position, got {target_ids.size(1)} tokens"
             )
         return super().decode(target_ids, memory, source_mask, cache, ancestors)
 
@@ -133,8 +134,8 @@ def from_t5(
 ) -> tuple[T5, Vocabulary]:
     """A T5 checkpoint in our classes, in evaluation mode: t5-small, -base and -large, flan-t5-base.
 
-    Version 1.1, flan-T5's, has a gate in its feed-forward layers and an output matrix of its own.
-    Raises as from_marian does, also where the heads together are not as wide as the model
+    Version 1.1, which is flan-T5's, has a gate in its feed-forward layers and an output matrix of
+    its own. Raises as from_marian does, and also if the heads together are not as wide as the model
     (flan-t5-small).
     """
     s, weights = read_checkpoint(path_or_name)
@@ -165,11 +166,11 @@ def from_t5(
     need_rows(weights, "shared.weight", s["vocab_size"])
     copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     pop_copies(weights, "shared.weight", copies if gated else ("lm_head.weight", *copies))
-    if gated:  # where the file has no output matrix of its own, it is the embedding's
+    if gated:  # if the file has no output matrix of its own, it is that of the embedding
         weights["lm_head.weight"] = weights.get("lm_head.weight", weights["shared.weight"])
         need_rows(weights, "lm_head.weight", s["vocab_size"])
         weights["lm_head.weight"] = weights["lm_head.weight"][ids.rows]
-    # A leftover in the published files, read by nobody: between two sequences is no distance.
+    # A leftover in the published files that nothing reads: two sequences have no distance.
     weights.pop("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight", None)
     # Their input is E and their output h Eᵀ / √d_model; ours √d_model W and h Wᵀ: W = E / √d_model.
     # (In version 1.1 the output is h Lᵀ, with a matrix L of its own.)
@@ -183,7 +184,7 @@ def from_t5(
 
 
 def with_gates(model: T5) -> None:
-    """Turn T5 into its version 1.1: GeGLU for ReLU, and an output matrix of its own."""
+    """Turn T5 into its version 1.1: GeGLU instead of ReLU, and an output matrix of its own."""
     c = model.config
     for layer in [*model.encoder.layers, *model.decoder.layers]:
         gate = layer.feed_forward = GatedFeedForward(c.d_model, c.d_ff)
@@ -194,7 +195,7 @@ def with_gates(model: T5) -> None:
 
 
 def t5_names(config: TransformerConfig, gated: bool = False) -> Iterator[tuple[str, str]]:
-    """(T5's name, ours) of every weight; tables and matrices that are shared stand here once."""
+    """(T5's name, ours) of every weight; shared tables and matrices are listed once."""
     yield "shared.weight", "source_embedding.token.weight"
     if gated:
         yield "lm_head.weight", "output.weight"

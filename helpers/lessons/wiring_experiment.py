@@ -31,7 +31,7 @@ LENGTHS = ((1, 6), (7, 8), (9, 10), (11, 12), (13, 99))  # source words, full st
 NESTED_LENGTHS = ((1, 26), (27, 31), (32, 36), (37, 99))
 MULTI30K_LENGTHS = ((1, 8), (9, 11), (12, 14), (15, 99))
 PROBE_LENGTH = 12  # source words of the sentences on which gradients are measured
-RATE = 5e-3  # the learning rate's peak where nothing else is said
+RATE = 5e-3  # the peak of the learning rate, unless another is given
 RESULTS = resources.files("helpers") / "data" / "why_cross_attention.csv"
 
 
@@ -66,7 +66,7 @@ class Task:
     steps: int  # of training: the budget of every model
     max_tokens: int  # of a step, on its longer side
     written: Callable[[Any], str] = str  # what the tokenizer decodes, as a text
-    probe: Batch | None = None  # equally long sentences on which gradients are measured
+    probe: Batch | None = None  # sentences of equal length on which gradients are measured
 
 
 def model_config(vocab_size: int) -> TransformerConfig:
@@ -157,12 +157,12 @@ def run(
 ) -> list[Row]:
     """Train one model from `seed` (weights and order of batches) and measure it.
 
-    `wiring` is a name of WIRINGS, or with a model_of(wiring, config) of yours, any name. Without
-    `steps` the task says how long to train.
+    `wiring` is a name from WIRINGS, or, with a model_of(wiring, config) of your own, any name.
+    Without `steps`, the task says how long to train.
     Measures: `parameters`; `validation_loss` (nats per token), `encoder_gradient`,
     `decoder_gradient` at each of about six steps; `position_gradient` at "step:position";
     the task's scores, such as `exact_match` (0 to 1) and `bleu`, at "all" and at each length of
-    the source, "7-8". Gradients are measured where the task has a probe.
+    the source, "7-8". Gradients are measured if the task has a probe.
     Raises ValueError for a wiring that model_of does not know.
     """
     steps = task.steps if steps is None else steps
@@ -227,9 +227,9 @@ def translations(model: Transformer, task: Task) -> list[str]:
 def gradients(model: Transformer, batch: Batch) -> tuple[Tensor, float, float]:
     """How much of the loss's gradient arrives where: (by source position, encoder, decoder).
 
-    By position (source,): the norm of the loss's gradient with respect to that position's
-    embedding, mean over sentences, each sentence's loss being its mean over tokens. Encoder and
-    decoder: the norm over all parameters of each. All source sentences must be equally long.
+    By position (source,): the norm of the gradient with respect to that position's embedding,
+    averaged over sentences; the loss of a sentence is its mean over tokens. Encoder and decoder:
+    the norm over all parameters of each. All source sentences must be of equal length.
     """
     kept: list[Tensor] = []
 
@@ -265,7 +265,7 @@ def write_rows(path: Path, rows: Iterable[Row], comments: Sequence[str] = ()) ->
 
 
 def read_rows(path: Traversable = RESULTS) -> tuple[list[Row], list[str]]:
-    """(rows, comments) of such a file. Raises FileNotFoundError saying how to make it."""
+    """(rows, comments) of such a file. Raises FileNotFoundError that says how to make it."""
     table, comments = read_table(path, "make experiment")
     numbers = {"rate": float, "seed": int, "value": float}
     return [Row(**{k: numbers.get(k, str)(v) for k, v in row.items()}) for row in table], comments

@@ -1,8 +1,8 @@
 """Other ways to connect encoder and decoder, for the experiment of notebook 11.
 
 The Transformers all have the same parameters; only what the decoder's middle attention looks at
-changes. The two recurrent models are what came before: without attention (Sutskever et al. 2014),
-and with one (Bahdanau et al. 2015, Luong et al. 2015).
+changes. The two recurrent models are what came before them: one without attention (Sutskever et
+al. 2014), and one with it (Bahdanau et al. 2015, Luong et al. 2015).
 """
 
 from itertools import count, takewhile
@@ -48,8 +48,9 @@ def check_wiring(wiring: str, config: TransformerConfig) -> None:
 class WiredTransformer(Transformer):
     """A Transformer whose middle attention is rerouted as WIRINGS says.
 
-    Where a decoder layer hears no memory, the same attention looks at the target's own states,
-    so the number of parameters stays. Raises ValueError as check_wiring and of_a_neighbour do.
+    In a decoder layer that gets no memory, the same attention looks at the target's own states, so
+    the number of parameters stays the same. Raises ValueError as check_wiring and of_a_neighbour
+    do.
     """
 
     def __init__(self, config: TransformerConfig, wiring: str):
@@ -110,7 +111,7 @@ def pooled(memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def of_a_neighbour(memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The memory and mask of the sentence before. Raises ValueError if there is no other one."""
+    """The memory and mask of the previous sentence. Raises ValueError if there is only one."""
     if memory.size(0) < 2:
         raise ValueError("wiring 'shuffled' needs at least two sentences in a batch, got 1")
     return memory.roll(1, dims=0), mask.roll(1, dims=0)
@@ -161,7 +162,7 @@ class RecurrentTranslator(nn.Module):
     ) -> Tensor:
         """target_ids (batch, target) -> states (batch, target, d_model); starts from the memory.
 
-        The cache stays empty, so a search hands over the whole prefix each time.
+        The cache stays empty, so that a search passes the whole prefix each time.
         """
         y = self.target_embedding(target_ids) * self.scale
         states, _ = self.decoder(y, memory.transpose(0, 1).contiguous())
@@ -183,8 +184,8 @@ def read_states(
 class AttentiveRecurrentTranslator(RecurrentTranslator):
     """The recurrent model with one cross-attention: the decoder's states look at the encoder's.
 
-    Source: Luong et al. 2015, the score "general", but divided by √hidden as in `attention`, and
-    without the tanh after it. Apart from the width, nothing else differs from the model without.
+    Source: the score "general" of Luong et al. 2015, but divided by √hidden as in `attention`, and
+    without the tanh after it. Apart from its width, it is otherwise the same model.
     """
 
     def __init__(self, vocab_size: int, d_model: int, hidden: int, max_length: int = 512):
@@ -205,7 +206,7 @@ class AttentiveRecurrentTranslator(RecurrentTranslator):
         cache: Cache | None = None,
         ancestors: Tensor | None = None,
     ) -> Tensor:
-        """As without attention, but the memory is looked at again before each word."""
+        """As in the model without attention, but each word looks at the memory again."""
         last = source_mask[:, 0, 0].sum(-1) - 1  # (batch,): where the sentence ends
         first = memory[torch.arange(len(memory)), last][None].contiguous()  # (1, batch, hidden)
         states, _ = self.decoder(self.target_embedding(target_ids) * self.scale, first)

@@ -50,7 +50,7 @@ _GROUPS = {
 def minimap(lit: str | Sequence[str]) -> Figure:
     """The whole Transformer in two rows, with the parts of this notebook lit.
 
-    `lit` is one name or several. Raises ValueError for an unknown name and lists the known ones.
+    `lit` is one name or several. Raises ValueError for an unknown name, listing the known ones.
     """
     names = [lit] if isinstance(lit, str) else list(lit)
     known = {*_MINIMAP, *_GROUPS}
@@ -258,7 +258,7 @@ def pre_post_norm() -> Figure:
 
 @in_house_style
 def residual_road() -> Figure:
-    """Three layers on the road, and three beside it: what arrives of a gradient of 1."""
+    """Three layers on the road, and three beside it: how much of a gradient of 1 arrives."""
     figure, axes = new_canvas(3.9, (0, 8.4), (-0.25, 3.7))
     centres, wide = (2.1, 4.1, 6.1), 1.0
     rows = (
@@ -401,7 +401,7 @@ def readers() -> Figure:
     return figure
 
 
-# What stands before the memory, the memory, what stands before cross-attention, and behind it.
+# What comes before the memory, the memory, what comes before cross-attention, and after it.
 _ELSEWHERE: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = {
     "Whisper": (
         ("30 seconds\nof sound", "two\nconvolutions", "encoder"),
@@ -434,7 +434,7 @@ _ELSEWHERE: dict[str, tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ..
 def elsewhere(name: str) -> Figure:
     """The wiring of another model, drawn like the mini-map: what is read above, who reads below.
 
-    Raises ValueError for an unknown name and lists the known ones.
+    Raises ValueError for an unknown name, listing the known ones.
     """
     if name not in _ELSEWHERE:
         raise ValueError(f"name must be among {sorted(_ELSEWHERE)}, got {name!r}")

@@ -38,11 +38,11 @@ def lines(
 ) -> Figure:
     """Curves with their names at their right ends; log may be "x", "y" or "xy".
 
-    A series is (x, y), or (x, y, low, high) to shade the range between low and high. Words as x
-    become the ticks. Of the names in `among`, each has the same colour in every picture. Curves
-    that lie on top of each other from end to end share one label. With `steps` a curve stays level
-    around each x and jumps halfway to the next, as a table's rows do. With `zero` the vertical
-    axis begins at zero.
+    A series is (x, y), or (x, y, low, high) to shade the range between low and high. If x holds
+    words, they become the ticks. Each name in `among` has the same colour in every picture. Curves
+    that coincide from end to end share one label. With `steps`, a curve stays level around each x
+    and jumps halfway to the next, like the rows of a table. With `zero`, the vertical axis begins
+    at zero.
     """
     figure, (axes,) = new_figure(3.4)
     styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
@@ -90,7 +90,7 @@ def bars(
 ) -> Figure:
     """Horizontal bars with their values written at the ends; `highlight` names one in colour.
 
-    With `log`, equal steps along the scale are equal factors; values must be positive then.
+    With `log`, equal steps along the scale are equal factors, and the values must be positive.
     """
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     names, numbers = list(values), [float(v) for v in values.values()]
@@ -123,7 +123,7 @@ def bars(
 def dots(values: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
     """A row for each name: a dot for each of its values, and a stroke at their mean.
 
-    A dotted line marks zero, so that one sees at once whether the values agree in their sign.
+    A dotted line marks zero, so that you see at once whether all values have the same sign.
     """
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     means = {name: sum(row) / len(row) for name, row in values.items()}
@@ -176,7 +176,8 @@ def training_curve(history: Sequence[Mapping], baseline: float | None = None) ->
 class LiveCurve:
     """A training curve that redraws in place while training runs; pass it as report=.
 
-    The title says how far, how fast and how long still; `finish` leaves the plain curve.
+    The title shows how far training is, how fast, and how long it will still take; `finish` leaves
+    the plain curve.
     """
 
     def __init__(self, total_steps: int, baseline: float | None = None):
@@ -215,7 +216,7 @@ class LiveCurve:
 
 
 def _merge_same(axes: Axes, ends: Sequence[End]) -> list[End]:
-    """The ends; curves that nowhere differ by 1% of the picture's height share one."""
+    """The ends of all curves; those that never differ by 1% of the picture's height share one."""
     axes.autoscale_view()  # or the limits are those of an empty picture
     to_height = axes.transScale + axes.transLimits
     curves = [to_height.transform(line.get_xydata()) for line in axes.lines[: len(ends)]]
@@ -231,7 +232,7 @@ def _merge_same(axes: Axes, ends: Sequence[End]) -> list[End]:
 
 
 def _label_ends(axes: Axes, ends: Sequence[End]) -> None:
-    """Names at the right ends of curves, moved apart where they would touch."""
+    """Write names at the right ends of curves, moved apart where they would touch."""
     low, high = axes.get_ylim()
     to_height = axes.transScale + axes.transLimits
     placed: list[float] = []

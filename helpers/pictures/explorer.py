@@ -1,7 +1,7 @@
 """The attention explorer: hover or arrow to a word and see where every head of a layer looks.
 
-One self-contained piece of HTML, no library and no network; where scripts do not run (GitHub) the
-picture above it shows the same state. Used in notebooks 00, 09 and 14.
+It is one self-contained piece of HTML that needs no library and no network. Where scripts do not
+run, as on GitHub, the picture above it shows the same state. Used in notebooks 00, 09 and 14.
 """
 
 import base64
@@ -23,7 +23,7 @@ from helpers.pictures.style import show
 from helpers.special_ids import BOS, EOS
 from helpers.transformer import Transformer
 
-# How finely a weight is stored, and below what it counts as 0: coarser where there are many.
+# How finely a weight is stored, and below which size it counts as 0: coarser if there are many.
 FINENESS = ((255, 0.0), (64, 0.005), (24, 0.02))
 LARGEST = 130_000  # bytes of a view's data, before it is coarsened
 LONGEST = 60  # words a side
@@ -37,23 +37,23 @@ def explore_attention(
     target: Words | str | None = None,
     gold: Collection[tuple[int, int]] | None = None,
 ) -> None:
-    """Display where a model looks while it translates `source`, as a picture and to explore.
+    """Display where a model looks while it translates `source`, as a picture and as an explorer.
 
     The tokenizer is a Tokenizer (source and target are lists of words) or Subwords (strings).
-    Without a target the model's own greedy translation is shown. `gold` links (target index,
-    source index) are underlined. In evaluation mode, before dropout.
+    Without a target, the model's own greedy translation is shown. `gold` links (target index,
+    source index) are underlined. The model runs in evaluation mode, without dropout.
     Raises ValueError for more than 60 words a side.
     """
     if target is None:
         (target,) = translate(model, tokenizer, [source])
         if (length := len(tokenizer.encode(target))) > LONGEST:
             raise ValueError(
-                f"the model's own translation of source has {length} tokens, and {LONGEST} can be "
-                "shown; give a target"
+                f"the model's own translation of source has {length} tokens, but at most {LONGEST} "
+                "can be shown; give a target"
             )
     maps, labels = recorded(model, tokenizer, source, target)
     across = next(reversed([m for name, m in maps.items() if "cross_attention" in name]))
-    # First a picture for where scripts do not run, then the view: two outputs, not one.
+    # First a picture, for places where scripts do not run, then the view: two outputs, not one.
     show(
         attention_map(
             across.mean(0),
@@ -71,7 +71,7 @@ def recorded(
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """({layer name: (heads, queries, keys)}, {"source", "target", "read": tokens}).
 
-    `target` are the tokens that the decoder's queries write, `read` what it has read: BOS first.
+    `target` are the tokens that the decoder's queries write, `read` those it has read, BOS first.
     """
     device = next(model.parameters()).device
     source_ids = [*tokenizer.encode(source), EOS]
@@ -150,15 +150,15 @@ def view(
     if gold is not None:
         shown["cross"]["gold"] = sorted(gold)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    # Inside <script> only "<" could end the data; the browser's JSON.parse gives it back.
+    # Inside <script>, only "<" could end the data; the browser's JSON.parse restores it.
     template = (resources.files("helpers") / "data" / "explorer.html").read_text(encoding="utf8")
     return template.replace("/*DATA*/", text.replace("<", "\\u003c"))
 
 
 def pack(weights: Tensor, levels: int, least: float = 0.0) -> str:
-    """Square roots of the weights in `levels` steps, a byte each, deflated, as base64.
+    """Square roots of the weights in `levels` steps, one byte each, deflated, as base64.
 
-    The root gives small weights the finer steps; those below `least` become 0.
+    The square root gives small weights finer steps; those below `least` become 0.
     """
     shown = weights.where(weights >= least, 0.0)
     steps = (shown.clamp(0, 1).sqrt() * levels).round().to(torch.uint8)

@@ -1,8 +1,8 @@
 """The live page: a trained translator in one HTML file, running in the reader's browser.
 
-The weights ride in the file, and helpers/data/live/model.js computes with them: no server, no
-library, no network. `live_page(model, tokenizer, path)` works for a model that you trained
-yourself. Used by `make live` and in notebook 09.
+The weights are in the file, and helpers/data/live/model.js computes with them. It needs no server,
+no library and no network. `live_page(model, tokenizer, path)` also works for a model that you
+trained yourself. Used by `make live` and in notebook 09.
 """
 
 import base64
@@ -50,13 +50,13 @@ def live_page(
 ) -> None:
     """Write the page: one self-contained HTML file, whole or not at all.
 
-    source_words are the words that a visitor may type (by default every word of the tokenizer);
-    the page says of a sentence of other known words that it is not in the source language.
-    order says which words followed which in training, as helpers.corpora.toy_order.seen_in gives
-    it; with it the page says when a sentence is unlike any in training.
+    source_words are the words that a visitor may type, by default every word of the tokenizer. If a
+    sentence has other known words, the page remarks that it is not in the source language.
+    order tells which words followed which in training, as helpers.corpora.toy_order.seen_in returns
+    it; with it, the page remarks when a sentence is unlike any in training.
     sentences are offered to pick from: mappings that JSON can hold, with at least `source`, a list
-    of words. book is where the web book is ("" beside the page, or its address ending in "/"): each
-    part of the machine then links to the notebook that builds it. half as in `export`.
+    of words. book is where the web book is: "" if it is beside the page, or its address, ending in
+    "/". Each part of the machine then links to the notebook that builds it. half is as in `export`.
     Raises TypeError or ValueError naming the argument, and the errors of write_file.
     """
     if not isinstance(path, str | Path):
@@ -81,18 +81,18 @@ def page(data: dict) -> str:
     read = lambda name: (folder / name).read_text(encoding="utf8")
     parts = {mark: read(name) for mark, name in PARTS.items()}
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # Inside <script> only "<" could end the data; the browser's JSON.parse gives it back.
+    # Inside <script>, only "<" could end the data; the browser's JSON.parse restores it.
     parts["DATA"] = text.replace("<", "\\u003c")
-    # In one pass, so that no word of the data can stand for a part of the page.
+    # In one pass, so that no word of the data can be taken for a part of the page.
     return re.sub(r"/\*([A-Z]+)\*/", lambda mark: parts[mark[1]], read("page.html"))
 
 
 def export(model: Transformer, tokenizer: Tokenizer, half: bool = True) -> dict:
     """What model.js needs, ready for JSON: configuration, words, and the weights as base64.
 
-    half: two bytes for each weight instead of four, as whole numbers with one scale a tensor. They
-    take the room of half precision and are six times closer to a trained model's weights, because
-    those are all of one size: they need no exponent of their own.
+    half: two bytes for each weight instead of four, as whole numbers with one scale for each
+    tensor. They take as much room as half precision, but are six times closer to a trained model's
+    weights: these are all of similar size and need no exponents of their own.
     Raises TypeError or ValueError if the model is not a plain Transformer, if the tokenizer does
     not belong to it, or if a weight is NaN or infinite.
     """
@@ -103,8 +103,7 @@ def export(model: Transformer, tokenizer: Tokenizer, half: bool = True) -> dict:
         raise TypeError(f"tokenizer must be a Tokenizer, got {type(tokenizer).__name__}")
     if len(tokenizer) != model.config.vocab_size:
         raise ValueError(
-            f"tokenizer must have the model's {model.config.vocab_size} words, it has "
-            f"{len(tokenizer)}"
+            f"tokenizer must have the model's {model.config.vocab_size} words, got {len(tokenizer)}"
         )
     tensors = {name: packed(name, p, half) for name, p in model.named_parameters()}
     return {
@@ -135,7 +134,7 @@ def packed(name: str, tensor: Tensor, half: bool) -> dict:
     """One tensor as {"kind", "shape", "data"}, and "scale" if half: little-endian, in base64."""
     numbers = tensor.detach().to("cpu", torch.float64)
     if not numbers.isfinite().all():
-        raise ValueError(f"model must have finite weights, {name} has NaN or infinity")
+        raise ValueError(f"model must have finite weights, but {name} has NaN or infinity")
     fields: dict[str, object] = {"kind": "float32", "shape": list(tensor.shape)}
     if half:
         # A tensor of zeros has no largest number, and any scale will do.
@@ -147,7 +146,7 @@ def packed(name: str, tensor: Tensor, half: bool) -> dict:
 
 
 def ids_of(name: str, words: Iterable[str] | None, tokenizer: Tokenizer) -> list[int]:
-    """The ids of these words, in order; None: of all words that are not special."""
+    """The ids of these words, in order; for None, those of all words that are not special."""
     if words is None:
         return list(range(UNK + 1, len(tokenizer)))
     return sorted(known(name, words, tokenizer))

@@ -150,7 +150,7 @@ def grids(
     """Small matrices side by side with their numbers; colour shows sign and size.
 
     If the matrices hold different kinds of things, `alike=False` gives each a colour scale of its
-    own, and all their numbers two digits.
+    own, and gives all their numbers two digits.
     """
     arrays = {title: np.atleast_2d(as_array(m)) for title, m in matrices.items()}
     rows = max(len(a) for a in arrays.values())
@@ -245,10 +245,10 @@ def positions(encoding: Numbers) -> Figure:
 def cache_growth(panels: Mapping[str, tuple[Numbers, Sequence[str]]]) -> Figure:
     """What is computed at each step: {title: (counts (steps, tokens), token labels)}.
 
-    Self-attention's panel, whose title says so, has the decoder's colour, others the memory's.
+    A panel whose title names self-attention has the decoder's colour, the others the memory's.
 
     counts are 2 where keys and values are computed in that step, 1 where they are kept from an
-    earlier one, 0 where there is nothing yet. Rows are steps from the top.
+    earlier one, 0 where there is nothing yet. Rows are steps, from the top down.
     """
     arrays = {title: (as_array(grid), labels) for title, (grid, labels) in panels.items()}
     rows = max(len(grid) for grid, _ in arrays.values())
@@ -280,7 +280,7 @@ def image_grid(images: Numbers, titles: Sequence[str], columns: int = 4) -> Figu
             f"got {arrays.shape}"
         )
     rows = -(-len(arrays) // columns)
-    # A row is as high as a picture is wide, and two lines of title, or one of a number.
+    # A row is as high as a picture is wide, plus two lines for a title, or one for a number.
     figure, axes = new_figure(
         (WIDTH / columns + (0.4 if columns < 8 else 0.15)) * rows, columns, rows
     )
@@ -300,9 +300,9 @@ def attention_on_image(
 ) -> Figure:
     """Where each word looked: weights (words, patches) as frames and a veil over the image.
 
-    The patches are a square grid, row by row. A patch keeps its colours as far as it was attended
-    to, and fades towards white where it was not; the strongest have a frame. Each panel is scaled
-    to its own largest weight, which is in its title.
+    The patches are a square grid, row by row. The less a patch was attended to, the more it fades
+    towards white; the strongest have a frame. Each panel is scaled to its own largest weight, which
+    is in its title.
     """
     grid, picture = as_array(weights), as_array(image).transpose(1, 2, 0)
     side = round(grid.shape[-1] ** 0.5)
@@ -382,7 +382,7 @@ def _write_numbers(
     size: float = 9,
     whole: bool = True,
 ) -> None:
-    """Numbers in the cells, `instead` in those that are hidden; `whole` ones without digits."""
+    """Write numbers in the cells, `instead` in hidden ones; `whole` numbers get no digits."""
     shown = grid[np.isfinite(grid)]
     digits = 0 if whole and (shown == shown.round()).all() else digits
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}  # behind it, no hatching

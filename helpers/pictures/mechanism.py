@@ -36,7 +36,7 @@ def self_attention(length: int = 4, d_model: int = 4) -> Figure:
 
 @in_house_style
 def cross_attention(target: int = 3, source: int = 5, d_model: int = 4) -> Figure:
-    """The mechanism in detail with true shapes: who makes queries, keys, values, and the scores."""
+    """The mechanism in detail, with true shapes: what makes queries, keys, values and scores."""
     return _mechanism(target, source, d_model, crossing=True)
 
 
@@ -233,7 +233,7 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
         ("W_K", key_y - source * size / 2, low - source * size / 2, other),
         ("W_V", value_y - source * size / 2, low - source * size / 2, other),
     ):
-        # Whatever a matrix reads, it belongs to the layer that looks: its colour is that layer's.
+        # Whatever a matrix reads, it has the colour of the layer that looks and that it belongs to.
         draw_box(axes, (1.95, y - 0.17, 0.62, 0.34), label, role, bold=True, fontsize=9.5)
         draw_arrow(axes, (0.4 + wide, start), (1.94, y), own, 1.6)
         draw_arrow(axes, (2.57, y), (2.92, y), own, 1.6)
@@ -312,11 +312,11 @@ def beam_tree(
     best: Sequence[str],
     greedy: Sequence[str] = (),
 ) -> Figure:
-    """The hypotheses a beam search keeps: a column a step, the most probable on top.
+    """The hypotheses a beam search keeps: a column for each step, the most probable on top.
 
     steps[t] holds (log-probability, tokens) of each hypothesis kept after step t; a line leads to
     the one that it continues. The path of `best`, a list of tokens, is drawn in colour, and that
-    of `greedy` dashed, as far as the beam keeps it.
+    of `greedy` is dashed, as far as the beam keeps it.
     """
     widest = max(map(len, steps))
     figure, (axes,) = new_figure(0.9 + 0.62 * widest)

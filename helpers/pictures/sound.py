@@ -29,7 +29,7 @@ Timing = tuple[str, float, float]  # a word, its start and its end in seconds
 
 @in_house_style
 def spectrogram(picture: Numbers, seconds: float, words: Sequence[Timing] = ()) -> Figure:
-    """A log-mel spectrogram (bands, columns of 10 ms), its first `seconds`; words written above."""
+    """The first `seconds` of a log-mel spectrogram (bands, columns of 10 ms), words above it."""
     figure, (axes,) = new_figure(2.9)
     _draw_sound(axes, picture, seconds)
     _write_words(axes, words)
@@ -51,11 +51,11 @@ def attention_to_sound(
     seconds: float,
     words: Sequence[Timing] = (),
 ) -> Figure:
-    """A spectrogram, and under it who looked where: weights (tokens, moments) over the same time.
+    """A spectrogram, and under it, along the same time, who looked where: (tokens, moments).
 
-    Rows are the queries that write `tokens`. Each row is coloured to its own largest weight,
-    which is written at its end. `words` are written above the sound, and their beginnings drawn
-    through both. Raises ValueError if there is not one row for each token.
+    Rows are the queries that write `tokens`. Each row's colours are scaled to its own largest
+    weight, which is written at its end. `words` are written above the sound, and lines through both
+    panels mark where they begin. Raises ValueError unless there is one row for each token.
     """
     grid = as_array(weights)
     if grid.ndim != 2 or len(grid) != len(tokens):
@@ -133,8 +133,8 @@ def heads_over_sound(
 def words_kept(kept: Numbers, words: Sequence[Timing], seconds: float, length: float) -> Figure:
     """Which words are left when a piece of the sound is silenced: kept (pieces, words), boolean.
 
-    Row i is the sentence with `length` seconds from i · length silenced (hatched); a word that is
-    still written is a filled box at its time, one that is gone an empty box.
+    Row i is the sentence with `length` seconds from i · length silenced (hatched). A word that is
+    still written is a filled box at its time; a word that is gone is an empty box.
     """
     grid = as_array(kept).astype(bool)
     figure, (axes,) = new_figure(1.1 + 0.27 * len(grid))

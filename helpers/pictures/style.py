@@ -70,7 +70,7 @@ class Picture(Figure):
 
 
 def tick_labels(axes: Axes) -> list[Text]:
-    """The labels of both axes, which do not exist before somebody asks for them."""
+    """The labels of both axes, which matplotlib makes only when they are asked for."""
     return [*axes.get_xticklabels(), *axes.get_yticklabels()]
 
 
@@ -85,7 +85,7 @@ def letters_of(path: str) -> frozenset[str]:
 
 @functools.cache
 def fonts_with(missing: frozenset[str]) -> list[str]:
-    """Fonts of this machine that have these letters between them, as far as any has."""
+    """Fonts of this machine that together have these letters, as far as any font has them."""
     found = []
     for font in sorted(fontManager.ttflist, key=lambda f: (f.style != "normal", f.weight != 400)):
         if not missing:
@@ -98,7 +98,7 @@ def fonts_with(missing: frozenset[str]) -> list[str]:
     return found
 
 
-# Used as a decorator: a drawing function sees the house style, the reader's own figures do not.
+# A decorator: drawing functions use the house style, but the reader's own figures do not.
 def in_house_style(draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
     @functools.wraps(draw)
     def drawn(*args: Given.args, **kwargs: Given.kwargs) -> Drawn:
@@ -127,9 +127,9 @@ def png(figure: Figure) -> bytes:
 
 
 def bundle(figure: Figure, alt: str | None = None) -> tuple[dict, dict]:
-    """What the notebook stores: the PNG, and beside it the text for who cannot see it.
+    """What the notebook stores: the PNG, and with it the text for readers who cannot see it.
 
-    Raises ValueError if there is no text, neither given nor in figure.alt.
+    Raises ValueError if there is no text, either given or in figure.alt.
     """
     alt = alt or getattr(figure, "alt", "")
     if not alt:
@@ -150,4 +150,4 @@ def as_array(values: Numbers) -> np.ndarray:
 
 
 def escape_dollars(token: str) -> str:
-    return token.replace("$", r"\$")  # matplotlib would set what stands between two as formulas
+    return token.replace("$", r"\$")  # matplotlib would set text between two of them as a formula

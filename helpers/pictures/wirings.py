@@ -23,7 +23,7 @@ LAYERS = (0.3, 0.82)  # heights of the two layers' lower edges
 
 @in_house_style
 def wirings() -> Figure:
-    """Nine encoders and decoders, and in magenta what leads from the one to the other."""
+    """Nine encoders and decoders, and in magenta what leads from one to the other."""
     figure, axes = new_canvas(3 * HIGH, (0, 3 * WIDE), (0, 3 * HIGH))
     for place, (name, note) in enumerate(NOTES.items()):
         x, y = WIDE * (place % 3), HIGH * (2 - place // 3)

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             try:
                 USES[argv[0]](argv[1:])
                 sys.stdout.flush()
-            except BrokenPipeError:  # `translate … | head -1`: whoever read has enough
+            except BrokenPipeError:  # `translate … | head -1`: the reader has seen enough
                 stop_writing()
                 sys.exit(1)
             return
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             give_up("stopped")
         if not begun(arguments):
             give_up("stopped before training began; there is nothing to go on from")
-        give_up(f"stopped; all up to the last report is kept.{again}")
+        give_up(f"stopped; everything up to the last report is kept.{again}")
     except FileNotFoundError as error:  # the same command would not find it either
         give_up(f"error: {error}")
     except OSError as error:
@@ -68,7 +68,7 @@ def train(arguments: argparse.Namespace) -> None:
     from helpers.trainer.memory import keep_memory
     from helpers.trainer.train import run
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: torchrun and clusters
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; torchrun, clusters
     keep_memory()
     wanted = None if arguments.device == "auto" else device_for(arguments.device)
     run(arguments, setup_distributed(wanted))
@@ -87,7 +87,7 @@ class Unread(io.FileIO):
 
 @contextlib.contextmanager
 def readers_may_leave() -> Iterator[None]:
-    """Inside, what is printed may lose its reader, and a run of many hours does not end by it."""
+    """Inside, whoever reads the output may leave, and a run of many hours goes on all the same."""
     out = sys.stdout
     if type(out) is not io.TextIOWrapper:  # as in a notebook
         yield
@@ -103,18 +103,18 @@ def readers_may_leave() -> Iterator[None]:
 
 
 def stop_writing() -> None:
-    """Let what is still to be written go nowhere, so that Python ends without a complaint."""
+    """Discard what is still to be written, so that Python ends without an error message."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def begun(arguments: argparse.Namespace | None) -> bool:
-    """Whether there is a run that can go on."""
+    """Whether there is a run that can be resumed."""
     return arguments is not None and (arguments.out / "settings.json").is_file()
 
 
 def quoted(word: str) -> str:
-    """As the shell of this system takes it for one word."""
+    """The word, quoted so that the shell of this system takes it as one."""
     return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
 
 
@@ -124,11 +124,11 @@ def explained(error: RuntimeError) -> str | None:
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in said:
         return (
             "error: out of memory. Cut the steps into parts (--accumulate 4), make them smaller "
-            "(--tokens), or compute elsewhere (--device cpu)"
+            "(--tokens), or use another device (--device cpu)"
         )
     if "no kernel image" in said:
         return (
-            "error: this torch has no code for this GPU. Compute elsewhere (--device cpu), or "
+            "error: this torch has no code for this GPU. Use another device (--device cpu), or "
             "install a torch that fits the card, see pytorch.org"
         )
     if dist.is_available() and dist.is_initialized() and lost_a_process(error):
@@ -137,13 +137,13 @@ def explained(error: RuntimeError) -> str | None:
 
 
 def lost_a_process(error: RuntimeError) -> bool:
-    """Whether this is how gloo or nccl say that nobody answers any more."""
+    """Whether this error is how gloo or nccl report that a process no longer answers."""
     network = isinstance(error, dist.DistBackendError | dist.DistNetworkError)
     return network or "peer" in str(error)
 
 
 def give_up(message: str) -> None:
-    """Say why and end, at once: the other processes may be gone, so nothing is waited for."""
+    """Print why, and end at once, waiting for nothing: the other processes may be gone."""
     print(f"\n{message}", file=sys.stderr, flush=True)
     os._exit(1) if dist.is_available() and dist.is_initialized() else sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""Measure what the machine does best: precision, attention, engine; and how many steps fit."""
+"""Measure which precision, attention and engine are fastest here, and how many steps fit."""
 
 import argparse
 import copy
@@ -15,9 +15,9 @@ from helpers.distributed import DataParallelWorker, broadcast_from_main
 from helpers.training import PRECISIONS, make_optimizer, make_scaler
 from helpers.transformer import Transformer
 
-RESERVE = 1.2  # a rehearsal of seconds runs faster than minutes, which make a machine hot and busy
+RESERVE = 1.2  # a test of seconds runs faster than minutes do, which make a machine hot and busy
 KERNELS = {"fused": fused_attention, "formula": attention}  # what --kernel may name
-COMPILING_PAYS = 300  # seconds of training below which nothing is compiled
+COMPILING_PAYS = 300  # seconds: for shorter training, nothing is compiled
 WARM_UP = 1 / 3  # of the steps that are measured
 WorkerFor = Callable[[Transformer, str], DataParallelWorker]
 
@@ -25,10 +25,10 @@ WorkerFor = Callable[[Transformer, str], DataParallelWorker]
 def precisions_and_kernels(
     precision: str, kernel: str, device: torch.device, shard: bool = False
 ) -> list[tuple[str, str]]:
-    """Every pair that fits, where "auto" leaves the choice open.
+    """Every pair of precision and kernel to try, where "auto" leaves the choice open.
 
-    float16 is tried on NVIDIA GPUs only: older ones, such as Colab's T4, have no bfloat16. It needs
-    its loss scaled, so it is not tried where weights are spread.
+    float16 is tried only on NVIDIA GPUs, because older ones, such as Colab's T4, have no bfloat16.
+    It needs its loss scaled, so it is not tried if weights are spread over processes.
     """
     tried = [p for p in PRECISIONS if p != "float16" or (device.type == "cuda" and not shard)]
     precisions = tried if precision == "auto" else [precision]
@@ -46,7 +46,8 @@ def seconds_per_token(
 ) -> float:
     """Training seconds per target token, measured on a copy of the model.
 
-    The first third of the batches only warms up. worker_for(model, engine) makes the worker.
+    The first third of the batches is only for warming up. worker_for(model, engine) makes the
+    worker.
     """
     trial = copy.deepcopy(model).train()
     use_attention(trial, KERNELS[kernel])
@@ -66,13 +67,13 @@ def seconds_per_token(
 def fastest(seconds: dict[tuple[str, str], float]) -> tuple[str, str]:
     """The pair of precision and kernel with the fewest seconds per token.
 
-    float16 must be a tenth faster than all others, for it is the one that can overflow.
+    float16 must be a tenth faster than all others, because only float16 can overflow.
     """
     return min(seconds, key=lambda pair: seconds[pair] * (1.1 if pair[0] == "float16" else 1))
 
 
 def of_one_shape(batches: Sequence[Batch], number: int) -> list[Batch]:
-    """`number` batches of the commonest shape, over and over if there are fewer."""
+    """`number` batches of the most common shape, repeated if there are fewer."""
     shapes = Counter(batch.source_ids.shape for batch in batches)
     ((shape, _),) = shapes.most_common(1)
     found = [batch for batch in batches if batch.source_ids.shape == shape]
@@ -86,9 +87,9 @@ def autotune(
     batches: Callable[[int, str], Iterator[Batch]],
     say: Callable[[str], object] = print,
 ) -> None:
-    """Measure what was left open (precision, kernel, engine, steps), say it, and fill it in.
+    """Measure what was left open (precision, kernel, engine, steps), print it, and fill it in.
 
-    batches(start, engine) yields batches as that engine wants them.
+    batches(start, engine) yields batches in the form that this engine needs.
     """
     device = next(model.parameters()).device
     some = list(islice(batches(0, "eager"), 24))
@@ -113,9 +114,7 @@ def autotune(
             if arguments.steps is not None:
                 seconds = arguments.steps * paces["eager"] * tokens_in(some)
             if seconds < COMPILING_PAYS:
-                say(
-                    f"  compiling pays from {COMPILING_PAYS} seconds of training on, so eager it is"
-                )
+                say(f"  compiling pays only from {COMPILING_PAYS} seconds of training on: eager")
             else:
                 # The gradients of one part may not outlive the graph of the next.
                 engines = ["compiled", "graphs"] if arguments.accumulate == 1 else ["compiled"]

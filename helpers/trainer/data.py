@@ -43,11 +43,12 @@ def read_texts(arguments: argparse.Namespace) -> Texts:
 
 
 def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
-    """What process 0 does before training: choose by the texts, learn the vocabulary, encode.
+    """What process 0 does before training: make choices that depend on the texts, learn the
+    vocabulary, encode.
 
-    Returns the texts without what is too long, with notes on that alone, and the number of pieces
-    of the longest sentence.
-    Raises ValueError if the run that is resumed had other texts, or for sentences without room.
+    Returns the texts without pairs that are too long, with notes on these alone, and the number of
+    pieces of the longest sentence.
+    Raises ValueError if a resumed run had other texts, or if too many sentences are too long.
     """
     references = [target for _, target in texts.validation]
     if not arguments.resume:
@@ -83,7 +84,7 @@ def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
             place_of = {old: new for new, old in enumerate(i for i, fit in enumerate(fits) if fit)}
             test_lines = [None if i is None else place_of.get(i) for i in test_lines]
     if not kept["validation"]:
-        raise ValueError("no validation sentence has room; raise --max-length")
+        raise ValueError("every validation sentence is too long; raise --max-length")
     if arguments.beam > len(subwords):
         raise ValueError(f"--beam must be at most {len(subwords)}, got {arguments.beam}")
     if not finds_words(arguments.bleu_tokenize, references):
@@ -101,7 +102,7 @@ def prepare(arguments: argparse.Namespace, texts: Texts) -> tuple[Texts, int]:
 
 
 def write_held_out(arguments: argparse.Namespace, texts: Texts) -> None:
-    """val.de, val.en, test.de and test.en into held_out/, line beside line with test.txt.
+    """Write val.de, val.en, test.de and test.en into held_out/; test.txt matches them by line.
 
     They have a folder of their own because --out may be the folder that --data names.
     """
@@ -121,9 +122,9 @@ def write_held_out(arguments: argparse.Namespace, texts: Texts) -> None:
 def trained_before(
     begun_with: Path, subwords: Subwords, held: Mapping[str, Sequence[Pair]]
 ) -> list[str]:
-    """How many of the held-out pairs `begun_with` was trained on, or the runs that it began with.
+    """How many held-out pairs `begun_with`, or a run that it began with, was trained on.
 
-    The runs share a vocabulary, so pairs are compared as pieces, with what those runs encoded.
+    The runs share a vocabulary, so pairs are compared as pieces with what those runs encoded.
     """
     kind = kind_for(subwords)
     encoded = {
@@ -141,8 +142,8 @@ def trained_before(
             settings = json.loads((run / "settings.json").read_text(encoding="utf8"))
         except (OSError, ValueError) as error:
             said.append(
-                f"careful: what {run} was trained on cannot be read ({error}), so pairs of it may "
-                "be in validation and test"
+                f"careful: the training text of {run} cannot be read ({error}), so some of its "
+                "pairs may be in validation and test"
             )
             break
         older = settings.get("start_from")
@@ -164,9 +165,9 @@ def as_bytes(example: Example, kind: type[np.unsignedinteger]) -> tuple[bytes, b
 def too_long(
     part: str, pairs: Sequence[Pair] | Kept, left_out: Sequence[int], room: int, strict: bool
 ) -> list[str]:
-    """What to say about pairs that have no room.
+    """What to print about pairs that are too long.
 
-    Raises ValueError if `strict` allows none, or if they are most of the text.
+    Raises ValueError if `strict` allows none, or if most of the text is too long.
     """
     if not left_out:
         return []
@@ -185,7 +186,7 @@ def too_long(
 
 
 def place(pairs: Sequence[Pair] | Kept, index: int) -> str:
-    """Where a pair of the training text stands."""
+    """In words, where a pair is in its text."""
     if not isinstance(pairs, Kept):
         return f"pair {index + 1:,}"
     line = next(line for i, line in enumerate(pairs.lines()) if i == index)
@@ -199,7 +200,7 @@ def begin_with_capitals(sentences: Sequence[str]) -> bool:
 
 
 def vocabulary_of(arguments: argparse.Namespace, texts: Texts) -> Subwords:
-    """The run's pieces of words: learned here, or those of the run that this one begins with."""
+    """The run's pieces of words: learned now, or taken from the run that this one begins with."""
     path = arguments.out / "vocabulary.json"
     if arguments.resume:
         return Subwords.load(path)
@@ -216,5 +217,5 @@ def in_batches(examples: Sequence[Example], max_tokens: int) -> list[Batch]:
     """Batches to measure the loss on. A sentence that is longer than a batch is left out."""
     short = [e for e in examples if max(map(len, e)) <= max_tokens - 2]
     if not short:
-        raise ValueError(f"--tokens must be more, got {max_tokens}: no validation sentence fits")
+        raise ValueError(f"--tokens must be larger, got {max_tokens}: no validation sentence fits")
     return [collate([short[i] for i in ids]) for ids in one_epoch(short, max_tokens, seed=0)]

@@ -16,8 +16,8 @@ CHUNK = 10_000  # pairs that are encoded at once
 
 
 class EncodedPairs(Sequence[Example]):
-    """Examples that lie in a file: ids[starts[2i] : starts[2i+1]] is the source of pair i, and
-    what follows up to starts[2i+2] its target. Only the batch that is asked for is read."""
+    """Examples in a file: ids[starts[2i] : starts[2i+1]] is the source of pair i, and what follows
+    up to starts[2i+2] is its target. Only the batch that is asked for is read."""
 
     def __init__(self, file: Path | IO[bytes], starts: np.ndarray, kind: type[np.unsignedinteger]):
         self.starts = starts
@@ -58,8 +58,8 @@ def encode_pairs(
 ) -> tuple[EncodedPairs, list[int]]:
     """Write the ids of all pairs into an empty file: (what was written, the pairs left out).
 
-    A pair is left out if a side has more than `longest` pieces. `thin`, if given, spells with
-    fewer merges; a pair that then has more than `longest_thin` pieces stays as it is.
+    A pair is left out if one side has more than `longest` pieces. `thin`, if given, spells with
+    fewer merges; a pair that would then have more than `longest_thin` pieces is spelled as before.
     Raises ValueError if no pair is left.
     """
     starts, end, left_out, count = [np.zeros(1, np.int64)], 0, [], 0
@@ -100,7 +100,7 @@ def write_examples(
         with part.open("w+b") as file:
             examples, left_out = encode_pairs(pairs, subwords, file, longest)
             starts = examples.starts
-            del examples  # Windows moves no file that is still mapped
+            del examples  # Windows cannot move a file that is still mapped
         part.replace(folder / "train.ids")
         np.save(folder / "train.starts.npy", starts)
     except OSError as error:

@@ -1,11 +1,11 @@
-"""How a training step is carried out on a GPU: compiled, in CUDA graphs, never waited for.
+"""How a training step is carried out on a GPU: compiled, in CUDA graphs, without waiting for it.
 
-A small model leaves a GPU idle most of the time: the processor needs longer to start a kernel than
-the GPU to finish it. Three things help, and all of them want the same few shapes again and again.
+A small model leaves a GPU idle most of the time: the CPU takes longer to start a kernel than the
+GPU takes to finish it. Three things help, and all of them need the same few shapes again and again.
 
 - The whole loss becomes one graph for torch.compile, which makes fewer and larger kernels of it.
-- CUDA graphs record the kernels of one shape, and start them all with one command.
-- Nothing in a step waits for the GPU, so the processor prepares the next steps meanwhile.
+- CUDA graphs record the kernels of one shape and start all of them with one command.
+- Nothing in a step waits for the GPU, so the CPU can prepare the next steps in the meantime.
 
 `autotune` measures which of the `ENGINES` is fastest. On a CPU it is always "eager".
 """
@@ -34,10 +34,10 @@ ENGINES = {"eager": None, "compiled": "default", "graphs": "reduce-overhead"}
 def loss_at_every_position(
     model: nn.Module, source_ids: Tensor, target_ids: Tensor, label_smoothing: float = 0.0
 ) -> Tensor:
-    """The value of `translation_loss`, with logits computed at padding too, where they count zero.
+    """The value of `translation_loss`, with logits computed at padding as well, but not counted.
 
-    That is more work. But the number of real tokens is never asked for, so the processor need not
-    wait until a GPU has counted them. Without any real token the loss is 0.
+    That is more work. But nothing asks for the number of real tokens, so the CPU need not wait
+    until a GPU has counted them. If there is no real token, the loss is 0.
     """
     logits = model(source_ids, target_ids[:, :-1])  # (batch, target, vocab_size)
     labels = target_ids[:, 1:]  # (batch, target)
@@ -52,7 +52,7 @@ def loss_at_every_position(
 
 
 def loss_for(engine: str, device: torch.device, label_smoothing: float) -> Loss:
-    """The loss to train with: at real tokens only on a CPU, else at every position, in one graph.
+    """The loss to train with: on a CPU only at real tokens, otherwise everywhere, as one graph.
 
     Raises ValueError for graphs without an NVIDIA GPU.
     """
@@ -75,7 +75,7 @@ def loss_for(engine: str, device: torch.device, label_smoothing: float) -> Loss:
 def pad_to(batch: Batch, rows: int, length: int) -> Batch:
     """The batch with empty rows below, source (rows, length) and target_ids (rows, length + 1).
 
-    An empty row begins as a sentence does, so that no attention is without a key, and goes on as
+    An empty row begins like a sentence, so that every attention has a key, and continues as
     padding, so that nothing in it is scored. Raises ValueError if the batch is larger than that.
     """
     sizes = ("source_ids", batch.source_ids, length), ("target_ids", batch.target_ids, length + 1)
@@ -97,9 +97,9 @@ def batches_of_few_shapes(
     start: int = 0,
     parts: int = 1,
 ) -> Iterator[Batch]:
-    """`endless_batches`, with lengths as `rounded` and a fixed number of sentences to each length.
+    """`endless_batches`, with `rounded` lengths and a fixed number of sentences for each length.
 
-    That number can be divided by `parts`, so that the parts of a batch have few shapes as well.
+    That number is divisible by `parts`, so that the parts of a batch also have few shapes.
     """
     for epoch in count():
         now = examples(epoch) if callable(examples) else examples
@@ -118,7 +118,7 @@ def batches_of_few_shapes(
 
 
 def made_ahead(items: Iterator[Item], ahead: int = 4) -> Iterator[Item]:
-    """The same items, of which a thread always prepares the next few."""
+    """The same items, with a thread that always prepares the next few."""
     end = object()
     with ThreadPoolExecutor(1) as thread:
         coming = deque(thread.submit(next, items, end) for _ in range(ahead))
@@ -132,7 +132,7 @@ def made_ahead(items: Iterator[Item], ahead: int = 4) -> Iterator[Item]:
 
 
 def ready_for(device: torch.device, batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches; for a GPU they are made ahead, in memory that it copies from by itself."""
+    """The same batches; for a GPU, they are made ahead of time, in pinned memory."""
     if device.type != "cuda":
         return batches
     return made_ahead(batch.pin_memory() for batch in batches)

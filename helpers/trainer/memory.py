@@ -1,4 +1,4 @@
-"""How the C library keeps memory, which decides a fifth of the time of a step on a CPU."""
+"""How the C library keeps memory, on which a fifth of a step's time on a CPU can depend."""
 
 import ctypes
 

@@ -28,7 +28,7 @@ def minutes_and_seconds(seconds: float) -> str:
 
 
 class Reporter:
-    """What process 0 does at each report: measure, keep the best, write the log, say it."""
+    """What process 0 does at each report: measure, keep the best model, write the log, print."""
 
     def __init__(
         self,
@@ -55,13 +55,13 @@ class Reporter:
         return mean_loss(model, translation_loss, self.validation_batches)
 
     def quality(self, row: dict) -> tuple[float, float]:
-        """The better of two checkpoints has more of this: BLEU, and where that says nothing,
-        because it is missing, below 1, equal, or cannot find words, a lower validation loss."""
+        """The better of two checkpoints has more of this: BLEU, or, where BLEU says nothing because
+        it is missing, below 1, equal, or cannot find words, a lower validation loss."""
         counts = self.finds_words and row["bleu"] >= 1
         return (row["bleu"] if counts else 0.0, -row["validation_loss"])
 
     def why(self, row: dict) -> str:
-        """What `quality` went by, for a row that won."""
+        """In words, what `quality` decided by, for the row that won."""
         if self.quality(row)[0]:
             return "by BLEU"
         if math.isnan(row["bleu"]):
@@ -149,7 +149,7 @@ def finish(
     device: torch.device,
     began: float,
 ) -> None:
-    """Choose on the validation set, score the test set once, draw the curves, say the result.
+    """Choose on the validation set, score the test set once, draw the curves, print the result.
 
     `began` is what time.perf_counter() was when this process started its work.
     """
@@ -212,8 +212,8 @@ def score(
 ) -> tuple[dict, list[str]]:
     """Scores of the model's translations, and the translations.
 
-    BLEU without ("lc") and with ("cased") regard to capitals, and the one of the two that counts
-    for this model ("bleu"); chrF with the same regard; each with its signature.
+    BLEU of lower-cased text ("lc") and of text as it is ("cased"), and the one of the two that
+    counts for this model ("bleu"); chrF of the text that counts; each with its signature.
     """
     said = translate(
         model,
@@ -241,17 +241,17 @@ def print_scores(what: str, scores: dict) -> None:
 
 
 def as_lines(said: Sequence[str], which: Sequence[int | None]) -> str:
-    """For each line of a file its translation; an empty line where there is none."""
+    """For each line of a file, its translation, or an empty line if there is none."""
     return "".join(("" if i is None else one_line(said[i])) + "\n" for i in which)
 
 
 def one_line(text: str) -> str:
-    """The text without line ends, which a model may write, so that lines stay side by side."""
+    """The text without line ends, which a model may write, so that the lines of files match."""
     return text.replace("\r", " ").replace("\n", " ")
 
 
 def with_capital(text: str, settings: argparse.Namespace) -> str:
-    """The text as the run's own texts begin: with a capital, if the model learned none of them."""
+    """The text, beginning with a capital if the run's own texts do and the model learned none."""
     return capitalised(text) if settings.capitals and not settings.cased else text
 
 

@@ -14,9 +14,10 @@ from helpers.transformer import Transformer
 
 
 def launch(*options: object, processes: int = 1) -> None:
-    """`python -m helpers.trainer` with these options, its lines shown as they come.
+    """Run `python -m helpers.trainer` with these options and show its lines as they come.
 
-    With several processes through torchrun, each with one thread. Raises RuntimeError if it fails.
+    Several processes are started by torchrun, with one thread each. Raises RuntimeError if it
+    fails.
     """
     root = Path(__file__).parents[2]
     environment = dict(os.environ)
@@ -51,9 +52,9 @@ FINISHED = ("model.safetensors", "result.json", "test.txt", "bleu.png", "loss.pn
 
 
 def history_of(folder: str | Path) -> list[dict]:
-    """The reports of a run so far, a row each; none while it has not made its first one.
+    """The reports of a run so far, one row for each; none before it has made its first.
 
-    A folder that is not there yet has none either, so that one can wait for a run that begins.
+    A folder that does not exist yet has none either, so that you can wait for a run to begin.
     """
     path = Path(folder) / "log.jsonl"
     lines = path.read_text(encoding="utf8").splitlines() if path.is_file() else []
@@ -91,7 +92,7 @@ def read_kept_run() -> dict:
 def read_results(table: str = "multi30k") -> tuple[list[dict[str, str]], list[str]]:
     """(rows, comments) of a committed benchmark, "multi30k" or "tricks": name, measure, at, value.
 
-    Raises FileNotFoundError saying how to make it.
+    Raises FileNotFoundError that says how to make it.
     """
     path = resources.files("helpers") / "data" / f"{table}.csv"
     return read_table(path, "make benchmark-multi30k")

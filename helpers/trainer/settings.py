@@ -16,7 +16,7 @@ from helpers.training import PRECISIONS
 
 
 def text_encoding(name: str) -> str:
-    """The same name. Raises ArgumentTypeError if Python knows no encoding of text by it."""
+    """The same name. Raises ArgumentTypeError if Python has no text encoding of that name."""
     try:
         "a".encode(name)
     except (LookupError, ValueError):
@@ -48,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run in --out, on the same texts wherever they are now (--data); with "
-        "a larger --steps or --minutes, also with a finished one",
+        help="go on with the run in --out, on the same texts, wherever they are now (--data); with "
+        "a larger --steps or --minutes, even a finished run goes on",
     )
     where.add_argument(
         "--from",
@@ -65,9 +65,9 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["multi30k"],
         help="multi30k (downloaded, or from the folder that $MULTI30K names), corpus (the embedded "
-        "one), or your own: two text files, source and target, line beside line; a table (.tsv, "
-        ".csv) with a column for each; or a folder with train.de, train.en and, if you like, val "
-        "and test (default: multi30k)",
+        "one), or your own: two text files, source and target, that match line by line; a table "
+        "(.tsv, .csv) with a column for each; or a folder with train.de, train.en and, if you "
+        "like, val and test (default: multi30k)",
     )
     add(data, "--source", "de", "the language to translate from")
     add(data, "--target", "en", "the language to translate into")
@@ -78,23 +78,23 @@ def parser() -> argparse.ArgumentParser:
     add(data, "--max-length", 400, "the most pieces that a sentence may have in training")
     add(data, "--vocabulary", 8000, "pieces of words, one vocabulary for both languages")
     add(data, "--cased", False, "keep capital letters")
-    add(data, "--drop-merges", 0.0, "probability to leave out a merge, drawn anew each epoch")
+    add(data, "--drop-merges", 0.0, "probability of leaving out a merge, drawn anew each epoch")
     add(
         data,
         "--bleu-tokenize",
         "auto",
-        "how sacreBLEU finds words; auto goes by the script of the target",
+        "how sacreBLEU finds words; auto depends on the script of the target",
         choices=("auto", *TOKENIZERS),
     )
 
     model = p.add_argument_group("model")
     add(model, "--d-model", 128, "width")
     add(model, "--heads", 4, "attention heads")
-    add(model, "--d-ff", 256, "width of the feed-forward's middle")
+    add(model, "--d-ff", 256, "width of the middle of the feed-forward layer")
     add(model, "--encoder-layers", 4, "layers of the encoder")
     add(model, "--decoder-layers", 4, "layers of the decoder")
     add(model, "--dropout", 0.1, "dropout of sub-layers and embeddings")
-    add(model, "--norm", "pre", "where the layer norm stands", choices=("pre", "post"))
+    add(model, "--norm", "pre", "layer norm before or after sub-layers", choices=("pre", "post"))
     add(model, "--untied", False, "three embeddings")
 
     how = p.add_argument_group("training")
@@ -103,15 +103,15 @@ def parser() -> argparse.ArgumentParser:
     length.add_argument(
         "--minutes",
         type=float,
-        help="about how long to train: the speed is measured first, and steps follow from it; "
-        "reports and the scores at the end come on top (default: 10)",
+        help="about how long to train: the speed is measured first, and the number of steps comes "
+        "from that; reports and the scores at the end take extra time (default: 10)",
     )
-    add(how, "--tokens", 2048, "tokens of a step on its longer side, all processes together")
+    add(how, "--tokens", 2048, "tokens per step on its longer side, over all processes together")
     add(how, "--learning-rate", 4e-3, "its peak")
     add(how, "--warmup", 0.06, "share of the steps in which it rises; then it falls to 0")
     add(how, "--smoothing", 0.1, "label smoothing")
     add(how, "--reports", 20, "how many times to measure and save")
-    add(how, "--average", 5, "at the end try the mean of this many last checkpoints; 0: do not")
+    add(how, "--average", 5, "at the end, also try the mean of this many checkpoints; 0: do not")
     add(how, "--beam", 5, "beam size for the test set")
     add(how, "--seed", 0, "of weights, order and dropout")
     add(how, "--patience", 0, "stop after this many reports without a better model; 0: never")
@@ -147,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
         "spread weights and optimizer over the processes (FSDP), for models too big for one",
     )
     add(engine, "--device", "auto", "cpu, cuda, cuda:1, mps; auto takes a GPU if there is one")
-    add(engine, "--tensorboard", False, "log for TensorBoard too, into the run's folder")
+    add(engine, "--tensorboard", False, "also log for TensorBoard, into the run's folder")
     return p
 
 
@@ -171,10 +171,10 @@ INHERITED = (
 
 
 def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments, completed on --resume by those of the run. Exits naming what is wrong.
+    """The arguments; with --resume, those of the run are filled in. Exits naming what is wrong.
 
     `checksums` and `capitals` are what a run finds out about its texts; `more` holds a length that
-    was asked for on --resume.
+    was asked for with --resume.
     """
     p = parser()
     arguments = p.parse_args(argv)
@@ -201,7 +201,7 @@ def read_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def resumed(
     p: argparse.ArgumentParser, arguments: argparse.Namespace, chosen: dict, stored: Path
 ) -> None:
-    """Take over the settings of the run in the folder, apart from what may be chosen anew."""
+    """Take over the settings of the run in the folder, except those that may be chosen anew."""
     settings = settings_in(p, stored, f"{arguments.out} holds no run to resume")
     settings = {name: value for name, value in settings.items() if name not in MACHINE}
     if unknown := sorted(settings.keys() - vars(arguments).keys()):
@@ -226,7 +226,7 @@ def resumed(
 def inherit(p: argparse.ArgumentParser, arguments: argparse.Namespace, chosen: dict) -> None:
     """Take over from the run that this one begins with what its model and vocabulary need."""
     other = Path(arguments.start_from)
-    settings = settings_in(p, other / "settings.json", f"--from {other} is no run")
+    settings = settings_in(p, other / "settings.json", f"--from {other} is not a run")
     for name in INHERITED:
         if chosen.get(name, settings[name]) != settings[name]:
             p.error(
@@ -251,7 +251,7 @@ def settings_in(p: argparse.ArgumentParser, stored: Path, otherwise: str) -> dic
 
 
 def write_settings(arguments: argparse.Namespace) -> None:
-    """All that was chosen or measured, into the run's folder."""
+    """Write everything that was chosen or measured into the run's folder."""
     passing = ("out", "resume", "more")
     settings = {k: v for k, v in vars(arguments).items() if k not in passing}
     text = json.dumps(settings, indent=1, default=str)
@@ -259,7 +259,7 @@ def write_settings(arguments: argparse.Namespace) -> None:
 
 
 def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Exit naming an argument that is too small, too large or no number."""
+    """Exit, naming the argument, if one is too small, too large or not a number."""
     for name, least in LEAST.items():
         value = getattr(arguments, name)
         if value is not None and not least <= value < math.inf:
@@ -272,14 +272,14 @@ def check_range(p: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
             f"{arguments.heads}"
         )
     if arguments.shard and arguments.precision == "float16":
-        p.error("--shard has no float16; choose --precision bfloat16 or float32")
+        p.error("--shard does not work with float16; choose --precision bfloat16 or float32")
     if arguments.engine == "graphs" and arguments.accumulate > 1:
         p.error(
-            f"--engine graphs takes each batch in one part, got --accumulate "
+            f"--engine graphs needs each batch in one part, got --accumulate "
             f"{arguments.accumulate}; choose --engine compiled"
         )
     if arguments.shard and arguments.engine not in ("auto", "eager"):
-        p.error(f"--shard works with --engine eager only, got {arguments.engine}")
+        p.error(f"--shard works only with --engine eager, got {arguments.engine}")
     for name in ("dropout", "drop_merges", "smoothing", "warmup"):
         if (value := getattr(arguments, name)) >= 1:
             p.error(f"{option(name)} must be below 1, got {value}")
@@ -291,7 +291,7 @@ def option(name: str) -> str:
 
 
 def typed(argv: Sequence[str] | None) -> dict:
-    """Only the arguments that stand on the command line, without anything's default."""
+    """Only the arguments given on the command line, without any defaults."""
     p = parser()
     for action in p._actions:
         action.default = argparse.SUPPRESS

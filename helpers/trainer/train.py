@@ -52,9 +52,9 @@ def make_folder(out: Path) -> None:
 
 
 def lock(out: Path) -> AbstractContextManager:
-    """A context that holds the run's folder, until this process ends in whatever way it ends.
+    """A context that reserves the run's folder until this process ends, however it ends.
 
-    The system holds the lock and not the file, so a file that a killed run leaves locks nothing.
+    The system holds the lock, not the file, so a file left behind by a killed run locks nothing.
     Raises OSError if another run holds it.
     """
     try:
@@ -92,10 +92,10 @@ def model_of(arguments: argparse.Namespace, vocab_size: int, longest: int) -> Tr
 
 
 def lengthen(arguments: argparse.Namespace, last: Path) -> None:
-    """On --resume with another --steps or --minutes: plan for that, from where the run is now.
+    """With --resume and another --steps or --minutes: plan for that, from where the run is now.
 
-    The learning rate goes on as in a run that was planned so long from the start, which means that
-    a finished run's rises again. Raises ValueError if the run is as far as that already.
+    The learning rate goes on as in a run that was planned at that length from the start, so in a
+    finished run it rises again. Raises ValueError if the run has already got that far.
     """
     (name, wanted), *_ = sorted(arguments.more.items())  # steps win where both are given
     tensors, metadata = read_tensors(last) if last.is_file() else ({}, {"history": []})
@@ -105,7 +105,7 @@ def lengthen(arguments: argparse.Namespace, last: Path) -> None:
     steps = arguments.more.get("steps")
     if steps is None:
         if not done["step"]:
-            raise ValueError("--minutes needs a first report to plan with; resume without it first")
+            raise ValueError("--minutes needs a first report to plan by; resume without it first")
         steps = int(60 * wanted * done["step"] / done["seconds"])
     if steps <= done["step"]:
         raise ValueError(
@@ -124,7 +124,7 @@ def lengthen(arguments: argparse.Namespace, last: Path) -> None:
 def set_aside(out: Path, step: int) -> None:
     """Move a finished run's results into a folder of their own, because the run goes on.
 
-    Whoever uses the run from now on gets its best model so far, and never an old one unawares.
+    From now on, whoever uses the run gets its best model so far, and never an old one by mistake.
     The finished model can still be used: its vocabulary and settings are copied beside it.
     """
     if not (out / "model.safetensors").is_file():
@@ -160,7 +160,7 @@ def run(arguments: argparse.Namespace, device: torch.device) -> None:
 
 
 def work(arguments: argparse.Namespace, device: torch.device) -> None:
-    """The run itself, in a folder that nobody else uses."""
+    """The run itself, in a folder that no other run is using."""
     began = time.perf_counter()
     main = is_main_process()
     say = print if main else lambda *_, **__: None
@@ -185,8 +185,8 @@ def work(arguments: argparse.Namespace, device: torch.device) -> None:
     model = model_of(arguments, len(subwords), longest).to(device)
     if find_spec("sacrebleu") is None:
         say(
-            "sacreBLEU is missing (pip install sacrebleu), so there is no BLEU, and the validation "
-            "loss chooses the model"
+            "sacreBLEU is missing (pip install sacrebleu), so there is no BLEU, and the model is "
+            "chosen by the validation loss"
         )
     say(
         f"{len(plain):,} pairs, {len(subwords):,} pieces, "
@@ -240,5 +240,5 @@ def work(arguments: argparse.Namespace, device: torch.device) -> None:
         worker=worker,
     )
     if texts is not None and reporter is not None:
-        reporter.write(history)  # also where a kill came between a checkpoint and its report
+        reporter.write(history)  # also if it was killed between a checkpoint and its report
         finish(arguments, subwords, texts, reporter, history, device, began)

@@ -81,7 +81,7 @@ def translate(argv: Sequence[str]) -> None:
     if not 0 <= arguments.length_penalty <= 10:
         p.error(f"--length-penalty must lie in [0, 10], got {arguments.length_penalty}")
     if arguments.n_best is not None and not 1 <= arguments.n_best <= arguments.beam:
-        p.error(f"--n-best must lie in [1, {arguments.beam}], the beam, got {arguments.n_best}")
+        p.error(f"--n-best must lie in [1, {arguments.beam}] (--beam), got {arguments.n_best}")
     model, subwords, settings = load(p, arguments)
     typed = not (arguments.sentences or arguments.input) and sys.stdin.isatty()
     stream, number = iter(source_lines(arguments)), 0
@@ -108,7 +108,7 @@ def source_lines(arguments: argparse.Namespace) -> Iterable[str]:
 
 
 def standard_input(encoding: str) -> Iterator[str]:
-    """The lines of standard input, each as soon as it is there, without a byte-order mark.
+    """The lines of standard input, each as soon as it arrives, without a byte order mark.
 
     Raises ValueError naming the line that is not in this encoding.
     """
@@ -139,7 +139,7 @@ def candidates(
     arguments: argparse.Namespace,
     first: int = 1,
 ) -> list[list[tuple[str, float]]]:
-    """For each line its translations with their scores, best first; for a blank line "" and 0.
+    """For each line, its translations with their scores, best first; for a blank line, "" and 0.
 
     A line that is longer than the model can read gets "" and -inf, the worst score there is, and
     standard error names its number, counted from `first`.
@@ -151,7 +151,7 @@ def candidates(
         if len(encoded[i]) > model.config.max_length:
             print(
                 f"line {first + i:,} is not translated, because it has {len(encoded[i]):,} "
-                f"pieces and the model reads {model.config.max_length:,} at most: "
+                f"pieces, but the model reads at most {model.config.max_length:,}: "
                 f"{lines[i][:60]!r}",
                 file=sys.stderr,
             )
@@ -180,15 +180,15 @@ def evaluate(argv: Sequence[str]) -> None:
     p.add_argument(
         "data",
         nargs="+",
-        help="two text files, source and reference, line beside line; a table (.tsv, .csv); or a "
-        "folder with a test set",
+        help="two text files, source and reference, that match line by line; a table (.tsv, .csv); "
+        "or a folder with a test set",
     )
-    p.add_argument("--output", type=Path, help="a file for the translations, line beside line")
+    p.add_argument("--output", type=Path, help="a file for the translations, line by line")
     p.add_argument(
         "--bleu-tokenize",
         default="auto",
         choices=("auto", *TOKENIZERS),
-        help="how sacreBLEU finds words; auto goes by the script (default: auto)",
+        help="how sacreBLEU finds words; auto depends on the script (default: auto)",
     )
     arguments = p.parse_intermixed_args(argv)
     if len(arguments.data) > 2:
@@ -220,20 +220,20 @@ def evaluate(argv: Sequence[str]) -> None:
 
 
 def text_to_score(arguments: argparse.Namespace, sides: Sequence[str]) -> tuple[str, ParallelText]:
-    """What `evaluate` scores: two files, a table, or of a folder the test or validation set.
+    """What `evaluate` scores: two files, a table, or the test or validation set of a folder.
 
-    Returns the name of the folder's part, "" for files, and its text. Raises ValueError naming
-    what there is instead; a folder's training text is never scored.
+    Returns the name of the folder's part, or "" for files, and its text. Raises ValueError naming
+    what there is instead; the training text of a folder is never scored.
     """
     paths = [Path(name) for name in arguments.data]
     for path in paths:
         if not path.is_file() and not (path.is_dir() and len(paths) == 1):
             raise ValueError(
                 "evaluate takes two text files, a table (.tsv, .csv) or a folder with a test set, "
-                f"and {str(path)!r} is none"
+                f"and {str(path)!r} is none of these"
             )
     if len(paths) == 1 and paths[0].is_file() and not {".tsv", ".csv"} & set(paths[0].suffixes):
-        raise ValueError(f"{str(paths[0])!r} is no table (.tsv, .csv); name its reference as well")
+        raise ValueError(f"{str(paths[0])!r} is not a table (.tsv, .csv); name its reference too")
     parts = find_parts(arguments.data, sides, arguments.encoding, to_train=False)
     if not paths[0].is_dir():
         return "", parts["train"]
@@ -248,7 +248,7 @@ def text_to_score(arguments: argparse.Namespace, sides: Sequence[str]) -> tuple[
 
 
 def check_output(output: Path, inputs: Sequence[Path], run: Path) -> None:
-    """Raise now what writing the translations would raise later, or would destroy."""
+    """Raise an error now if writing the translations would fail later or destroy a file."""
     if any(output.exists() and output.samefile(path) for path in inputs):
         raise ValueError(
             f"--output {str(output)!r} is one of the files to score, and it would be lost; name "
@@ -256,7 +256,7 @@ def check_output(output: Path, inputs: Sequence[Path], run: Path) -> None:
         )
     if output.resolve().parent == run.resolve():
         raise ValueError(
-            f"--output {str(output)!r} lies in the run's folder, whose files it might replace; "
+            f"--output {str(output)!r} is in the run's folder, whose files it might replace; "
             "name a file elsewhere"
         )
     if not output.parent.is_dir():
@@ -271,7 +271,7 @@ def settings_of(run: Path) -> argparse.Namespace:
     """The settings of a run. Raises FileNotFoundError or ValueError if they can't be read."""
     path = run / "settings.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{str(run)!r} is no whole run: it holds no settings.json")
+        raise FileNotFoundError(f"{str(run)!r} is not a complete run: it has no settings.json")
     try:
         return argparse.Namespace(**json.loads(path.read_text(encoding="utf8")))
     except ValueError as error:

@@ -199,7 +199,7 @@ def test_damaged_and_missing_files_and_texts_without_a_pair_are_named(three, tmp
         read_own(three, SIDES)
     for wrong, message in (
         ([str(tmp_path / "none")], "must be multi30k, corpus, a folder, a table"),
-        ([str(tmp_path / "train.de")], "one file must be a table"),
+        ([str(tmp_path / "train.de")], "a single file must be a table"),
     ):
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             read_own(wrong, SIDES)
@@ -371,8 +371,8 @@ def test_names_that_do_not_fit_together_are_refused(tmp_path):
     one, two = written(tmp_path, "a.csv", ROWS), written(tmp_path, "b.tsv", "ja\tyes\n")
     plain = written(tmp_path, "c.de", "ja\n")
     for data, message in (
-        ([one, two], "a.csv: of two files, each must be plain text"),
-        ([plain, two], "b.tsv: of two files, each must be plain text"),
+        ([one, two], "a.csv: each of two files must be plain text"),
+        ([plain, two], "b.tsv: each of two files must be plain text"),
         ([plain, tmp_path / "." / "c.de"], "names the same file twice"),
         ([], "data must be one or two names, got 0"),
         ([plain] * 3, "data must be one or two names, got 3"),

@@ -208,8 +208,8 @@ def test_two_answers_with_one_id_both_reach_the_reader():
         (b'{"cells": [', "broken JSON in line 1"),
         (b'{"cells": [\n<<<<<<< HEAD\n>>>>>>> theirs', "merge conflict"),
         (b"PK\x03\x04", "zip"),
-        (b"[]", "no notebook"),
-        (b'{"cells": 3, "nbformat": 4}', "no notebook"),
+        (b"[]", "not a notebook"),
+        (b'{"cells": 3, "nbformat": 4}', "not a notebook"),
         (b'{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "no cells"),
         ("{ü".encode("latin1"), "UTF-8"),
         (b"[" * 100_000, "broken JSON"),
@@ -226,7 +226,7 @@ def test_another_notebook_is_not_taken_for_it():
         one.metadata.pop("nbgrader", None)
     essay = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Hello")])
     for wrong in (essay,):
-        with pytest.raises(Unreadable, match="nothing of this assignment"):
+        with pytest.raises(Unreadable, match="nothing in it belongs to this assignment"):
             repair(read(data(wrong)), SOURCE)
 
 

@@ -260,7 +260,7 @@ IDS = ["pad_token_id", "eos_token_id", "decoder_start_token_id"]
 )
 def test_a_setting_that_is_absent_is_named(kind, setting, saved, tmp_path):
     folder = with_settings(saved[kind], tmp_path / "m", lambda s: s.pop(setting))
-    with pytest.raises(ValueError, match=f"config.json must say {setting}$"):
+    with pytest.raises(ValueError, match=f"config.json must set {setting}$"):
         KINDS[kind][1](folder)
 
 

@@ -242,5 +242,5 @@ def test_the_shared_matrix_may_stand_in_the_file_more_than_once_if_it_is_the_sam
 def test_an_output_matrix_with_other_rows_is_named(tmp_path):
     flan(tmp_path)
     change_weights(tmp_path, lambda w: w.update({"lm_head.weight": w["lm_head.weight"][:-1]}))
-    with pytest.raises(ValueError, match="lm_head.weight must have vocab_size=53 rows, it has 52"):
+    with pytest.raises(ValueError, match="lm_head.weight must have vocab_size=53 rows, got 52"):
         from_t5(tmp_path)

@@ -111,11 +111,11 @@ def kinds_of_layer():
         "gelu": (other(activation="gelu"), "activation must be ReLU"),
         "norm_first": (
             other(norm_first=True),
-            "must be as the first layer, {'d_model': 8, 'num_heads': \\[2\\], 'd_ff': 8, "
+            "must be like the first layer, {'d_model': 8, 'num_heads': \\[2\\], 'd_ff': 8, "
             "'norm_first': False}, got {.*'norm_first': True}",
         ),
-        "heads": (other(nhead=4), "must be as the first layer"),
-        "d_ff": (other(dim_feedforward=16), "must be as the first layer"),
+        "heads": (other(nhead=4), "must be like the first layer"),
+        "d_ff": (other(dim_feedforward=16), "must be like the first layer"),
         "eps": (other(layer_norm_eps=1e-6), "layer_norm_eps must be 1e-5"),
         "no bias": (other(bias=False), "bias must be True"),
         "bias_kv": (of_attention(add_bias_kv=True), "no kdim, vdim, bias_kv"),
@@ -142,7 +142,7 @@ def test_no_layer_may_be_of_another_kind_than_ours(kind, side, i):
 def test_cross_attention_has_as_many_heads_as_the_rest():
     theirs = nn.Transformer(8, 2, 2, 3, 8, batch_first=True)
     theirs.decoder.layers[1].multihead_attn = nn.MultiheadAttention(8, 4, batch_first=True)
-    with pytest.raises(ValueError, match=r"decoder.layers\[1\] must be as the first layer"):
+    with pytest.raises(ValueError, match=r"decoder.layers\[1\] must be like the first layer"):
         from_torch(theirs)
 
 

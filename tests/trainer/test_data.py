@@ -176,7 +176,7 @@ def test_whether_sentences_begin_with_capitals(sentences, wanted):
 
 
 def test_a_validation_set_without_room_in_a_batch_is_named():
-    with pytest.raises(ValueError, match="--tokens must be more, got 5"):
+    with pytest.raises(ValueError, match="--tokens must be larger, got 5"):
         in_batches([([4] * 9, [4] * 9)], 5)
 
 
@@ -216,7 +216,7 @@ def test_held_out_pairs_that_an_earlier_run_was_trained_on_are_counted(tmp_path)
     ]
     (first / "train.ids").unlink()
     (note,) = run_from(tmp_path / "gone", there, first)
-    assert note.startswith("careful: what") and "cannot be read" in note
+    assert note.startswith("careful: the training text of") and "cannot be read" in note
 
 
 def test_the_held_out_pairs_are_written_line_beside_line_with_their_translations(tmp_path):

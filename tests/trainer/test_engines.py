@@ -290,9 +290,9 @@ def test_on_a_cpu_batches_stay_as_they_are():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ("--engine graphs --accumulate 2", "--engine graphs takes each batch in one part, got"),
-        ("--shard --engine compiled", "--shard works with --engine eager only, got compiled"),
-        ("--shard --precision float16", "--shard has no float16"),
+        ("--engine graphs --accumulate 2", "--engine graphs needs each batch in one part, got"),
+        ("--shard --engine compiled", "--shard works only with --engine eager, got compiled"),
+        ("--shard --precision float16", "--shard does not work with float16"),
     ],
 )
 def test_what_does_not_go_together_is_named(tmp_path, capsys, options, message):

@@ -91,7 +91,7 @@ def test_a_run_that_begins_with_another_takes_over_its_shape(begun, tmp_path, ca
     assert (arguments.d_model, arguments.target) == (64, "fr")
     for options, message in (
         (["--d-model", 32, "--from", begun], "--d-model is 64 in"),
-        (["--from", tmp_path / "none"], "none is no run: there is no settings.json"),
+        (["--from", tmp_path / "none"], "none is not a run: there is no settings.json"),
     ):
         with pytest.raises(SystemExit):
             arguments_of(new, *options)
@@ -234,7 +234,7 @@ def refused(capsys, *options):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory"),
         (RuntimeError("CUDA error: no kernel image is available"), "--device cpu"),
         (ImportError("No module named 'sacrebleu'"), "No module named 'sacrebleu'"),
-        (ValueError("--tokens must be more"), "error: --tokens must be more"),
+        (ValueError("--tokens must be larger"), "error: --tokens must be larger"),
     ],
 )
 def test_errors_of_the_machine_are_sentences(tmp_path, capsys, monkeypatch, error, message):

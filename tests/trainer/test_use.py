@@ -112,7 +112,7 @@ def test_a_line_that_is_too_long_is_left_empty_and_named(run, capsys, monkeypatc
     assert said.out.split("\n")[1] == "" and len(said.out.strip()) > 0
     for number in (2, 5):
         assert f"line {number} is not translated, because it has" in said.err
-    assert said.err.count("reads 60 at most") == 2
+    assert said.err.count("reads at most 60") == 2
     scores = [line.split("\t")[0] for line in said_by(capsys, *options, "--scores").out.split("\n")]
     assert scores[1] == scores[4] == "-inf" and scores[3] == "0.0000"
     few = said_by(capsys, *options, "--n-best", 2)
@@ -177,8 +177,8 @@ def test_no_output_replaces_what_was_to_be_scored(run, tmp_path, capsys, monkeyp
         ((source, target), "run/../a.en", "is one of the files to score"),
         ((source, target), "link.en", "is one of the files to score"),
         ((table,), "a.tsv", "is one of the files to score"),
-        ((source, target), folder / "settings.json", "lies in the run's folder"),
-        ((source, target), "run/said.txt", "lies in the run's folder"),
+        ((source, target), folder / "settings.json", "is in the run's folder"),
+        ((source, target), "run/said.txt", "is in the run's folder"),
         ((source, target), "nowhere/said.txt", "its folder does not exist"),
         ((source, target), tmp_path, "is a folder"),
     ):
@@ -221,7 +221,7 @@ def test_a_training_text_is_never_scored(run, tmp_path, capsys):
         (["translate", "RUN", "x", "--device", "cuda:77"], "--device cuda:77 cannot be used here"),
         (["evaluate", "RUN", "nowhere.tsv"], "is none"),
         (["evaluate", "RUN", "multi30k"], "a folder with a test set, and 'multi30k' is none"),
-        (["evaluate", "RUN", __file__], "is no table (.tsv, .csv); name its reference as well"),
+        (["evaluate", "RUN", __file__], "is not a table (.tsv, .csv); name its reference too"),
         (["evaluate", "RUN", "a", "b", "c"], "got 3 names"),
         (["evaluate", "RUN", __file__, __file__, "--beam", "0"], "--beam must be at least 1"),
         (["translate", "RUN", "x", "--beam", "1000"], "--beam must be at most"),

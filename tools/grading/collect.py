@@ -1,6 +1,6 @@
-"""Find the submissions in what a learning platform gives: a zip archive or a folder.
+"""Find the submissions in the zip archive or folder that a learning platform gives.
 
-The name of a file says whose it is, differently on every platform:
+The name of a file says whose it is, but differently on every platform:
 
 Moodle          Ada Lovelace_48213_assignsubmission_file_/ps1.ipynb   (or all of it in one name)
 Canvas          lovelaceada_LATE_7421_99317_ps1-1.ipynb

@@ -1,7 +1,7 @@
 """Grade one submission: its code runs in a process of its own, the tests run in this one.
 
 Where a test calls a function of the submission, this process sends the arguments over the wire
-and gets plain values back. So a test never shares a memory with what it tests: no patch of torch,
+and gets plain values back. So a test never shares memory with what it tests: no patch of torch,
 of the notebook's shell or of Python reaches it, and there is no expected value to be found.
 """
 
@@ -30,7 +30,7 @@ METHODS = ("forward", "encode", "decode", "output")  # of models that exist only
 
 @dataclass
 class Result:
-    """What came of a submission: for each test None if it passed, else why not."""
+    """The result of a submission: for each test, None if it passed, otherwise why not."""
 
     tests: dict[str, str | None] = field(default_factory=dict)
     outputs: dict[int, list] = field(default_factory=dict)  # of cells, by their place
@@ -39,7 +39,7 @@ class Result:
 
 
 class Remote:
-    """Something in the submission's process: its attributes, items and calls are those there."""
+    """Something in the submission's process, where its attributes, items and calls are found."""
 
     def __init__(self, talk: "Talk", number: int | None = None, name: str = ""):
         self.__dict__.update(_talk=talk, _number=number, _name=name, _life=talk.life)
@@ -103,7 +103,7 @@ class Talk:
             raise RuntimeError(f"no process for the submission: {words[-2000:]}") from None
 
     def end(self) -> str:
-        """End it; why it was cut off, or ""."""
+        """End it, and return why it was cut off, or ""."""
         box, self.box = self.box, None
         if box is None:
             return ""
@@ -189,7 +189,7 @@ class Talk:
             if not all(isinstance(ids, torch.Tensor) for ids in content):
                 raise TypeError("a batch needs tensors")
             return Batch(*content)
-        raise ValueError(f"{kind!r} is no kind of mention")
+        raise ValueError(f"{kind!r} is not a kind of mention")
 
 
 def detached(value):
@@ -224,7 +224,7 @@ def is_free(cell) -> bool:
 
 
 def names_in(source: str) -> list[str]:
-    """What a cell defines at its outermost level; nothing if it is no Python."""
+    """What a cell defines at its outermost level; nothing if it is not Python."""
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -331,7 +331,7 @@ class Examiner:
             self.result.outputs[place] = seen
 
     def execute(self, place: int) -> list | None:
-        """Run a cell there; its outputs, or None if the process ended with it."""
+        """Run a cell there, and return its outputs, or None if the process ended with it."""
         cell = self.cells[place]
         try:
             self.talk.begin(self.limits.scaled(self.slow(cell)))

@@ -59,7 +59,7 @@ class Apart(NbGraderPreprocessor):
 
 
 class HideTests(ClearHiddenTests):
-    """Feedback without the tests that students do not see, and without what these said."""
+    """Feedback without the tests that students do not see, and without their messages."""
 
     def preprocess_cell(self, cell, resources, cell_index):
         if "### BEGIN HIDDEN TESTS" in cell.source:
@@ -84,7 +84,7 @@ class Policy:
     cost: float = 10.0  # per cent of a set's points, for each further day
     most_days: int = 7  # later than this, nothing counts
     grace: int = 15  # minutes
-    weights: dict[str, float] | None = None  # of the sets in the mark; alike if not given
+    weights: dict[str, float] | None = None  # of the sets in the mark; equal if not given
 
     @classmethod
     def of(cls, path: Path) -> "Policy":
@@ -96,7 +96,7 @@ class Policy:
         return policy
 
     def days_late(self, assignment: str, handed_in: datetime | None) -> int:
-        """Begun days after the due date; none where a time is not known."""
+        """Days after the due date, each counted once it has begun; 0 if a time is not known."""
         due = self.due.get(assignment)
         if due is None or handed_in is None or handed_in - due <= timedelta(minutes=self.grace):
             return 0
@@ -176,7 +176,7 @@ def fill(table: Path, rows: list[dict], assignment: str, out: Path) -> tuple[int
     elif "ID" in columns:
         fits = [c for c in columns if c.partition(" (")[0].strip().lower() == assignment.lower()]
         if len(fits) != 1:
-            raise SystemExit(f"{table} has {len(fits)} columns for {assignment}, one is needed.")
+            raise SystemExit(f"{table} has {len(fits)} columns for {assignment}, but needs one.")
         key, column = "ID", fits[0]
     else:
         raise SystemExit(f"{table} has neither a column Identifier (Moodle) nor ID (Canvas).")

@@ -45,7 +45,7 @@ def read(data: bytes) -> NotebookNode:
     try:
         raw = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise Unreadable("it is no text in UTF-8") from None
+        raise Unreadable("it is not text in UTF-8") from None
     except RecursionError:
         raise Unreadable("broken JSON: brackets without end") from None
     except json.JSONDecodeError as error:
@@ -64,7 +64,7 @@ def read(data: bytes) -> NotebookNode:
                 del cell.metadata["nbgrader"]
             cell.metadata.tags = [t for t in cell.metadata.get("tags", []) if isinstance(t, str)]
     except Exception as error:
-        raise Unreadable(f"it is no notebook ({type(error).__name__}: {error})") from None
+        raise Unreadable(f"it is not a notebook ({type(error).__name__}: {error})") from None
     if not notebook.cells:
         raise Unreadable("the notebook has no cells")
     return notebook
@@ -96,7 +96,7 @@ def released(source: NotebookNode) -> NotebookNode:
 
 
 def repair(notebook: NotebookNode, source: NotebookNode) -> tuple[NotebookNode, list[str]]:
-    """(the notebook with every cell of the source that counts, once and in order; the repairs)."""
+    """(the notebook with every cell that counts, once and in the source's order; the repairs)."""
     notebook, notes, handed_out = copy.deepcopy(notebook), [], released(source)
     wanted = [c for c in handed_out.cells if of_nbgrader(c)]
     ids = {of_nbgrader(c)["grade_id"]: c for c in wanted}
@@ -112,15 +112,15 @@ def repair(notebook: NotebookNode, source: NotebookNode) -> tuple[NotebookNode, 
     for cell in notebook.cells:
         if id(cell) not in taken:
             cell.metadata.pop("nbgrader", None)
-    # What has lost its metadata: first what is alike, then what defines the same names, last what
-    # stands where the answer to a question stands.
+    # What has lost its metadata: first what is alike, then what defines the same names, and last
+    # what is where the answer to a question should be.
     for name, model in ids.items():
         cell = None if name in found else by_content(notebook, handed_out, model, found)
         if cell is not None:
             found[name] = cell
             notes.append(f"{name}: recognised without its id")
     if not found or not any(answered_or_alike(found.get(n), ids[n]) for n in ids):
-        raise Unreadable("it has nothing of this assignment in it")
+        raise Unreadable("nothing in it belongs to this assignment")
     place(notebook, source, found, ids, notes)
     return notebook, notes
 
@@ -219,7 +219,7 @@ def place(notebook, source, found, ids, notes) -> None:
         if cell.get("id") in seen or not re.fullmatch(r"[\w-]{1,64}", str(cell.get("id", ""))):
             cell["id"] = nbformat.v4.new_code_cell().id
         seen.add(cell["id"])
-    # A test may have come to stand before what it tests.
+    # A test may have ended up before what it tests.
     positions = {n: index_of(notebook.cells, c) for n, c in found.items()}
     for test in [n for n in order if is_test(originals[n])]:
         solutions = [
@@ -229,4 +229,4 @@ def place(notebook, source, found, ids, notes) -> None:
         if task and positions[task] > positions[test]:
             notebook.cells.remove(found[test])
             notebook.cells.insert(index_of(notebook.cells, found[task]) + 1, found[test])
-            notes.append(f"{test}: stood before its task")
+            notes.append(f"{test}: was placed before its task")

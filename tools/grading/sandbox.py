@@ -1,4 +1,4 @@
-"""Start the process for a submission, out of reach of everything, and end all that is left of it.
+"""Start the process for a submission, out of reach of everything, and end whatever it leaves.
 
 Three ways, the first that this machine allows:
 
@@ -165,7 +165,7 @@ class Sandbox:
         self.watcher.start()
 
     def expect(self, seconds: float) -> None:
-        """From now on so many processor seconds, and then it is killed."""
+        """Allow this many processor seconds from now on; after that, it is killed."""
         with self.lock:
             self.base, self.allowed = self.total, seconds
             self.idle, self.start = 0.0, time.monotonic()
@@ -206,14 +206,14 @@ class Sandbox:
                 return
 
     def drain(self) -> None:
-        """Keep the last words that a process says on its way out, and never more than a page."""
+        """Keep the end of what the process writes to standard error, at most about a page."""
         self.words = b""
         with contextlib.suppress(OSError, ValueError):
             while block := os.read(self.process.stderr.fileno(), 65536):
                 self.words = (self.words + block)[-4000:]
 
     def kill(self) -> None:
-        """End the process and everything that came out of it."""
+        """End the process and every process that came from it."""
         family = descendants(self.process.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -247,7 +247,7 @@ def adopt_orphans() -> None:
 
 
 def kill_orphans() -> None:
-    """Kill all that is left below this process, which examines one submission and nothing else."""
+    """Kill whatever is left below this process, which examines one submission and nothing else."""
     for _ in range(20):
         left = psutil.Process().children(recursive=True)
         if not left:

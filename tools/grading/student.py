@@ -1,7 +1,7 @@
 """The process in which a submission runs. It is started by sandbox.py, and nobody trusts it.
 
 It runs the notebook's cells and then, when asked, calls what they define. It has no test, no
-solution and no gradebook, so whatever a submission changes in here, it changes for itself alone.
+solution and no gradebook, so whatever a submission changes in here, it changes only for itself.
 """
 
 import ast

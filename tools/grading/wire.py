@@ -34,10 +34,10 @@ class Mark:
 
 
 class Wire:
-    """One end. `ask` sends a request and waits; requests that come in meanwhile are served.
+    """One end. `ask` sends a request and waits; requests that come in the meantime are served.
 
-    serve(name, *arguments) answers a request. mention(thing) gives the Mark for what is not plain;
-    meaning(kind, content) what a mark of the other side stands for.
+    serve(name, *arguments) answers a request. mention(thing) returns the Mark for what is not
+    plain, and meaning(kind, content) what a mark of the other side stands for.
     """
 
     def __init__(self, reader: int, writer: int, serve, mention, meaning):
@@ -87,7 +87,7 @@ class Wire:
             return kind, self.whole(content)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError,
                 RecursionError) as error:  # fmt: skip
-            raise Gone("it sent something that is no answer") from error
+            raise Gone("it sent something that is not an answer") from error
 
     def exactly(self, size: int) -> bytearray:
         data = self.reader.read(size) if size else b""
@@ -142,4 +142,4 @@ class Wire:
             return torch.frombuffer(data, dtype=DTYPES[dtype]).reshape(shape)
         if kind == "mark":
             return self.meaning(content[0], self.whole(content[1]))
-        raise ValueError(f"{kind!r} is no kind of value")
+        raise ValueError(f"{kind!r} is not a kind of value")

@@ -92,7 +92,7 @@ RIGHT = {
 
 WRONG = {
     "check_parameters": [
-        ((16384, 16384), "a bias, too"),
+        ((16384, 16384), "also has a bias"),
         ((12480, 12480), "W_O is missing"),
         ((4160, 4160), "one of the four"),
         ((16640, 133120), "does the size change"),
@@ -114,7 +114,7 @@ WRONG = {
         ([[0.5, 0, 0.5]] * 2, "look alike"),
         ([[1, 1, 0], [0, 0, 1]], "sum to 1"),
         ([[0, 0, 1], [1, 0, 0]], "each other's word: head 1 owns column 1, head 2 column 2"),
-        ([[0, 1 / 7, 6 / 7], [0, 0, 1]], "diluted"),
+        ([[0, 1 / 7, 6 / 7], [0, 0, 1]], "gets you less"),
         ([[2, -1, 0], [0, 0, 1]], "never negative"),
         ([[1, 0], [0, 0], [0, 1]], "a row for each head"),
         ([1, 0, 0], r"\(2, 3\), yours is \(3,\)"),

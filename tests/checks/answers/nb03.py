@@ -112,7 +112,7 @@ WRONG = {
         (lambda ids: both(ids).float(), "boolean tensor.*torch.float32"),
         (lambda ids: both(ids).numpy(), "boolean tensor.*ndarray"),
         (lambda ids: padding_mask(ids) | causal_mask(ids.size(1)), "either"),
-        (lambda ids: padding_mask(ids) & causal_mask(ids.size(1)).T, "turned over"),
+        (lambda ids: padding_mask(ids) & causal_mask(ids.size(1)).T, "the wrong way up"),
         (lambda ids: padding_mask(ids) & ~causal_mask(ids.size(1)), "row"),
         (lambda ids: padding_mask(ids) & causal_mask(ids.size(1)).tril(-1), "leaves out the diag"),
         (
@@ -123,7 +123,7 @@ WRONG = {
         (lambda ids: padding_mask(ids).mT & causal_mask(ids.size(1)), "padded rows needn't"),
         (lambda ids: ~padding_mask(ids) & causal_mask(ids.size(1)), "hides the words"),
         (lambda ids: both(ids)[:, 0], r"axis for the heads: \(2, 1, 4, 4\), yours is \(2, 4, 4\)"),
-        (lambda ids: ids != 0, r"broadcast to \(2, 1, 4, 4\), and yours is \(2, 4\)"),
+        (lambda ids: ids != 0, r"broadcast to \(2, 1, 4, 4\), but yours is \(2, 4\)"),
         (lambda ids: padding_mask(ids) & causal_mask(4), "stops with RuntimeError"),
         (lambda ids: both(ids) & both(ids).roll(1, -1), "a real token AND not later"),
     ],

@@ -228,7 +228,7 @@ WRONG = {
         (attending("decoder", change_mask=rows_of, clean=False), "causal mask is missing"),
         (
             attending("decoder.layers.0.self", change_mask=lambda m: past_of(m).mT & rows_of(m)),
-            r"decoder\.layers\.0\.self_attention: the triangle is turned over",
+            r"decoder\.layers\.0\.self_attention: the triangle is the wrong way up",
         ),
         (
             attending("decoder.layers.0.self", change_mask=lambda m: m.tril(-1), clean=False),
@@ -252,7 +252,7 @@ WRONG = {
         (Doubled, "the logits aren't: what comes last"),
         (ThreeLogits, "the shape should be"),
         (Renamed, r"there is no weight output\.weight"),
-        (lambda c: 3, "should be an nn.Module"),
-        (nn.Linear(2, 2), "hand over the class itself"),
+        (lambda c: 3, "must be an nn.Module"),
+        (nn.Linear(2, 2), "pass the class itself"),
     ],
 }

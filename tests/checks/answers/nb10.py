@@ -160,7 +160,7 @@ WRONG = {
         (lambda ask, n: ask([torch.tensor([1, 2])]), "without a batch"),
         (lambda ask, n: writes(ask, n, start=[]), r"\[BOS\] alone"),
         (lambda ask, n: writes(ask, n, pick=lambda x: int(x.argsort()[-2])), "largest logit"),
-        (lambda ask, n: [7, 5, 7], "never asked"),
+        (lambda ask, n: [7, 5, 7], "never calls"),
         (lambda ask, n: ask([1]) is not None and [7, 5, 7], "largest logit"),
         (lambda ask, n: str(writes(ask, n)), "flat list"),
         (lambda ask, n: [] if ask([1]) is not None else [], "nothing was written"),

@@ -65,7 +65,7 @@ WRONG = {
         ("shuffled", "evenly"),
         ("full", "one step"),
         ("layer by layer", "one step"),
-        ("Recurrent with cross-attention", "the long way as well"),
+        ("Recurrent with cross-attention", "the long path as well"),
         ("lstm", "name one of"),
         (0, "words are needed"),
     ],

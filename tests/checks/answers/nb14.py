@@ -115,7 +115,7 @@ RIGHT = {
 WRONG = {
     "check_rows": [
         ((10, 5), "two things"),
-        ((11, 4), "move up"),
+        ((11, 4), "all others come after"),
         ((11, 6), "counted from 0"),
         ((14, 8), "among the ten"),
         ((9, 9), "one row for each"),
@@ -139,7 +139,7 @@ WRONG = {
         ),
     ],
     "check_rms_norm": [
-        (lambda x, w: torch.nn.functional.layer_norm(x, (len(w),), w), "doesn't take the mean"),
+        (lambda x, w: torch.nn.functional.layer_norm(x, (len(w),), w), "doesn't subtract the mean"),
         (lambda x, w: x / (x.pow(2).mean(-1, keepdim=True) + 1e-6) * w, "square ROOT"),
         (lambda x, w: x / x.norm(dim=-1, keepdim=True) * w, "the length"),
         (lambda x, w: rms(x, 1), "weight is missing"),

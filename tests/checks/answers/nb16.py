@@ -154,7 +154,7 @@ WRONG = {
         (lambda said, meant: 5, "fewest words"),
         (lambda said, meant: 0.0, "fits one input"),
         (lambda said, meant: len(set(meant) - set(said)) / len(meant), "the order counts"),
-        (only_in_or_out, "not one left out and one put in"),
+        (only_in_or_out, "not one left out and one inserted"),
         (distance, "divide it by"),
         (lambda said, meant: 100 * distance(said, meant) / len(meant), "percentage"),
         (word_by_word, "one mistake, not three"),
