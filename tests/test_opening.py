@@ -36,5 +36,5 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
         with pytest.raises(SystemExit, match="has no JupyterLab"):
             opening.main([])
     monkeypatch.setattr(opening, "NOTEBOOKS", tmp_path / "site-packages" / "notebooks")
-    with pytest.raises(SystemExit, match="installed package without them"):
+    with pytest.raises(SystemExit, match="installed package, which comes without them"):
         opening.main([])
