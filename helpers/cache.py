@@ -23,7 +23,7 @@ class KVCache(Protocol):
 class SelfAttentionCache:
     """Appends the new tokens' keys and values to those of the past.
 
-    They are kept in one block with room to spare, time first, so that adding a token seldom
+    They are kept in one block with room to spare, time first, so that adding a token rarely
     copies what is there already.
     """
 

@@ -101,8 +101,8 @@ def sample(
 ) -> Tensor:
     """Draw each token from the model's distribution. source_ids (batch, source) -> ids.
 
-    The logits are divided by the temperature. Then only the most probable words can be drawn, as
-    many as it takes to reach probability top_p (nucleus sampling, Holtzman et al. 2020).
+    The logits are divided by the temperature. It then draws only from the smallest set of most
+    probable words that reaches top_p (nucleus sampling, Holtzman et al. 2020).
     Raises ValueError unless 1e-6 <= temperature <= 1e6 and 0 < top_p <= 1, or as `decode` does.
     """
     if not 1e-6 <= temperature <= 1e6:  # outside, the quotients overflow or vanish
@@ -218,7 +218,7 @@ def best_continuations(
     """
     gains = suppress_special(logits.log_softmax(-1))  # what each word would add
     scores = suppress_special(logits)
-    # (batch, beam, beam_size), for no more can be needed; on a tie, greedy's choice: the first
+    # (batch, beam, beam_size): no more are needed; on a tie, greedy's choice: the first
     one = beam_size == 1
     words = scores.argmax(-1, keepdim=True) if one else scores.topk(beam_size).indices
     totals = (alive[:, :, None] + gains.gather(-1, words)).flatten(1)

@@ -73,7 +73,7 @@ def translation_loss(model: Transformer, batch: Batch, label_smoothing: float = 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
     """Linear warm-up to the peak, then linear decay to zero at the last step (step 1 is first)."""
-    last = max(2, config.steps)  # so that a run of a single step does not have rate zero
+    last = max(2, config.steps)  # so that a one-step run still has a rate
     rising = step / config.warmup_steps
     falling = (last - step) / max(1, last - config.warmup_steps)
     return config.learning_rate * max(0.0, min(rising, falling))
