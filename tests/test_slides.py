@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from tools import notebooks, slides
 from tools.address import pages
+from tools.figures import FIGURES
 from tools.notebooks import ROOT
 
 pytest.importorskip("sphinx_revealjs", reason="requirements-teach.lock brings it")
@@ -115,6 +116,45 @@ def test_a_picture_stands_with_its_sentence(path):
     for slide in with_pictures:
         assert sum(b.kind == "pictures" for b in slide.blocks) == 1, slide.title
         assert any(b.kind == "prose" for b in slide.blocks), f"{slide.title}: what does it show?"
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    """What each drawing of tools/figures.py shows, and its name."""
+    return {draw().alt: name for name, draw in FIGURES.items()}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_what_can_be_drawn_is_sharp(path, drawings):
+    """A deck takes from the notebook no picture that tools/figures.py draws."""
+    quoted = slides.Quoted(notebooks.read(path))
+    for slide in deck(path):
+        for block in slide.blocks:
+            for name, number in slides.PICTURE.findall(block.text):
+                if block.kind == "pictures" and not name.startswith("figure:"):
+                    alt, _ = quoted.picture(name, int(number or 1))
+                    assert alt not in drawings, f"{slide.title}: use figure:{drawings[alt]}"
+
+
+TIME = re.compile(
+    r"\*\*Time\.\*\* The talk takes about (\d+) minutes\. For (\d+) minutes, drop (.+)\."
+)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_deck_says_how_long_the_talk_takes_and_what_to_drop(path):
+    found = deck(path)
+    said = TIME.search(found[0].notes)
+    assert said, "the notes of the first slide must say it, as in the other decks"
+    long, short = int(said[1]), int(said[2])
+    guide = (ROOT / "course" / "guide.md").read_text("utf8").split(f"## {path.stem[:2]} ")[1]
+    timing = guide.partition("\n## ")[0].partition("**Timing.**")[2].splitlines()[0]
+    if planned := re.search(r"Plan (\d+) minutes to read.* and (\d+) to discuss", timing):
+        assert long == int(planned[1]) + int(planned[2]), "the guide says another time"
+    dropped = re.findall(r'"(.+?)"(?=, | and |$)', said[3])
+    titles = [slide.title.removeprefix("## ") for slide in found[1:-1]]
+    assert len(set(dropped)) == len(dropped) and set(dropped) <= set(titles)
+    assert len(dropped) / len(found) == pytest.approx(1 - short / long, abs=0.12)
 
 
 # ---- The rules -------------------------------------------------------------------------------
@@ -300,11 +340,53 @@ def test_type_gets_smaller_only_where_it_must(opened):
     assert page.evaluate(size, ".printed") == "28px"
 
 
-def test_a_pdf_has_a_page_for_each_slide(browser, tmp_path):
-    text = "# One\n\nWhy?\n\n. . .\n\nSo.\n\n---\n\n## Two\n\n![](c1)\n\n---\n\n## Three\n\nEnd."
+def test_a_drawing_is_a_vector_graphic_as_large_as_in_a_notebook(opened):
+    page = opened("# One\n\n![](figure:map)\n\nSo.", one_cell())
+    assert page.get_attribute("img", "src").startswith("data:image/svg+xml;base64,")
+    assert page.evaluate("document.querySelector('img').naturalWidth") == 924
+
+
+def test_a_picture_gets_the_room_and_the_text_beside_it_is_small(opened):
+    text = "A sentence that fills about a line, or one and a half. How many are there?"
+    picture = "![](figure:cross_attention)"
+    page = opened(f"# One\n\n{text}\n\n. . .\n\n{picture}", one_cell())
+    size = "parseFloat(getComputedStyle(document.querySelector('section')).fontSize)"
+    assert 26 <= page.evaluate(size) <= 30
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("scale(document.querySelector('section'))") > 0.9
+    page = opened(f"# One\n\nA line.\n\n![](figure:map)\n\n{text}", one_cell())
+    assert page.evaluate("document.querySelector('img').offsetWidth") >= 1200
+
+
+def test_the_pdf_has_a_page_for_each_slide_and_the_handout_no_answers(browser, tmp_path):
+    text = "# One\n\nWhy?\n\n. . .\n\nSo.\n\n---\n\n## Two\n\nWhat?\n\n. . .\n\n![](c1)\n\n"
+    text += "---\n\n## Three\n\nEnd."
     (tmp_path / "deck.html").write_text(slides.page(text, one_cell()), encoding="utf8")
-    slides.print_pdf(browser, tmp_path / "deck.html", tmp_path / "deck.pdf")
-    data = (tmp_path / "deck.pdf").read_bytes()
-    assert len(re.findall(rb"/Type\s*/Page\b", data)) == 3
-    box = re.search(rb"/MediaBox\s*\[([\d. ]+)\]", data)[1].split()
-    assert float(box[2]) / float(box[3]) == pytest.approx(16 / 9, rel=0.01)
+    pdfs = slides.print_pdfs(browser, tmp_path / "deck.html")
+    assert [pdf.name for pdf in pdfs] == ["deck.pdf", "deck-handout.pdf"]
+    for pdf, pictures in zip(pdfs, (1, 0), strict=True):
+        data = pdf.read_bytes()
+        assert len(re.findall(rb"/Type\s*/Page\b", data)) == 3
+        assert len(re.findall(rb"/Subtype\s*/Image", data)) == pictures
+        box = re.search(rb"/MediaBox\s*\[([\d. ]+)\]", data)[1].split()
+        assert float(box[2]) / float(box[3]) == pytest.approx(16 / 9, rel=0.01)
+
+
+def test_a_handout_has_the_layout_of_the_pdf(browser, tmp_path):
+    """Only what waits for a key cannot be seen on it."""
+    text = (
+        "# One\n\nWhy?\n\n. . .\n\nSo it is.\n\n```printed {from=c1}\none\n```\n\n. . .\n\nAnd $x$."
+    )
+    (tmp_path / "deck.html").write_text(slides.page(text, one_cell()), encoding="utf8")
+    seen = {}
+    for how in ("print-pdf", "print-pdf&handout"):
+        page = browser.new_page(viewport={"width": slides.WIDTH, "height": slides.HEIGHT})
+        page.goto(f"{(tmp_path / 'deck.html').as_uri()}?{how}")
+        page.wait_for_selector("body[data-ready]", state="attached")
+        leaves = page.locator(".text, .printed, mjx-container").all()
+        seen[how] = [(e.bounding_box(), e.is_visible()) for e in leaves]
+        page.close()
+    full, handout = seen.values()
+    assert [box for box, _ in full] == [box for box, _ in handout] and len(full) == 6
+    assert all(visible for _, visible in full)
+    assert [visible for _, visible in handout] == [True, True, False, False, False, False]

@@ -1,14 +1,18 @@
 """The drawings as files: SVG for slides and sheets in build/figures, and the README's picture."""
 
+import io
+import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from helpers.corpora.toy import RUNNING
+from helpers.layers import sinusoidal_positions
 from helpers.masks import causal_mask, padding_mask
-from helpers.pictures import architecture, mask_grid, mechanism
+from helpers.pictures import architecture, attention_steps, grids, mask_grid, mechanism, positions
 from helpers.pictures.style import png
 from helpers.pictures.wirings import wirings
 from helpers.special_ids import PAD
@@ -33,8 +37,40 @@ def masks() -> Figure:
     )
 
 
+def by_hand() -> Figure:
+    """Notebook 01's first attention: *hat* asks four words, with numbers for a pencil."""
+    query = np.array([2.0, 0.0])
+    keys = np.array([[0.5, 0.0], [0.0, 2.0], [0.0, 2.0], [2.0, 0.0]])
+    values = np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    scores = (keys @ query / math.sqrt(2))[:, None]
+    weights = np.exp(scores) / np.exp(scores).sum()
+    panels = {"query": np.tile(query, (4, 1)), "keys": keys, "scores": scores, "weights": weights}
+    panels |= {"values": values, "weight · value": weights * values}
+    return grids(panels, row_labels=["hat", "Hund", "Ball", "gefunden"], alike=False)
+
+
+def steps(crossing: bool) -> Figure:
+    """The four steps from scores to weights of notebook 03 or, crossing, of 07, with the same
+    random numbers as there. The fifth source token is padding."""
+    random = torch.Generator().manual_seed(0)
+    query, key = torch.randn(3, 4, generator=random), torch.randn(5, 4, generator=random)
+    if crossing:
+        w_q, w_k, _ = torch.randn(3, 4, 4, generator=random)
+        query, key = query @ w_q, key @ w_k
+    raw = query @ key.T
+    masked = (raw / 2).masked_fill(~torch.tensor([True, True, True, True, False]), -math.inf)
+    source, target = ["s1", "s2", "s3", "s4", "<pad>"], ["t1", "t2", "t3"]
+    return attention_steps(raw, raw / 2, masked, masked.softmax(-1), source, target)
+
+
 FIGURES = {
     "map": lambda: architecture.minimap("all"),
+    "map_attention": lambda: architecture.minimap("attention"),
+    "map_encoder": lambda: architecture.minimap("encoder"),
+    "map_decoder": lambda: architecture.minimap("decoder"),
+    "map_new_parts": lambda: architecture.minimap(("embedding", "feed-forward")),
+    "map_connection": lambda: architecture.minimap(("memory", "cross-attention")),
+    "map_decoding": lambda: architecture.minimap(("decoder", "cross-attention")),
     "first_look": lambda: architecture.first_look(
         RUNNING.source, RUNNING.target[:3], RUNNING.target[3]
     ),
@@ -45,13 +81,22 @@ FIGURES = {
     "cross_attention": mechanism.cross_attention,
     "heads": mechanism.heads,
     "descent": lambda: mechanism.descent(
-        lambda w: (2 * w - 6) ** 2, [0.0, 2.4, 2.88, 2.976], span=(-0.5, 6.0)
+        lambda w: (2 * w - 6) ** 2, [0.0, 2.4, 2.88, 2.976, 2.9952, 2.99904], span=(-0.5, 6.0)
     ),
     "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
+    "next_of_seven": lambda: mechanism.next_word(
+        ["<bos>", "the", "dog", "found", "the", "ball", ".", "<eos>"]
+    ),
+    "by_hand": by_hand,
+    "attention_steps": lambda: steps(crossing=False),
+    "cross_attention_steps": lambda: steps(crossing=True),
+    "positions": lambda: positions(sinusoidal_positions(64, 64)),
     "masks": masks,
     "pre_and_post_norm": architecture.pre_post_norm,
     "residual_road": architecture.residual_road,
     "elsewhere": lambda: architecture.elsewhere("Flamingo"),
+    "elsewhere_stable_diffusion": lambda: architecture.elsewhere("Stable Diffusion"),
+    "elsewhere_perceiver": lambda: architecture.elsewhere("Perceiver"),
     "decoding_step": lambda: mechanism.decoding_step(
         ["<bos>", *RUNNING.target[:3]], RUNNING.target[3], [*RUNNING.source, "<eos>"]
     ),
@@ -62,14 +107,20 @@ FIGURES = {
 }
 
 
+def svg(name: str) -> tuple[bytes, str]:
+    """(a drawing as SVG, its description)."""
+    figure, buffer = FIGURES[name](), io.BytesIO()
+    with rc_context({"svg.hashsalt": name}):
+        about = {"Title": name.replace("_", " "), "Description": figure.alt, "Date": None}
+        figure.savefig(buffer, format="svg", metadata=about)
+    return buffer.getvalue(), figure.alt
+
+
 def save(folder: Path = FOLDER) -> None:
     """Write every figure as SVG, with its description inside; the same bytes each time."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in FIGURES.items():
-        figure = draw()
-        with rc_context({"svg.hashsalt": name}):
-            about = {"Title": name.replace("_", " "), "Description": figure.alt, "Date": None}
-            figure.savefig(folder / f"{name}.svg", metadata=about)
+    for name in FIGURES:
+        (folder / f"{name}.svg").write_bytes(svg(name)[0])
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """`python -m tools.slides [NAME] [--pdf]` makes the decks of course/slides in build/slides.
 
 A deck is one HTML file that needs no network: reveal.js, the formulas' MathJax and the pictures are
-inside. With --pdf there is a PDF beside it, one page a slide, printed by headless Chromium through
-Playwright.
+inside. With --pdf there are two PDFs beside it, one page a slide, printed by headless Chromium
+through Playwright: NAME.pdf shows everything, and in NAME-handout.pdf all that waits for a key is
+left blank, for an audience that is to think first.
 
 A deck is Markdown, written for speaking. Its pictures, code and printed lines belong to the
 notebook of the same name, and a deck that quotes what is no longer there cannot be made:
@@ -11,7 +12,8 @@ notebook of the same name, and a deck that quotes what is no longer there cannot
     . . .                                 what follows comes at the next key
     ![](07-05)                            the picture of the cell with this id
     ![](07-05/2) ![](figure:masks)        its second picture, and a drawing of tools/figures.py, in
-                                          a row because they are on one line
+                                          a row because they are on one line. A drawing is sharp
+                                          at any size; a cell's picture has the pixels stored
     ```python {from=07-10 mark=2,3}       code whose lines are in this cell, in this order, or in
                                           a file: from=helpers/masks.py; lines 2 and 3 stand out
     ```printed {from=07-10}               lines that this cell prints
@@ -42,10 +44,10 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
-from helpers.pictures.style import bundle
+from helpers.pictures.style import DPI
 from tools import live
 from tools.address import pages
-from tools.figures import FIGURES
+from tools.figures import FIGURES, svg
 from tools.notebooks import ROOT, paths, read
 
 DECKS = ROOT / "course" / "slides"
@@ -152,19 +154,18 @@ class Quoted:
     def picture(self, name: str, number: int = 1) -> tuple[str, str]:
         """(the alt text, a data URI) of a cell's picture or of a drawing."""
         if name.startswith("figure:"):
-            drawing = FIGURES.get(name.removeprefix("figure:"))
-            if drawing is None:
+            drawing = name.removeprefix("figure:")
+            if drawing not in FIGURES:
                 raise ValueError(f"{name} must be one of {', '.join(FIGURES)}")
-            data, about = bundle(drawing())
-            data = {"image/png": base64.b64encode(data["image/png"]).decode()}
-        else:
-            outputs = self.cell(name).get("outputs", [])
-            found = [o for o in outputs if "image/png" in o.get("data", {})]
-            if len(found) < number:
-                raise ValueError(f"{name} must show {number} picture(s), but it shows {len(found)}")
-            data, about = found[number - 1].data, found[number - 1].metadata
-        picture = data["image/png"].replace("\n", "")
-        return about["image/png"]["alt"], f"data:image/png;base64,{picture}"
+            drawn, alt = svg(drawing)
+            as_wide = re.sub(rb'(width|height)="([\d.]+)pt"', in_pixels, drawn, count=2)
+            return alt, f"data:image/svg+xml;base64,{base64.b64encode(as_wide).decode()}"
+        outputs = self.cell(name).get("outputs", [])
+        found = [o for o in outputs if "image/png" in o.get("data", {})]
+        if len(found) < number:
+            raise ValueError(f"{name} must show {number} picture(s), but it shows {len(found)}")
+        picture = found[number - 1].data["image/png"].replace("\n", "")
+        return found[number - 1].metadata["image/png"]["alt"], f"data:image/png;base64,{picture}"
 
     def check(self, block: Block) -> None:
         """Check that each line of a fence is where the fence says, in the same order."""
@@ -181,6 +182,11 @@ class Quoted:
             wanted = line.strip()
             if wanted and wanted not in LEFT_OUT and not any(wanted == other for other in lines):
                 raise ValueError(f"{block.of} must have the line {wanted!r} here")
+
+
+def in_pixels(size: re.Match) -> bytes:
+    """A drawing's width or height, so that it is as large as its picture in a notebook."""
+    return b'%s="%.0f"' % (size[1], float(size[2]) * DPI / 72)
 
 
 def printed(cell: NotebookNode) -> str:
@@ -296,19 +302,25 @@ def chromium():
         browser.close()
 
 
-def print_pdf(browser, deck: Path, pdf: Path) -> None:
-    """Print the HTML file of a deck, one page a slide, all of it visible."""
-    view = browser.new_page()
-    view.goto(f"{deck.resolve().as_uri()}?print-pdf")
-    view.wait_for_selector("body[data-ready]", state="attached")
-    view.pdf(path=pdf, prefer_css_page_size=True, print_background=True)
-    view.close()
+def print_pdfs(browser, deck: Path) -> list[Path]:
+    """Print the HTML file of a deck, one page a slide: all of it, and the handout, on which what
+    waits for a key is left blank."""
+    full, handout = deck.with_suffix(".pdf"), deck.with_name(f"{deck.stem}-handout.pdf")
+    for pdf, how in ((full, "print-pdf"), (handout, "print-pdf&handout")):
+        view = browser.new_page()
+        view.goto(f"{deck.resolve().as_uri()}?{how}")
+        view.wait_for_selector("body[data-ready]", state="attached")
+        view.pdf(path=pdf, prefer_css_page_size=True, print_background=True)
+        view.close()
+    return [full, handout]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the decks of course/slides.")
     parser.add_argument("name", nargs="?", default="", help="a part of a notebook's name")
-    parser.add_argument("--pdf", action="store_true", help="a PDF of each deck as well")
+    parser.add_argument(
+        "--pdf", action="store_true", help="a PDF and a handout of each deck as well"
+    )
     chosen = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     live.write(FOLDER / "live.html", f"{pages()}/")  # the decks' links to it lead to this copy
@@ -324,8 +336,8 @@ def main() -> None:
     if chosen.pdf:
         with chromium() as browser:
             for target in written:
-                print_pdf(browser, target, target.with_suffix(".pdf"))
-                print(target.with_suffix(".pdf").relative_to(ROOT))
+                for pdf in print_pdfs(browser, target):
+                    print(pdf.relative_to(ROOT))
 
 
 if __name__ == "__main__":

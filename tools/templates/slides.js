@@ -1,4 +1,5 @@
 const TEXT = [38, 36, 34, 32, 30, 28, 26, 24], CODE = [28, 26, 24, 22, 20];
+const ROOM = [1.25, 1.1, 1, 0.9, 0.8];  // of a picture's own size, the most that text leaves to it
 const inside = e => e.scrollHeight <= e.clientHeight + 1 && e.scrollWidth <= e.clientWidth + 1;
 const roomy = pre => {  // scrollWidth does not tell whether text reaches into the padding
   const texts = document.createTreeWalker(pre, NodeFilter.SHOW_TEXT), range = document.createRange();
@@ -17,13 +18,25 @@ const fits = slide => [slide, ...shown(slide)].every(inside)
 const scale = slide => Math.min(...[...slide.querySelectorAll("img")].map(img =>
   Math.min(img.offsetWidth / img.naturalWidth, img.offsetHeight / img.naturalHeight)));
 
-function shrink(slide) {
-  const pictures = slide.querySelectorAll("img");
-  for (const img of pictures) img.style.minHeight = Math.min(img.naturalHeight, 330) + "px";
-  sizes: for (const text of TEXT) for (const code of CODE) {
-    slide.style.fontSize = text + "px";
-    slide.style.setProperty("--code", code + "px");
-    if (fits(slide)) break sizes;
+const sized = (slide, texts, codes) => texts.some(text => codes.some(code => {
+  slide.style.fontSize = text + "px";
+  slide.style.setProperty("--code", code + "px");
+  return fits(slide);
+}));
+
+function shrink(slide) {  // the text, until all of it fits
+  const pictures = [...slide.querySelectorAll("img")], beside = slide.matches(".beside");
+  const least = height => pictures.forEach(img => img.style.minHeight = height(img) + "px");
+  if (!pictures.length) return sized(slide, TEXT, CODE);
+  // the text is at most twice as large as the words in a picture, which gets what room there is
+  const texts = TEXT.filter(size => size <= 30);
+  const done = !beside && ROOM.some(room => {
+    least(img => img.naturalHeight * Math.min(room, 1200 / pictures.length / img.naturalWidth));
+    return sized(slide, texts.filter(size => size >= 26), CODE.filter(size => size <= 24));
+  });
+  if (!done) {
+    least(img => Math.min(img.naturalHeight, 330));
+    sized(slide, texts, CODE);
   }
   for (const img of pictures) img.style.minHeight = "";
 }
@@ -52,7 +65,9 @@ async function start() {
     s.style.display = "";
   }
   document.querySelector(".slides").style.cssText = "";
-  if (location.search.includes("print-pdf")) document.documentElement.classList.add("print-pdf");
+  const asked = new URLSearchParams(location.search), page = document.documentElement.classList;
+  page.toggle("handout", asked.has("handout"));
+  if (asked.has("print-pdf")) page.add("print-pdf");
   else await Reveal.initialize({
     width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true,
     slideNumber: "c/t", transition: "none", plugins: [RevealNotes],
