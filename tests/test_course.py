@@ -318,3 +318,18 @@ def test_footprint_sees_memory_that_was_given_back(tmp_path):
     used = footprint.measure(path)
     assert used["peak"] - used["left"] > 250 and used["left"] > 20
     assert used["cpu"] < 60 and used["wall"] > 0.4
+
+
+@pytest.mark.parametrize("folder", SETS.values())
+def test_a_task_says_what_it_forbids_and_what_is_tested(folder):
+    (path,) = (COURSE / "source" / folder).glob("*.ipynb")
+    task = ""
+    for cell in notebooks.read(path).cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            task = cell.source
+            assert "hidden test" not in task, "students don't know what is in those"
+        if forbidden := cell.metadata.get("forbids"):
+            assert "may not use" in task and f"nn.{forbidden[0]}" in task, cell.id
+            assert "compare" in task, f"{cell.id}: do cells that compare count?"
+        if ".grad," in cell.source or ".grad[" in cell.source:
+            assert "gradient" in task or "is learned" in task, cell.id
