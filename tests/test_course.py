@@ -68,7 +68,7 @@ def minutes(clock):
 def timetables_have_no_holes(text, series):
     known = {n for _, _, exercises in series.values() for n in exercises}
     days = re.split(r"^### ", text.split("## Problem sets")[0], flags=re.MULTILINE)[1:]
-    assert len(days) == 1 + 5 + 9  # an afternoon, a week, ten weeks
+    assert len(days) == 1 + 5 + 9 + 2  # an afternoon, a week, ten weeks, a lecture and a tutorial
     for day in days:
         title, now = day.splitlines()[0], None
         for time, what, numbers in rows(day, 3):
@@ -114,35 +114,88 @@ def every_graded_task_serves_a_goal(text, series):
 WORK = {"one": 1, "two": 2, "four": 4, "eight": 8, "the first hour": 1}
 
 
-def homework_adds_up(text, series):
-    """Reading as the notebooks say, half an hour a paper, and every hour of every set."""
+def weeks_of(text, heading, columns):
+    """The rows of the table below a heading that plans the homework of every week."""
+    table = rows(text.split(f"\n## {heading}")[1].split("\n### ")[0], columns)
+    return [row for row in table if "hours" not in row]
+
+
+def counted_hours(notebooks_, papers, sets):
+    """Reading as the notebooks say, half an hour a paper, and the hours of a set."""
     minutes = {
         path.stem[:2]: int(
             re.search(r"(\d+) minutes to read", notebooks.read(path).cells[0].source)[1]
         )
         for path in notebooks.paths()
     }
-    last = max(minutes[n] for n in ("13", "14", "15", "16", "17"))
-    table = [r for r in rows(text.split("## Ten weeks")[1].split("### ")[0], 5) if r[4] != "hours"]
-    read, given, weeks, total = [], dict.fromkeys(SETS, 0), 0, 0.0
-    for before, notebooks_, papers, sets, hours in table:
-        numbers = re.findall(r"\b\d\d\b", notebooks_) if "one of" not in notebooks_ else []
-        read += numbers
-        counted = sum(minutes[n] for n in numbers) + (last if "one of" in notebooks_ else 0)
-        counted += 30 * (len(re.findall(r"\b\d\d\b", papers)) or papers.startswith("of the same"))
-        worked = re.search(r"(one|two|four|eight) hours|the first hour", sets)
-        hour = WORK[worked[1] or worked[0]] if worked else 0
-        for name in SETS:
-            given[name] += hour if sets.startswith(name) else 0
-        assert abs(counted / 60 + hour - float(hours)) < 0.06, f"before session {before}"
-        these = 2 if "two weeks" in before else 1
-        assert float(hours) / these <= 5, f"before session {before}"
-        weeks, total = weeks + these, total + float(hours)
-    assert read == [f"{n:02}" for n in range(12)]
+    one = "one of" in notebooks_
+    read = ["13", "14", "15", "16", "17"] if one else re.findall(r"\b\d\d\b", notebooks_)
+    found = (max if one else sum)([minutes[n] for n in read] or [0])
+    found += 30 * (len(re.findall(r"\b\d\d\b", papers)) or papers.startswith("of the same"))
+    worked = re.search(r"(one|two|four|eight) hours|the first hour", sets)
+    return found / 60, WORK[worked[1] or worked[0]] if worked else 0
+
+
+def homework_adds_up(text, series):
+    """Every notebook is read once, and every hour of every set is somewhere, in both formats."""
+    ten = [(week, read, papers, sets, hours, 2 if "two weeks" in week else 1)
+           for week, read, papers, sets, hours in weeks_of(text, "Ten weeks", 5)]  # fmt: skip
+    fourteen = [(week, read, "", sets, hours, 1)
+                for week, _, read, sets, hours, _ in weeks_of(text, "Fourteen weeks", 6)
+                ]  # fmt: skip
     costs = {row[0]: int(row[4].split()[0]) for row in rows(text, 5) if row[0] in SETS}
-    assert given == costs
-    assert weeks == 10 and 3.5 <= total / weeks <= 4.2
-    assert text.count("**due**") == len(SETS)
+    for table, last, most in ((ten, 12, 4.2), (fourteen, 13, 2.3)):
+        given, weeks, total = dict.fromkeys(SETS, 0), 0, 0.0
+        for week, read, papers, sets, hours, these in table:
+            reading, hour = counted_hours(read, papers, sets)
+            for name in SETS:
+                given[name] += hour if sets.startswith(name) else 0
+            assert abs(reading + hour - float(hours)) < 0.06, f"week {week}"
+            assert float(hours) / these <= 5, f"week {week}"
+            weeks, total = weeks + these, total + float(hours)
+        every = [n for row in table if "one of" not in row[1] for n in re.findall(r"\d\d", row[1])]
+        assert every == [f"{n:02}" for n in range(last)]
+        assert given == costs
+        assert most - 0.7 <= total / weeks <= most
+        assert sum("**due**" in row[3] for row in table) == len(SETS)
+    assert sum(row[5] for row in ten) == 10 and len(fourteen) == 14
+
+
+def lectures_take_every_deck(text, series):
+    """In order, each in one week, whose tutorial practises what the lecture has shown."""
+    shown = []
+    for week, lecture, *_, exercises in weeks_of(text, "Fourteen weeks", 6):
+        decks = lecture.split(" and ")
+        known = {number for deck in decks for number in series[deck][2]}
+        assert set(exercises.split(", ")) <= known, week
+        shown += decks
+    assert shown == list(series)
+
+
+def solutions_wait_for_late_work(text, series):
+    """Late days allow three days more, so nobody discusses a set when it is due."""
+    _, *sessions = re.split(r"^### Session ", text.split("## Problem sets")[0], flags=re.MULTILINE)
+    discussed = {name: number for number, session in enumerate(sessions, start=1)
+                 for name in re.findall(r"(problem set \d) discussed", session)}  # fmt: skip
+    due = {row[3].split(",")[0]: int(row[0][0]) for row in weeks_of(text, "Ten weeks", 5)
+           if "**due**" in row[3]}  # fmt: skip
+    fourteen = {int(row[0].split()[1]): row[3] for row in weeks_of(text, "Fourteen weeks", 6)}
+    for name in ("problem set 1", "problem set 2", "problem set 3"):
+        assert discussed[name] > due[name], name
+        (ends,) = [week for week, sets in fourteen.items() if re.match(f"{name}.*due", sets)]
+        talks = [week for week, sets in fourteen.items() if f"{name} discussed" in sets]
+        assert len(talks) == 1 and talks[0] >= ends + 2, name
+    assert not re.search(r"problem set \d: ", "".join(sessions)), "is that a discussion?"
+
+
+def a_large_class_adds_up(text, series):
+    table = rows(text.split("## A class of 120")[1].split("\n## ")[0], 3)[1:]
+    for work, much, hours in table:
+        number, each, unit = re.match(r"(\d+) .*, (\d+) (second|minute)s each", much).groups()
+        wanted = int(number) * int(each) / {"second": 3600, "minute": 60}[unit]
+        assert wanted == float(hours), work
+    marking = sum(int(row[2]) for row in table[2:])
+    assert f"Marking adds up to {marking} hours" in text
 
 
 def guide_is_complete(text, series):
@@ -192,6 +245,19 @@ RULES = [
     (homework_adds_up, "syllabus.md", "| 4.4 |", "| 3.4 |"),
     (homework_adds_up, "syllabus.md", "| 02, 03 | 02, 03 |", "| 02 | 02, 03 |"),
     (homework_adds_up, "syllabus.md", "problem set 1, two hours", "problem set 1, one hours"),
+    (homework_adds_up, "syllabus.md", "| 05 and 06 | | 1.2 |", "| 05 | | 1.2 |"),
+    (homework_adds_up, "syllabus.md", "capstone, four hours | 4.0", "capstone, two hours | 2.0"),
+    (lectures_take_every_deck, "syllabus.md", "| 13.1, 13.4, 14.5 |", "| 15.1, 13.4, 14.5 |"),
+    (lectures_take_every_deck, "syllabus.md", "| 13 and 14 |", "| 14 and 13 |"),
+    (solutions_wait_for_late_work, "syllabus.md", "set 2 discussed | 0.7", "set 3 discussed | 0.7"),
+    (
+        solutions_wait_for_late_work,
+        "syllabus.md",
+        "| 0:00–0:15 | the three questions at the top of 07",
+        "| 0:00–0:15 | problem set 1: its questions, and the three at the top of 07",
+    ),
+    (a_large_class_adds_up, "syllabus.md", "720 answers", "240 answers"),
+    (a_large_class_adds_up, "syllabus.md", "adds up to 40 hours", "adds up to 30 hours"),
     (sets_have_their_points, "syllabus.md", "| 01 to 03 | 22 |", "| 01 to 03 | 23 |"),
     (guide_is_complete, "guide.md", "**Provoke.** `cross(y, y)`", "`cross(y, y)`"),
     (guide_is_complete, "guide.md", "drawing `stack`", "drawing `stock`"),
@@ -252,3 +318,18 @@ def test_footprint_sees_memory_that_was_given_back(tmp_path):
     used = footprint.measure(path)
     assert used["peak"] - used["left"] > 250 and used["left"] > 20
     assert used["cpu"] < 60 and used["wall"] > 0.4
+
+
+@pytest.mark.parametrize("folder", SETS.values())
+def test_a_task_says_what_it_forbids_and_what_is_tested(folder):
+    (path,) = (COURSE / "source" / folder).glob("*.ipynb")
+    task = ""
+    for cell in notebooks.read(path).cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            task = cell.source
+            assert "hidden test" not in task, "students don't know what is in those"
+        if forbidden := cell.metadata.get("forbids"):
+            assert "may not use" in task and f"nn.{forbidden[0]}" in task, cell.id
+            assert "compare" in task, f"{cell.id}: do cells that compare count?"
+        if ".grad," in cell.source or ".grad[" in cell.source:
+            assert "gradient" in task or "is learned" in task, cell.id

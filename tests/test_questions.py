@@ -97,6 +97,7 @@ def test_every_notebook_has_its_questions():
         kinds = {q["kind"] for q in BANK if q["notebook"] == path.name[:2]}
         levels = {q["level"] for q in BANK if q["notebook"] == path.name[:2]}
         assert len(kinds) >= 3 and len(levels) >= 2, path.name
+        assert "explain" in kinds, f"{path.name} has no question to write about"
     assert len(BANK) >= 4 * len(notebooks.paths())
 
 
@@ -130,6 +131,24 @@ def test_mistakes_are_told_apart_from_the_answer(question):
         assert len(kept["wrong"]) >= len(question["wrong"]) - 1, values
         texts = [kept["text"], kept["why"], *(why for _, why in kept["wrong"])]
         assert not any("{" + name + "}" in text for name in values for text in texts)
+
+
+@pytest.mark.parametrize("question", [q for q in BANK if "vary" in q], ids=lambda q: q["id"])
+def test_every_text_gets_its_values(question):
+    for values in all_values(question):
+        settled = questions.settled(question, values)
+        kept = {k: v for k, v in settled.items() if k not in ("check", "vary")}
+        assert not any("{" + name + "}" in str(kept) for name in values)
+        assert all(str(value) in str(kept) for value in values.values())
+
+
+def test_a_good_part_of_the_bank_varies():
+    varied = Counter(question["kind"] for question in BANK if "vary" in question)
+    assert (
+        varied["number"] >= 40
+        and varied["explain"] >= 4
+        and sum(varied.values()) >= len(BANK) * 0.3
+    )
 
 
 def test_no_question_is_an_exercise():
@@ -415,7 +434,10 @@ def test_the_command_writes_all_three(tmp_path, capsys):
         q["id"] for q in BANK if q["notebook"] == "07"
     }
     questions.main(["qti", "--notebooks", "07", "--seed", "1", "--out", str(package)])
-    assert "10 questions" in capsys.readouterr().out and zipfile.is_zipfile(package)
+    assert (
+        f"{sum(q['notebook'] == '07' for q in BANK)} questions" in capsys.readouterr().out
+        and zipfile.is_zipfile(package)
+    )
     questions.main(["exam", "--points", "30", "--explain", "1", "--out", str(paper)])
     key = tmp_path / "e_key.md"
     again = tmp_path / "f.md"

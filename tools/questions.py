@@ -33,12 +33,12 @@ EXPLAIN_POINTS = 6
 MINUTES = 1.5  # for each point
 TITLE = "Understanding Transformers"
 
-EVERY = {"id", "notebook", "goal", "kind", "level", "text", "check"}
+EVERY = {"id", "notebook", "goal", "kind", "level", "text", "check", "vary"}
 CHOICES = {"right", "wrong", "why"}
 FIELDS = {
     "single": CHOICES,
     "several": CHOICES,
-    "number": {"answer", "tolerance", "wrong", "why", "vary"},
+    "number": {"answer", "tolerance", "wrong", "why"},
     "true-false": {"answer", "why"},
     "short": {"accept", "why"},
     "explain": {"model", "marks"},
@@ -124,12 +124,16 @@ def drawn_values(question: Question, draw: random.Random) -> dict[str, Any]:
 def settled(question: Question, values: dict[str, Any]) -> Question:
     """The question with these values in its texts, and with numbers for answers."""
 
-    def fill(text: str) -> str:
+    def fill(text: Any) -> Any:
+        if isinstance(text, list):
+            return [fill(part) for part in text]
+        if not isinstance(text, str):
+            return text
         for name, found in values.items():
             text = text.replace("{" + name + "}", str(found))
         return text.strip()
 
-    new = {k: fill(v) if isinstance(v, str) and k != "check" else v for k, v in question.items()}
+    new = {k: v if k in ("check", "vary") else fill(v) for k, v in question.items()}
     if question["kind"] == "number":
         new["answer"] = value(question["answer"], values)
         pairs = [(value(wrong, values), fill(why)) for wrong, why in question["wrong"]]

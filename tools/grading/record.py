@@ -7,8 +7,10 @@ import csv
 import math
 import os
 import tomllib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 import nbformat
@@ -85,14 +87,22 @@ class Policy:
     most_days: int = 7  # later than this, nothing counts
     grace: int = 15  # minutes
     weights: dict[str, float] | None = None  # of the sets in the mark; equal if not given
+    teams: dict[str, list[list[str]]] = field(default_factory=dict)  # {set: its teams}
 
     @classmethod
     def of(cls, path: Path) -> "Policy":
         data = tomllib.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
-        policy = cls(data.get("due", {}), weights=data.get("weights"), **data.get("late", {}))
+        policy = cls(data.get("due", {}), **data.get("late", {}))
+        policy.weights, policy.teams = data.get("weights"), data.get("teams", {})
         for name, time in policy.due.items():
             if not isinstance(time, datetime) or time.tzinfo is None:
                 raise SystemExit(f"{path}: due.{name} must be a time with its offset from UTC.")
+        for name, teams in policy.teams.items():
+            listed = isinstance(teams, list) and all(isinstance(team, list) for team in teams)
+            if not listed or not all(isinstance(member, str) for member in chain(*teams)):
+                raise SystemExit(f'{path}: teams.{name} must look like [["48213", "48217"], …].')
+            if twice := [m for m, n in Counter(chain(*teams)).items() if n > 1]:
+                raise SystemExit(f"{path}: teams.{name} has {', '.join(twice)} in two places.")
         return policy
 
     def days_late(self, assignment: str, handed_in: datetime | None) -> int:
@@ -118,14 +128,21 @@ class Policy:
         return shares
 
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
 def marks(database: str, policy: Policy) -> list[dict]:
     """One row a student: each set's points, days late and what counts; the mark in per cent."""
     rows = []
     with Gradebook(database) as gradebook:
         names = [a.name for a in gradebook.assignments]
         most = {a.name: a.max_score for a in gradebook.assignments}
+        everybody = {
+            s.id: {w.assignment.name: w for w in s.submissions} for s in gradebook.students
+        }
+        share_in_teams(everybody, policy.teams)
         for student in gradebook.students:
-            handed = {s.assignment.name: s for s in student.submissions}
+            handed = everybody[student.id]
             times = {n: aware(handed[n].timestamp) for n in names if n in handed}
             shares = policy.kept(times)
             row = {"student": student.id, "name": name_of(student)}
@@ -145,6 +162,21 @@ def marks(database: str, policy: Policy) -> list[dict]:
             row["per cent"] = round(100 * mark / (sum(weights.get(n, 0.0) for n in names) or 1), 1)
             rows.append(row)
     return sorted(rows, key=lambda row: row["name"])
+
+
+def share_in_teams(everybody: dict[str, dict], teams: dict[str, list[list[str]]]) -> None:
+    """Give each member the last submission of the team; `everybody` is {student: {set: it}}."""
+    for name, several in teams.items():
+        if unknown := sorted(set(chain(*several)) - set(everybody)):
+            raise SystemExit(
+                f"The gradebook knows nobody called {', '.join(unknown)}, who are in teams.{name} "
+                "of policy.toml. marks.csv has the right names in its column student. If somebody "
+                "has never handed in anything, add them: cd course && nbgrader db student add NAME"
+            )
+        for team in several:
+            works = [everybody[member][name] for member in team if name in everybody[member]]
+            for member in team if works else []:
+                everybody[member][name] = max(works, key=lambda w: aware(w.timestamp) or LONG_AGO)
 
 
 def aware(time: datetime | None) -> datetime | None:
