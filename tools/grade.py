@@ -71,6 +71,7 @@ def prepare(student: str, files: list[File], source, assignment: str) -> Row:
         return row
     file, row.notebook, notes = readable[0]
     row.file, row.time = file.path, file.time
+    row.notes += [file.note] if file.note else []
     if file.file != f"{assignment}.ipynb":
         row.notes.append(f"handed in as {file.file}")
     if len(readable) > 1 and len({f.data for f, *_ in readable}) > 1:
