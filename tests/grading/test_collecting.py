@@ -295,14 +295,25 @@ def test_what_cannot_be_read_says_why(content, reason):
         read(content)
 
 
-def test_another_notebook_is_not_taken_for_it():
-    other = notebooks.read(release.COURSE / "source" / "ps2" / "ps2.ipynb")
-    for one in other.cells:
-        one.metadata.pop("nbgrader", None)
+@pytest.mark.parametrize("ids", [True, False], ids=["with-ids", "without-ids"])
+def test_another_notebook_is_not_taken_for_it(ids):
+    """Not even another of our sets, with which it shares helpers and the name of a task."""
+    others = [notebooks.read(path) for path in release.sources() if path.stem != "ps1"]
     essay = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Hello")])
-    for wrong in (essay,):
-        with pytest.raises(Unreadable, match="nothing in it belongs to this assignment"):
-            repair(read(data(wrong)), SOURCE)
+    for wrong in (essay, *map(released, others)):
+        if not ids:
+            stripped(wrong)
+        with pytest.raises(Unreadable, match="nothing in it belongs|like another assignment"):
+            repair(read(data_of(wrong)), SOURCE)
+
+
+def test_little_of_the_right_notebook_is_enough():
+    notebook, kept = submission(), ("packed_mask", "packed_mask_batch")
+    notebook.cells = [c for c in notebook.cells if of_nbgrader(c).get("grade_id") in kept]
+    fixed, notes = repair(read(data(notebook)), SOURCE)
+    assert cell(fixed, "packed_mask").source == cell(SOURCE, "packed_mask").source
+    untouched, notes = repair(read(data(released(SOURCE))), SOURCE)
+    assert notes == []
 
 
 def test_what_a_task_forbids_is_found_and_a_word_in_a_text_is_not():
