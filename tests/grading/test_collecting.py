@@ -50,6 +50,7 @@ def data(notebook) -> bytes:
         ("Jean-Luc de la Cruz_7_assignsubmission_file_x.ipynb", "7", "Jean-Luc de la Cruz"),
         ("lovelaceada_7421_99317_ps1-1.ipynb", "7421", "lovelaceada"),
         ("lovelaceada_LATE_7421_99317_ps1.ipynb", "7421", "lovelaceada"),
+        ("smith-jonesada_7421_99317_ps1-2.ipynb", "7421", "smith-jonesada"),
         ("ada/ps1/ps1.ipynb", "ada", "ada"),
         ("ps1-ada/ps1.ipynb", "ada", "ada"),
         ("ada/Copy of ps1.ipynb", "ada", "ada"),
@@ -96,6 +97,31 @@ def test_the_right_file_of_several_counts(tmp_path):
     assert cell(found["bob"].notebook, "join").source == "join = None"
     assert found["cy"].problem == "no notebook was handed in, but ps1.pdf"
     assert found["cy"].name == "cy"
+
+
+def test_a_text_beside_the_file_is_no_other_student(tmp_path):
+    """What Moodle calls "online text", Canvas' text entries, and what a Mac puts into each archive."""
+    text, mac = b"<p>See the file.</p>", b"\x00\x05\x16\x07"
+    packed = {"work/ps1.ipynb": data(submission()), "__MACOSX/work/._ps1.ipynb": mac}
+    packed["work/.ipynb_checkpoints/ps1-checkpoint.ipynb"] = b"{"
+    files = {
+        "Ada_1_assignsubmission_file_/ps1.ipynb": data(submission()),
+        "Ada_1_assignsubmission_onlinetext_/onlinetext.html": text,
+        "Bob_2_assignsubmission_onlinetext_onlinetext.html": text,
+        "Cy_3_assignsubmission_file_/ps1.zip": archived(packed, 2026),
+        "dee_LATE_4_99_ps1.ipynb": data(submission()),
+        "dee_LATE_4_text.html": text,
+    }
+    archived(files, 2026, tmp_path / "all.zip")
+    found = collect(tmp_path / "all.zip", "ps1")
+    rows = {student: grade.prepare(student, f, SOURCE, "ps1") for student, f in found.items()}
+    assert {s: (row.name, row.status) for s, row in rows.items()} == {
+        "1": ("Ada", "graded"),
+        "2": ("Bob", "NOT GRADED"),
+        "3": ("Cy", "graded"),
+        "4": ("dee", "graded"),
+    }
+    assert rows["2"].problem == "no notebook was handed in, but onlinetext.html"
 
 
 def archived(files: dict, year: int, path=None):

@@ -3,6 +3,7 @@
 The name of a file says whose it is, but differently on every platform:
 
 Moodle          Ada Lovelace_48213_assignsubmission_file_/ps1.ipynb   (or all of it in one name)
+                Ada Lovelace_48213_assignsubmission_onlinetext_/onlinetext.html
 Canvas          lovelaceada_LATE_7421_99317_ps1-1.ipynb
 nbgrader        submitted/ada/ps1/ps1.ipynb, perhaps with a timestamp.txt beside it
 GitHub          ps1-ada/ps1.ipynb, one clone for each student
@@ -22,8 +23,11 @@ from pathlib import Path, PurePosixPath
 
 from tools.grading.repair import MEGABYTES, plain_name
 
-MOODLE = re.compile(r"^(?P<name>[^/]+?)_(?P<id>\d+)_assignsubmission_file(?:_/?|/|$)")
-CANVAS = re.compile(r"^(?P<name>[^\W_]+)_(?P<late>LATE_)?(?P<id>\d+)_\d+_(?P<file>[^/]+)$")
+MOODLE = re.compile(r"^(?P<name>[^/]+?)_(?P<id>\d+)_assignsubmission_[a-z]+(?:_/?|/|$)")
+CANVAS = re.compile(
+    r"^(?P<name>[^/]+?)_(?P<late>LATE_)?(?P<id>\d+)_"
+    r"(?:\d+_(?P<file>[^/]+)|(?P<text>(?:text|link)\.html))$"
+)
 ZIPPED = 500  # MB of archives that students have handed in, unpacked
 
 
@@ -46,9 +50,9 @@ class File:
     @property
     def file(self) -> str:
         """The name that the student gave it, without what the platform put before it."""
-        name = re.sub(r"^.*_assignsubmission_file_", "", PurePosixPath(self.path).name)
+        name = re.sub(r"^.*_assignsubmission_[a-z]+_", "", PurePosixPath(self.path).name)
         found = CANVAS.match(name)
-        return found["file"] if found else name
+        return found["file"] or found["text"] if found else name
 
 
 def owner(path: str, assignment: str) -> tuple[str, str, bool]:
