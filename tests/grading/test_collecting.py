@@ -100,7 +100,7 @@ def test_the_right_file_of_several_counts(tmp_path):
 
 
 def test_a_text_beside_the_file_is_no_other_student(tmp_path):
-    """What Moodle calls "online text", Canvas' text entries, and what a Mac puts into each archive."""
+    """Moodle's "online text", Canvas' text entries, and what a Mac puts into each archive."""
     text, mac = b"<p>See the file.</p>", b"\x00\x05\x16\x07"
     packed = {"work/ps1.ipynb": data(submission()), "__MACOSX/work/._ps1.ipynb": mac}
     packed["work/.ipynb_checkpoints/ps1-checkpoint.ipynb"] = b"{"
