@@ -178,8 +178,8 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{len(files)} files in {FOLDER.relative_to(ROOT)}. Push them to {arguments.address}:")
     print(f"git -C {FOLDER.relative_to(ROOT)} push {arguments.address}.git main")
     print(
-        f"The notebooks link to a glossary and a live page at {pages(arguments.address)}. To publish "
-        "them, open Settings, Pages in the new repository and choose the branch main, folder /."
+        f"The notebooks link to a glossary and a live page at {pages(arguments.address)}. To "
+        "publish them, open Settings, Pages in the repository and choose the branch main, folder /."
     )
     if not dates(COURSE / "policy.toml"):
         print("course/policy.toml has no dates yet, so the README has none either.")
