@@ -6,28 +6,38 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 grading=${GRADING:-$here/grading}
 mkdir -p -m 700 "$grading"
+grading=$(cd "$grading" && pwd)
 docker build --quiet -f "$here/course/Dockerfile" -t transformers-grader "$here" >/dev/null
 
-# The argument that is a file or folder here is shown to the container, read-only.
+# The argument that is a file or folder here is shown to the container, read-only. For export, it is
+# copied to the gradebook's folder, where the table that was filled in will be, too.
+what=${1-}
+[ $# -eq 0 ] || shift
 given=$#
 while [ "$given" -gt 0 ]; do
     word=$1
     shift
-    if [ -e "$word" ]; then
-        full=$(cd "$(dirname "$word")" && pwd)/$(basename "$word")
-        set -- "$@" "/in/$(basename "$word")"
-        input=$full
-    else
+    name=$(basename -- "$word")
+    if [ ! -e "$word" ]; then
         set -- "$@" "$word"
+        given=$((given - 1))
+        continue
+    fi
+    full=$(cd "$(dirname -- "$word")" && pwd)/$name
+    if [ "$what" = export ]; then
+        [ "$full" = "$grading/$name" ] || cp -- "$word" "$grading/"
+        set -- "$@" "/grading/$name"
+    else
+        set -- "$@" "/in/$name"
+        input=$full
     fi
     given=$((given - 1))
 done
+set -- transformers-grader "$what" "$@"
 if [ -n "${input-}" ]; then
-    name=$(basename "$input")
-    set -- --volume "$input:/in/$name:ro" transformers-grader "$@"
-else
-    set -- transformers-grader "$@"
+    set -- --volume "$input:/in/$(basename -- "$input"):ro" "$@"
 fi
+echo "In what follows, /grading is $grading."
 # SYS_ADMIN is for making the namespaces; what runs in them has lost every capability.
 exec docker run --rm --network none --memory 8g --pids-limit 1000 \
     --cap-add SYS_ADMIN --security-opt apparmor=unconfined --security-opt seccomp=unconfined \

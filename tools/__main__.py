@@ -64,9 +64,9 @@ SETTINGS = {
     "NOTEBOOK": "only the notebooks that have this in their file names, such as NOTEBOOK=07",
     "GPU": "1 installs torch with CUDA, 0 without it; unset, the machine decides",
     "PDF": "for slides: yes also prints each deck as a PDF, one slide on each page",
-    "SET": "for grade: the problem set, such as SET=ps1",
+    "SET": "for grade and mark: the problem set, such as SET=ps1",
     "FROM": "for grade: the folder or zip archive with the submissions",
-    "SEED": "for release, student, grade: a number, such as the year, that varies the tasks",
+    "SEED": "for release, student, grade, mark: a number, such as the year, that varies the tasks",
     "ADDRESS": "for student: where the students' repository will live",
 }
 

@@ -2,7 +2,8 @@
 
     python -m tools.grade ps1 Downloads/PS1.zip        collect, repair, grade, record
     python -m tools.grade marks                        grading/marks.csv, late days and all
-    python -m tools.grade export ps1 worksheet.csv     points into Moodle's or Canvas' table
+    python -m tools.grade export ps1 worksheet.csv     points into Moodle's or Canvas' table, once
+                                                       every answer has been read (or --unread)
     python -m tools.grade feedback ps1                 a page for each student, no hidden tests
 
 The input is a folder or zip archive from Moodle, Canvas, GitHub or nbgrader. GRADING names the
@@ -28,10 +29,11 @@ import torch
 from tools.grading import sandbox
 from tools.grading.collect import File, collect
 from tools.grading.examiner import Result, examine
-from tools.grading.record import COURSE, Apart, Policy, fill, marks, source_of, write_table
+from tools.grading.record import COURSE, Apart, Policy, fill, marks, name_of, source_of, write_table
 from tools.grading.repair import Unreadable, read, repair
 from tools.grading.sandbox import Limits
 from tools.notebooks import ROOT
+from tools.release import environment
 
 
 @dataclass
@@ -53,9 +55,14 @@ class Row:
         return "NOT GRADED" if self.problem else "repaired" if self.notes else "graded"
 
 
+def plain_id(student: str) -> str:
+    """A student's id as it can be the name of a folder."""
+    return re.sub(r"[^\w.@-]", "_", student)
+
+
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
     """Choose among the files that a student handed in, and repair the chosen one."""
-    row = Row(re.sub(r"[^\w.@-]", "_", student), files[-1].name if files else student)
+    row = Row(plain_id(student), files[-1].name if files else student)
     books = [file for file in files if file.notebook]
     others = ", ".join(file.file for file in files if not file.notebook)
     row.problem = "" if books else f"no notebook was handed in, but {others or 'nothing'}"
@@ -71,6 +78,7 @@ def prepare(student: str, files: list[File], source, assignment: str) -> Row:
         return row
     file, row.notebook, notes = readable[0]
     row.file, row.time = file.path, file.time
+    row.notes += [file.note] if file.note else []
     if file.file != f"{assignment}.ipynb":
         row.notes.append(f"handed in as {file.file}")
     if len(readable) > 1 and len({f.data for f, *_ in readable}) > 1:
@@ -102,7 +110,7 @@ def nbgrader_api():
     """nbgrader with the course's configuration. The folder has to be course/ while it is made."""
     from nbgrader.apps import NbGraderAPI, NbGraderApp
 
-    os.environ.setdefault("COURSE_ROOT", str(ROOT))
+    os.environ.update(environment())
     before = os.getcwd()
     os.chdir(COURSE)
     try:
@@ -122,6 +130,15 @@ def make_known(assignment: str, api) -> None:
         raise SystemExit(f"nbgrader could not release {assignment}; try make release.")
 
 
+def use_known_names(rows: list[Row], api) -> None:
+    """Where a file says only an id, as in nbgrader's folders, take the name from the gradebook."""
+    with api.gradebook as gradebook:
+        known = {student.id: name_of(student) for student in gradebook.students}
+    for row in rows:
+        if plain_id(row.name) == row.student:
+            row.name = known.get(row.student, row.name)
+
+
 def record(row: Row, assignment: str, api) -> None:
     """Put a submission into nbgrader's folders and its points into the gradebook."""
     folder = Path(api.coursedir.root) / "submitted" / row.student / assignment
@@ -139,8 +156,10 @@ def record(row: Row, assignment: str, api) -> None:
         row.problem = f"nbgrader: {last[-1] if last else 'it does not say why'}"
         return
     with api.gradebook as gradebook:
-        first, _, last = row.name.rpartition(" ")
-        gradebook.update_or_create_student(row.student, first_name=first, last_name=last)
+        student = gradebook.update_or_create_student(row.student)
+        if name_of(student) != row.name:
+            first, _, last = row.name.rpartition(" ")
+            gradebook.update_or_create_student(row.student, first_name=first, last_name=last)
         row.points = gradebook.find_submission(assignment, row.student).score
 
 
@@ -169,6 +188,7 @@ def grade(place: Path, assignment: str, limits: Limits, jobs: int = 1) -> list[R
     print(f"{len(rows)} submissions; each runs as {describe(sandbox.way())}", flush=True)
     api = nbgrader_api()
     make_known(assignment, api)
+    use_known_names(rows, api)
     for number, row in enumerate(examine_all(rows, source, limits, jobs), 1):
         if not row.problem:
             try:
@@ -222,6 +242,29 @@ def report(rows: list[Row], assignment: str) -> None:
     print(f"This table is in {path}.")
 
 
+def export(rows: list[dict], assignment: str, given: Path, unread: bool) -> None:
+    """Fill in the platform's table. Raises SystemExit if marks in it would not be final."""
+    known = [column.removesuffix(" counts") for column in rows[0] if column.endswith(" counts")]
+    if assignment not in known:
+        raise SystemExit(f"Nobody has points for {assignment}; there are {', '.join(known)}.")
+    waiting = [row["name"] for row in rows if row[f"{assignment} to read"]]
+    if waiting and not unread:
+        some = ", ".join(waiting[:10]) + (" and others" if len(waiting) > 10 else "")
+        raise SystemExit(
+            f"{people(waiting)} an answer in {assignment} that nobody has read yet: "
+            f"{some}. It counts 0 so far. Mark it first (make mark SET={assignment}),"
+            " or add --unread to export what there is."
+        )
+    out = given.with_name(f"{given.stem}_filled.csv")
+    filled, left = fill(given, rows, assignment, out)
+    count = "1 student" if filled == 1 else f"{filled} students"
+    print(f"{count} filled in {out}" + (f"; not in it: {', '.join(left)}" if left else ""))
+
+
+def people(names: list[str]) -> str:
+    return "1 student has" if len(names) == 1 else f"{len(names)} students have"
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", help="an assignment such as ps1; or marks, export, feedback")
@@ -230,11 +273,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--seconds", type=float, default=30, help="processor time of a cell or test"
     )
+    parser.add_argument(
+        "--unread", action="store_true", help="export although answers are still to be read"
+    )
     parser.add_argument("--policy", type=Path, default=COURSE / "policy.toml")
     arguments = parser.parse_args(argv)
     what, more = arguments.what, arguments.more
     torch.set_num_threads(1)
     if what in ("marks", "export"):
+        if not (folder() / "gradebook.db").is_file():
+            raise SystemExit(f"There is no gradebook in {folder()}. Has anything been graded?")
         rows = marks(f"sqlite:///{folder() / 'gradebook.db'}", Policy.of(arguments.policy))
         if what == "marks":
             write_table(rows, folder() / "marks.csv")
@@ -242,13 +290,7 @@ def main(argv: list[str] | None = None) -> None:
             return
         if len(more) != 2:
             parser.error("export needs an assignment and the table that Moodle or Canvas gave")
-        given = Path(more[1])
-        out = given.with_name(f"{given.stem}_filled.csv")
-        filled, left = fill(given, rows, more[0], out)
-        print(
-            f"{filled} students filled in {out}"
-            + (f"; not in it: {', '.join(left)}" if left else "")
-        )
+        export(rows, more[0], Path(more[1]), arguments.unread)
         return
     if what == "feedback":
         for assignment in more:

@@ -22,8 +22,8 @@ PATH = ROOT / "build" / "live.html"
 PICTURE = ROOT / "docs" / "live.png"
 
 
-def write(path: Path, book: str) -> None:
-    """Write the page. `book` says where the web book is; errors are those of live_page."""
+def write(path: Path, book: str | None) -> None:
+    """Write the page. `book` says where the web book is, or None; errors are those of live_page."""
     live_page(
         load_model(TRANSLATOR),
         Tokenizer(vocabulary()),

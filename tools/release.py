@@ -34,18 +34,24 @@ def sync() -> None:
             print(f"{path.name}: set-up cell updated")
 
 
+def environment() -> dict[str, str]:
+    """The variables with which nbgrader finds the course, whatever folder it runs in."""
+    here = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = {"COURSE_ROOT": str(ROOT), "PATH": here}  # nbgrader calls alembic
+    found["GRADING"] = str(Path(os.environ.get("GRADING", ROOT / "grading")).resolve())
+    if "COURSE_SOURCE" in os.environ:
+        found["COURSE_SOURCE"] = str(Path(os.environ["COURSE_SOURCE"]).resolve())
+    return found
+
+
 def nbgrader(*arguments: str, **variables: str) -> None:
     """Run nbgrader with the course's configuration and these environment variables.
 
     If it fails, this exits with its message.
     """
     command = [sys.executable, "-m", "nbgrader", *arguments]
-    here = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "COURSE_ROOT": str(ROOT), "PATH": here}  # it calls alembic
-    if "COURSE_SOURCE" in environment:  # it may be relative, and nbgrader runs in course/
-        environment["COURSE_SOURCE"] = str(Path(environment["COURSE_SOURCE"]).resolve())
-    environment |= variables
-    done = subprocess.run(command, cwd=COURSE, env=environment, capture_output=True, text=True)
+    variables = {**os.environ, **environment(), **variables}
+    done = subprocess.run(command, cwd=COURSE, env=variables, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"nbgrader {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 

@@ -118,6 +118,12 @@ def grade(here: Environment) -> None:
     here.teach("tools.grade", *wanted, **here.sets(), **ONE_THREAD)
 
 
+def mark(here: Environment) -> None:
+    """Open nbgrader's formgrader, to mark the answers in words: SET=ps1"""
+    chosen = here.settings.get("SET", "")
+    here.teach("tools.mark", *([chosen] if chosen else []), **here.sets())
+
+
 def footprint(here: Environment) -> None:
     """Memory and processor time that one learner needs; NOTEBOOK=07 for one"""
     here.run("benchmarks.footprint", *here.chosen(), **ONE_THREAD)

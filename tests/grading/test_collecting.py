@@ -50,6 +50,7 @@ def data(notebook) -> bytes:
         ("Jean-Luc de la Cruz_7_assignsubmission_file_x.ipynb", "7", "Jean-Luc de la Cruz"),
         ("lovelaceada_7421_99317_ps1-1.ipynb", "7421", "lovelaceada"),
         ("lovelaceada_LATE_7421_99317_ps1.ipynb", "7421", "lovelaceada"),
+        ("smith-jonesada_7421_99317_ps1-2.ipynb", "7421", "smith-jonesada"),
         ("ada/ps1/ps1.ipynb", "ada", "ada"),
         ("ps1-ada/ps1.ipynb", "ada", "ada"),
         ("ada/Copy of ps1.ipynb", "ada", "ada"),
@@ -98,13 +99,113 @@ def test_the_right_file_of_several_counts(tmp_path):
     assert found["cy"].name == "cy"
 
 
-def test_a_timestamp_beside_it_is_when(tmp_path):
-    folder = tmp_path / "ada" / "ps1"
+def test_a_text_beside_the_file_is_no_other_student(tmp_path):
+    """Moodle's "online text", Canvas' text entries, and what a Mac puts into each archive."""
+    text, mac = b"<p>See the file.</p>", b"\x00\x05\x16\x07"
+    packed = {"work/ps1.ipynb": data(submission()), "__MACOSX/work/._ps1.ipynb": mac}
+    packed["work/.ipynb_checkpoints/ps1-checkpoint.ipynb"] = b"{"
+    files = {
+        "Ada_1_assignsubmission_file_/ps1.ipynb": data(submission()),
+        "Ada_1_assignsubmission_onlinetext_/onlinetext.html": text,
+        "Bob_2_assignsubmission_onlinetext_onlinetext.html": text,
+        "Cy_3_assignsubmission_file_/ps1.zip": archived(packed, 2026),
+        "dee_LATE_4_99_ps1.ipynb": data(submission()),
+        "dee_LATE_4_text.html": text,
+    }
+    archived(files, 2026, tmp_path / "all.zip")
+    found = collect(tmp_path / "all.zip", "ps1")
+    rows = {student: grade.prepare(student, f, SOURCE, "ps1") for student, f in found.items()}
+    assert {s: (row.name, row.status) for s, row in rows.items()} == {
+        "1": ("Ada", "graded"),
+        "2": ("Bob", "NOT GRADED"),
+        "3": ("Cy", "graded"),
+        "4": ("dee", "graded"),
+    }
+    assert rows["2"].problem == "no notebook was handed in, but onlinetext.html"
+
+
+def archived(files: dict, year: int, path=None):
+    """A zip archive whose files are all from the first of January of a year."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0)), content)
+    if path is not None:
+        path.write_bytes(packed.getvalue())
+    return packed.getvalue()
+
+
+def handed_in_nbgrader(folder, student, name, stamp):
+    folder = folder / student / name
     folder.mkdir(parents=True)
-    (folder / "ps1.ipynb").write_bytes(data(submission()))
-    (folder / "timestamp.txt").write_text("2026-10-12 21:00:00.123 UTC")
-    (file,) = collect(tmp_path, "ps1")["ada"]
-    assert file.time == datetime(2026, 10, 12, 21, 0, 0, 123000, tzinfo=UTC)
+    (folder / f"{name}.ipynb").write_bytes(data(submission()))
+    (folder / "timestamp.txt").write_text(stamp)
+
+
+def test_nbgraders_timestamp_is_when(tmp_path):
+    place = tmp_path / "submitted"
+    handed_in_nbgrader(place, "ada", "ps1", "2026-10-12 21:00:00.123 UTC")
+    handed_in_nbgrader(place, "ada", "ps2", "2026-10-26 21:00:00 UTC")
+    handed_in_nbgrader(place, "bob", "ps1", "2026-10-12 23:00 CEST")
+    handed_in_nbgrader(place, "cy", "ps2", "2026-10-26 21:00:00 UTC")
+    found = collect(place, "ps1")
+    assert list(found) == ["ada", "bob"]  # cy has not handed in this set
+    (file,), (other,) = found.values()
+    assert file.time == datetime(2026, 10, 12, 21, 0, 0, 123000, tzinfo=UTC) and not file.note
+    assert other.time.year > 2000  # that of the file
+    assert "'2026-10-12 23:00 CEST', which is not a time" in str(
+        grade.prepare("bob", [other], SOURCE, "ps1").notes
+    )
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"Ada_1_assignsubmission_file_/ps1.zip": archived({"ps1.ipynb": data(submission())}, 2020)},
+        {
+            "Ada_1_assignsubmission_file_/ps1.ipynb": data(submission()),
+            "Ada_1_assignsubmission_file_/timestamp.txt": "2020-01-01 00:00:00 UTC",
+        },
+        {
+            "ps1-ada/ps1/ps1.ipynb": data(submission()),
+            "ps1-ada/ps1/timestamp.txt": "2020-01-01 00:00:00 UTC",
+        },
+        {"1/ps1/ps1.ipynb": data(submission()), "1/ps1/timestamp.txt": "2020-01-01 00:00:00 UTC"},
+    ],
+    ids=["zip", "moodle", "github", "without-a-prefix"],
+)
+def test_nobody_says_when_their_own_work_was_handed_in(files, tmp_path):
+    archived(files, 2026, tmp_path / "all.zip")
+    ((student, found),) = collect(tmp_path / "all.zip", "ps1").items()
+    assert {file.time.year for file in found} == {2026}
+    row = grade.prepare(student, found, SOURCE, "ps1")
+    assert ("timestamp.txt of their own" in str(row.notes)) == (len(files) > 1)
+
+
+def test_of_several_in_an_archive_the_newest_counts(tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for folder, year in (("b", 2021), ("a", 2024), ("c", 2022)):
+            path = zipfile.ZipInfo(f"{folder}/ps1.ipynb", (year, 1, 1, 0, 0, 0))
+            archive.writestr(path, data(submission()))
+    archived({"ada_1_2_work.zip": packed.getvalue()}, 2026, tmp_path / "all.zip")
+    (files,) = collect(tmp_path / "all.zip", "ps1").values()
+    assert files[-1].path.endswith("a/ps1.ipynb")
+
+
+def test_a_broken_archive_or_date_takes_nothing_from_anybody(tmp_path):
+    good = archived({"ps1.ipynb": data(submission())}, 2026)
+    broken = bytearray(good)
+    broken[200:400] = bytes(200)
+    ages = bytearray(good)  # the month and day of its entry are zero
+    for sign, place in ((b"PK\x03\x04", 12), (b"PK\x01\x02", 14)):
+        ages[ages.index(sign) + place : ages.index(sign) + place + 2] = b"\x00\x00"
+    files = {"ada_1_2_a.zip": bytes(broken), "bob_2_2_b.zip": bytes(ages)}
+    archived(files, 2026, tmp_path / "all.zip")
+    found = collect(tmp_path / "all.zip", "ps1")
+    assert found["2"][0].notebook and found["2"][0].time.year == 2026
+    row = grade.prepare("1", found["1"], SOURCE, "ps1")
+    assert row.problem == "no notebook was handed in, but a.zip"
 
 
 # ---- What is repaired ----
@@ -220,14 +321,25 @@ def test_what_cannot_be_read_says_why(content, reason):
         read(content)
 
 
-def test_another_notebook_is_not_taken_for_it():
-    other = notebooks.read(release.COURSE / "source" / "ps2" / "ps2.ipynb")
-    for one in other.cells:
-        one.metadata.pop("nbgrader", None)
+@pytest.mark.parametrize("ids", [True, False], ids=["with-ids", "without-ids"])
+def test_another_notebook_is_not_taken_for_it(ids):
+    """Not even another of our sets, with which it shares helpers and the name of a task."""
+    others = [notebooks.read(path) for path in release.sources() if path.stem != "ps1"]
     essay = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Hello")])
-    for wrong in (essay,):
-        with pytest.raises(Unreadable, match="nothing in it belongs to this assignment"):
-            repair(read(data(wrong)), SOURCE)
+    for wrong in (essay, *map(released, others)):
+        if not ids:
+            stripped(wrong)
+        with pytest.raises(Unreadable, match="nothing in it belongs|like another assignment"):
+            repair(read(data_of(wrong)), SOURCE)
+
+
+def test_little_of_the_right_notebook_is_enough():
+    notebook, kept = submission(), ("packed_mask", "packed_mask_batch")
+    notebook.cells = [c for c in notebook.cells if of_nbgrader(c).get("grade_id") in kept]
+    fixed, notes = repair(read(data(notebook)), SOURCE)
+    assert cell(fixed, "packed_mask").source == cell(SOURCE, "packed_mask").source
+    untouched, notes = repair(read(data(released(SOURCE))), SOURCE)
+    assert notes == []
 
 
 def test_what_a_task_forbids_is_found_and_a_word_in_a_text_is_not():

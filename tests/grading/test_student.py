@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
 from tools import notebooks, release, student
+from tools.address import pages
 from tools.grading.examiner import of_nbgrader
 from tools.grading.repair import read, released, repair
 
@@ -31,11 +32,44 @@ def test_it_has_what_students_need_and_nothing_else(built):
     room, files = built
     names = {p.relative_to(room / "repository").as_posix() for p in files}
     tops = {name.split("/")[0] for name in names}
-    assert tops == {*student.WHOLE, *student.FILES, "README.md", "problem_sets", "colab"}
+    folders = {*student.WHOLE, "problem_sets", "colab"}
+    assert tops == folders | {*student.FILES, *student.PAGES, "README.md", "policies.md"}
     assert {f"problem_sets/{n}/{n}.ipynb" for n in ("ps1", "ps2", "ps3", "capstone")} <= names
     assert "helpers/transformer.py" in names and "notebooks/00_start_here.ipynb" in names
     for target in re.findall(r"\]\(([^)]+)\)", student.README):
         assert (room / "repository" / target).exists()
+
+
+def test_links_to_its_pages_find_their_place(built):
+    """Every link from a notebook to the site of the repository, also to a term of the glossary."""
+    room, files = built
+    site, found = pages(ADDRESS), set()
+    for path in files:
+        if path.suffix == ".ipynb":
+            found |= {*re.findall(rf"{re.escape(site)}/([^\s)\"\\]*)", path.read_text("utf8"))}
+    assert len(found) > 50
+    for target in found:
+        page, _, term = target.partition("#")
+        text = (room / "repository" / page).read_text("utf8")
+        assert not term or page == "live.html" or f'id="{term}"' in text, target
+    glossary = (room / "repository" / "glossary.html").read_text("utf8")
+    for name in re.findall(rf"{re.escape(ADDRESS)}/blob/main/([^\"]+)", glossary):
+        assert (room / "repository" / name).is_file(), name
+
+
+def test_the_rules_go_along_and_remarks_for_instructors_do_not(built):
+    room, _ = built
+    text = (room / "repository" / "policies.md").read_text("utf8")
+    assert "## Late work\n\nYou have [five] late days" in text and "| exam, 90 minutes |" in text
+    assert "Remark" not in text and "worked example" not in text
+
+
+def test_the_readme_has_the_dates(tmp_path):
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[due]\nps1 = 2026-10-12T23:59:00+02:00\n")
+    assert "| ps1 | Monday, 12 October 2026, 23:59 (UTC+0200) |" in student.dates(policy)
+    policy.write_text("[due]\n# ps1 = 2026-10-12T23:59:00+02:00\n")
+    assert student.dates(policy) == ""
 
 
 def test_no_line_of_a_solution_or_a_hidden_test_is_in_it(built):
@@ -54,7 +88,7 @@ def test_no_line_of_a_solution_or_a_hidden_test_is_in_it(built):
 def test_it_has_its_own_address(built):
     room, files = built
     for path in files:
-        if path.suffix in (".ipynb", ".toml", ".md"):
+        if path.suffix in (".ipynb", ".toml", ".md", ".html"):
             assert "/OWNER/understanding-transformers" not in path.read_text("utf8"), path
     assert ADDRESS in (room / "repository" / "pyproject.toml").read_text()
 

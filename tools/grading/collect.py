@@ -3,9 +3,14 @@
 The name of a file says whose it is, but differently on every platform:
 
 Moodle          Ada Lovelace_48213_assignsubmission_file_/ps1.ipynb   (or all of it in one name)
+                Ada Lovelace_48213_assignsubmission_onlinetext_/onlinetext.html
 Canvas          lovelaceada_LATE_7421_99317_ps1-1.ipynb
-nbgrader        ada/ps1/ps1.ipynb, perhaps with a timestamp.txt beside it
+nbgrader        submitted/ada/ps1/ps1.ipynb, perhaps with a timestamp.txt beside it
 GitHub          ps1-ada/ps1.ipynb, one clone for each student
+
+The time of handing in is the platform's: the date of the file that was handed in, never that of a
+file inside a student's archive. A timestamp.txt counts only in nbgrader's folder `submitted`,
+because anywhere else students can write one themselves.
 """
 
 import io
@@ -18,8 +23,11 @@ from pathlib import Path, PurePosixPath
 
 from tools.grading.repair import MEGABYTES, plain_name
 
-MOODLE = re.compile(r"^(?P<name>[^/]+?)_(?P<id>\d+)_assignsubmission_file(?:_/?|/|$)")
-CANVAS = re.compile(r"^(?P<name>[^\W_]+)_(?P<late>LATE_)?(?P<id>\d+)_\d+_(?P<file>[^/]+)$")
+MOODLE = re.compile(r"^(?P<name>[^/]+?)_(?P<id>\d+)_assignsubmission_[a-z]+(?:_/?|/|$)")
+CANVAS = re.compile(
+    r"^(?P<name>[^/]+?)_(?P<late>LATE_)?(?P<id>\d+)_"
+    r"(?:\d+_(?P<file>[^/]+)|(?P<text>(?:text|link)\.html))$"
+)
 ZIPPED = 500  # MB of archives that students have handed in, unpacked
 
 
@@ -33,6 +41,7 @@ class File:
     data: bytes
     time: datetime | None
     late: bool = False  # as Canvas says
+    note: str = ""  # what an instructor should know about its time
 
     @property
     def notebook(self) -> bool:
@@ -41,9 +50,9 @@ class File:
     @property
     def file(self) -> str:
         """The name that the student gave it, without what the platform put before it."""
-        name = re.sub(r"^.*_assignsubmission_file_", "", PurePosixPath(self.path).name)
+        name = re.sub(r"^.*_assignsubmission_[a-z]+_", "", PurePosixPath(self.path).name)
         found = CANVAS.match(name)
-        return found["file"] if found else name
+        return found["file"] or found["text"] if found else name
 
 
 def owner(path: str, assignment: str) -> tuple[str, str, bool]:
@@ -84,33 +93,47 @@ def unpacked(archive: zipfile.ZipFile, most: float = 1e12) -> Iterator:
         if entry.is_dir() or entry.flag_bits & 1 or total > most:
             continue
         if entry.file_size < MEGABYTES * 1_000_000:
-            yield entry.filename, archive.read(entry), datetime(*entry.date_time, tzinfo=UTC)
+            try:
+                time = datetime(*entry.date_time, tzinfo=UTC)
+            except ValueError:  # an archive may claim the 31st of February
+                time = None
+            yield entry.filename, archive.read(entry), time
 
 
 def collect(place: Path, assignment: str) -> dict[str, list[File]]:
     """{student: what they handed in, the best guess at this assignment last}."""
     files: dict[str, list[File]] = {}
-    times: dict[str, datetime] = {}
+    stamps: dict[str, str] = {}
+    of_nbgrader = place.is_dir() and place.resolve().name == "submitted"
     for path, data, time in entries(place):
         parts = PurePosixPath(path).parts
-        if any(p.startswith((".", "__MACOSX")) for p in parts):
+        if hidden(path) or (of_nbgrader and parts[1:2] != (assignment,)):
             continue
         student, name, late = owner(path, assignment)
-        if parts[-1] == "timestamp.txt":
-            times[student] = moment(data.decode(errors="replace"))
+        if of_nbgrader and parts[2:] == ("timestamp.txt",):
+            stamps[student] = data.decode(errors="replace").strip()
             continue
-        inside = [(path, data, time)]
+        mine = [File(student, name, path, data, time, late)]
         if parts[-1].lower().endswith(".zip"):
-            inside = [(f"{path}/{p}", d, t) for p, d, t in nested(data)]
-        for where, content, when in inside:
-            file = File(student, name, where, content, when, late)
-            if file.notebook or where == path:
-                files.setdefault(student, []).append(file)
+            inside = [File(student, name, f"{path}/{p}", d, time, late) for p, d in nested(data)]
+            mine = [file for file in inside if file.notebook] or mine
+        files.setdefault(student, []).extend(mine)
     for student, mine in files.items():
-        mine.sort(key=lambda f: (f.notebook, guess(f, assignment), f.time or moment(""), f.path))
+        # Python's sort keeps the order of what is equal: that of nested, the newest last.
+        mine.sort(key=lambda f: (f.notebook, guess(f, assignment), f.time or NEVER))
+        time = moment(stamps.get(student, ""))
         for file in mine:
-            file.time = times.get(student) or file.time
+            file.time = time or file.time
+            if student in stamps and time is None:
+                file.note = f"timestamp.txt says {stamps[student][:40]!r}, which is not a time"
+            elif student not in stamps and any(f.file == "timestamp.txt" for f in mine):
+                file.note = "brought a timestamp.txt of their own, which does not count"
     return files
+
+
+def hidden(path: str) -> bool:
+    """Whether a system put it there: __MACOSX, .git, .ipynb_checkpoints and the like."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(path).parts)
 
 
 def guess(file: File, assignment: str) -> int:
@@ -119,18 +142,24 @@ def guess(file: File, assignment: str) -> int:
     return 2 if plain == assignment.lower() else 1 if assignment.lower() in plain else 0
 
 
-def nested(data: bytes) -> list:
+def nested(data: bytes) -> list[tuple[str, bytes]]:
+    """(path, content) of what is in a student's archive, newest last; nothing if it is broken."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return list(unpacked(archive, ZIPPED * 1e6))
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
+            found = [entry for entry in unpacked(archive, ZIPPED * 1e6) if not hidden(entry[0])]
+    except Exception:  # zipfile and zlib have a dozen kinds of errors, and this is a student's file
         return []
+    found.sort(key=lambda entry: (entry[2] or NEVER, entry[0]))
+    return [(path, content) for path, content, _ in found]
 
 
-def moment(text: str) -> datetime:
-    """A time as nbgrader's timestamp.txt has it; the beginning of time if it says nothing."""
+NEVER = datetime.fromtimestamp(0, UTC)
+
+
+def moment(text: str) -> datetime | None:
+    """A time as nbgrader's timestamp.txt has it, or None."""
     try:
         found = datetime.fromisoformat(re.sub(r" ?(UTC|Z)$", "+00:00", text.strip()))
     except ValueError:
-        return datetime.fromtimestamp(0, UTC)
+        return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
