@@ -9,6 +9,7 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 from nbgrader.api import Gradebook
 
 from tools.grading.record import COURSE, Policy, fill, marks
+from tools.release import environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's
 
@@ -18,8 +19,9 @@ TEAMS = {"capstone": [["ada", "bo", "cy"], ["di"]]}
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, monkeypatch):
     """Ada has handed in ps1, and Bo the capstone, a day late, after an earlier try by Cy."""
+    monkeypatch.setenv("PATH", environment()["PATH"])  # a new gradebook calls alembic
     address = f"sqlite:///{tmp_path / 'gradebook.db'}"
     with Gradebook(address) as book:
         for name in ("ps1", "capstone"):
