@@ -1,11 +1,13 @@
 """No attack earns anything, and none takes anything from anybody."""
 
 import copy
+import multiprocessing
 import os
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
@@ -104,6 +106,23 @@ def test_nothing_is_left_behind(run):
     assert not Path("/tmp/grading-was-here").exists()
     mine = psutil.Process().children(recursive=True)
     assert not [one for one in mine if "student.py" in " ".join(one.cmdline())]
+
+
+def grow(pipe):
+    sandbox.limit_memory(200)
+    try:
+        pipe.send(len(torch.zeros(100_000_000)))
+    except RuntimeError as error:
+        pipe.send(str(error))
+
+
+def test_the_examiner_has_a_limit_for_memory_too():
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=grow, args=(there,))
+    process.start()
+    assert "memory" in str(here.recv())
+    process.join()
 
 
 @pytest.mark.parametrize("way", ["namespaces", "plain"])

@@ -413,6 +413,7 @@ def alone(pipe, arguments) -> None:
     torch.set_num_threads(1)
     sandbox.adopt_orphans()
     source, notebook, limits, way = arguments
+    sandbox.limit_memory(limits.megabytes)
     examiner = Examiner(nbformat.from_dict(source), nbformat.from_dict(notebook), limits, way)
     try:
         pipe.send(examiner.run())

@@ -171,6 +171,13 @@ class Sandbox:
             self.idle, self.start = 0.0, time.monotonic()
 
     def watch(self) -> None:
+        try:
+            self.watch_closely()
+        except Exception as error:  # never leave it running unwatched
+            self.why = f"cut off because it could not be watched: {type(error).__name__}"
+            self.kill()
+
+    def watch_closely(self) -> None:
         threading.Thread(target=self.drain, daemon=True).start()
         last, limits = time.monotonic(), self.limits
         seen: dict[int, float] = {}  # processor seconds of every process that ever was
@@ -244,6 +251,20 @@ def adopt_orphans() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let this process, which examines one submission, take so much memory more and not all of it.
+
+    What a submission sends may become larger here, for example when a test makes a list of it.
+    """
+    if sys.platform == "linux":
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        most = psutil.Process().memory_info().data + megabytes * 1_000_000
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def kill_orphans() -> None:
