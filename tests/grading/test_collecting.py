@@ -342,20 +342,46 @@ def test_little_of_the_right_notebook_is_enough():
     assert notes == []
 
 
-def test_what_a_task_forbids_is_found_and_a_word_in_a_text_is_not():
-    source = notebooks.read(release.COURSE / "source" / "capstone" / "capstone.ipynb")
-    notebook = released(source)
-    assert forbidden_words(source, notebook) == {}
-    answer = cell(notebook, "number_reader")
-    answer.source = 'class NumberReader:\n    """A Transformer: see nn.Transformer."""'
-    assert forbidden_words(source, notebook) == {}
-    for text in (
-        "x = torch.nn.TransformerEncoder",
-        "from torch.nn import Transformer as T",
-        'getattr(nn, "MultiheadAttention")',
-    ):
-        answer.source = text
-        assert list(forbidden_words(source, notebook)) == ["number_reader"]
+CAPSTONE = notebooks.read(release.COURSE / "source" / "capstone" / "capstone.ipynb")
+ANSWER = "class NumberReader(nn.Module):\n    def forward(self, x):\n        return "
+
+
+@pytest.mark.parametrize(
+    "answer, scratch, found",
+    [
+        ('class NumberReader:\n    """A Transformer: see nn.Transformer."""', "", False),
+        (ANSWER + "x", "mine, theirs = NumberReader(), nn.MultiheadAttention(8, 2)", False),
+        (
+            ANSWER + "x",
+            'label = "Transformer"\nshow({label: NumberReader()}["Transformer"])',
+            False,
+        ),
+        (ANSWER + "x", "%time theirs = nn.Transformer()", False),
+        # a local name is not the notebook's
+        (ANSWER + "[layer for layer in x]", "layer = nn.MultiheadAttention(8, 2)", False),
+        ("x = torch.nn.TransformerEncoder", "", True),
+        ("from torch.nn import Transformer as T", "", True),
+        ('getattr(nn, "MultiheadAttention")', "", True),
+        ('vars(nn)["MultiheadAttention"]', "", True),
+        ("%%time\n" + ANSWER + "nn.Transformer()", "", True),
+        (ANSWER + "parts[0](x)", "theirs = nn.MultiheadAttention\nparts = [theirs]", True),
+        (ANSWER + "part(x)", "def part(x):\n    return nn.MultiheadAttention(8, 2)(x)", True),
+        (ANSWER + "x", "NumberReader.forward = nn.Transformer.forward", True),
+        (ANSWER + "x", 'setattr(NumberReader, "forward", nn.Transformer.forward)', True),
+        (ANSWER + "x", "class NumberReader(nn.Transformer):\n    pass", True),
+        (
+            ANSWER + "T()",
+            "try:\n    from torch.nn import Transformer as T\nfinally:\n    pass",
+            True,
+        ),
+    ],
+)
+def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, scratch, found):
+    notebook = released(CAPSTONE)
+    assert forbidden_words(CAPSTONE, notebook) == {}
+    cell(notebook, "number_reader").source = answer
+    notebook.cells.append(nbformat.v4.new_code_cell(scratch))
+    assert list(forbidden_words(CAPSTONE, notebook)) == ["number_reader"] * found
 
 
 # ---- Late days and tables ----

@@ -21,6 +21,7 @@ from helpers.attention import MultiHeadAttention
 from helpers.batching import Batch
 from helpers.transformer import Transformer
 from tools.grading import sandbox
+from tools.grading.forbidden import used
 from tools.grading.sandbox import Limits, Sandbox
 from tools.grading.wire import Failed, Gone, Mark, Wire
 from tools.notebooks import setup_source
@@ -35,6 +36,7 @@ class Result:
     tests: dict[str, str | None] = field(default_factory=dict)
     outputs: dict[int, list] = field(default_factory=dict)  # of cells, by their place
     cut: list[str] = field(default_factory=list)  # what was cut off, in words
+    notes: list[str] = field(default_factory=list)  # what else a person should know
     seconds: float = 0.0  # of processor time
 
 
@@ -243,29 +245,18 @@ def without_hidden(source: str) -> str:
 
 
 def forbidden_words(source: NotebookNode, notebook: NotebookNode) -> dict[str, str]:
-    """{task: what it forbids and the submission uses}; a task's metadata say what it forbids."""
-    code = [cell.source for cell in notebook.cells if is_free(cell)]
-    used = set()
-    for text in code:
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute):
-                used.add(node.attr)
-            if isinstance(node, ast.Name):
-                used.add(node.id)
-            if isinstance(node, ast.alias):
-                used |= {*node.name.split(".")}
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                words = node.value.split(".")  # as in getattr(nn, "Transformer")
-                used |= {*words} if all(w.isidentifier() for w in words) else set()
+    """{task: what it forbids and the answer uses}; a task's metadata say what it forbids."""
+    free = {id(cell): cell for cell in notebook.cells if is_free(cell)}
     found = {}
     for cell in source.cells:
-        for word in cell.metadata.get("forbids", []):
-            if word in used:
-                found.setdefault(of_nbgrader(cell)["grade_id"], word)
+        task = of_nbgrader(cell).get("grade_id")
+        words = cell.metadata.get("forbids", [])
+        for answer in [
+            c for c in free.values() if of_nbgrader(c).get("grade_id") == task and words
+        ]:
+            others = [c.source for c in free.values() if c is not answer]
+            hits = [word for word in words if word in used(answer.source, others)]
+            found |= {task: hits[0]} if hits else {}
     return found
 
 
@@ -281,6 +272,8 @@ class Examiner:
         self.forbidden = forbidden_words(source, notebook)
         self.tasks = [i for i, c in self.known.items() if of_nbgrader(c).get("solution")]
         self.result, self.skip = Result(), set()
+        for task, word in self.forbidden.items():
+            self.result.notes.append(f"{task}: uses {word}, which this task forbids: no points")
 
     def run(self) -> Result:
         try:
