@@ -162,6 +162,15 @@ import time
 def packed_mask(documents):
     time.sleep(1e6)
 """,
+    "sleep, but not for long at a time": """\
+import time
+
+
+def packed_mask(documents):
+    while True:
+        time.sleep(0.05)
+        sum(range(20_000))
+""",
     "fill the memory": """\
 def packed_mask(documents):
     return sum([torch.ones(50_000_000) for _ in range(100)])

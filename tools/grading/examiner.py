@@ -9,11 +9,14 @@ import ast
 import contextlib
 import io
 import json
+import math
 import multiprocessing
 import re
+import time
 from dataclasses import asdict, dataclass, field
 
 import nbformat
+import psutil
 import torch
 from nbformat import NotebookNode
 
@@ -89,16 +92,19 @@ class Talk:
     def __init__(self, limits: Limits, name: str = ""):
         self.limits, self.name = limits, name
         self.box: Sandbox | None = None
-        self.life, self.seconds = 0, 0.0
+        self.life, self.seconds, self.until = 0, 0.0, math.inf
         self.functions, self.leaves = [], []
 
     def start(self) -> None:
         self.functions, self.leaves = [], []
-        self.box = Sandbox(self.limits, self.name)
+        if self.life == 0:
+            self.until = time.monotonic() + self.limits.whole
+        self.box = Sandbox(self.limits, self.name, self.until)
         self.life += 1
         self.wire = Wire(self.box.reader, self.box.writer, self.serve, self.mention, self.meaning)
         try:
             self.wire.receive()  # it is ready
+            self.box.asked = False
         except Gone:
             self.end()
             words = getattr(self.box, "words", b"").decode(errors="replace")
@@ -128,12 +134,35 @@ class Talk:
         if self.box is None or any(isinstance(m, Remote) and m._life != self.life
                                    and m._number is not None for m in more):  # fmt: skip
             raise Gone("its process ended in an earlier test")
-        return self.wire.ask(request, *more)
+        with self.turn(True):
+            return self.wire.ask(request, *more)
+
+    @contextlib.contextmanager
+    def turn(self, asked: bool):
+        """While the submission is asked, it may not sleep; while the examiner works, it may."""
+        box, before = self.box, self.box.asked
+        box.asked = asked
+        try:
+            yield
+        finally:
+            box.asked = before
+
+    def over(self) -> str:
+        """Why no other process is started for this submission, or ""."""
+        limits = self.limits
+        reasons = {
+            "its process ended too often": self.life > limits.restarts,
+            f"it took more than {limits.submission:.0f} s of processor time in all":
+                self.seconds > limits.submission,
+            f"it took more than {limits.whole:.0f} s on the clock in all":
+                time.monotonic() > self.until,
+        }  # fmt: skip
+        return next((reason for reason, true in reasons.items() if true), "")
 
     # ---- What the submission may ask: to call a function that a test has given it ----
 
     def serve(self, number, arguments, named, grows):
-        with torch.set_grad_enabled(bool(grows)):
+        with self.turn(False), torch.set_grad_enabled(bool(grows)):
             return detached(self.functions[number](*arguments, **named))
 
     def mention(self, value):
@@ -304,7 +333,7 @@ class Examiner:
         another one runs them again, except the one in which it ended."""
         if self.talk.box is not None:
             return True
-        if self.talk.life > self.limits.restarts or self.talk.seconds > self.limits.submission:
+        if self.talk.over():
             return False
         self.talk.start()
         return all(
@@ -360,7 +389,7 @@ class Examiner:
         why: str | None = None
         try:
             if not self.alive(place):
-                raise Gone("its process ended too often")
+                raise Gone(self.talk.over() or "its process ended when it was started again")
             self.talk.begin(self.limits.scaled(self.slow(self.cells[place])))
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(self.known[name].source, name, "exec"), self.names)
@@ -427,12 +456,16 @@ def examine(source: NotebookNode, notebook: NotebookNode, limits: Limits | None 
     process.start()
     there.close()
     try:
+        if not here.poll(limits.whole + 300):
+            raise EOFError("it did not end")
         result = here.recv()  # from our own code, which no submission can reach
+        process.join(30)
     except EOFError:
-        result = Result(cut=["the examiner itself ended"])
-    process.join(30)
-    if process.is_alive():
-        process.kill()
+        result = Result(cut=["the examiner itself ended or took too long"])
+    for one in sandbox.descendants(process.pid) if process.is_alive() else []:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+    process.join()
     here.close()
     for cell in source.cells:
         if is_test(cell):
