@@ -302,6 +302,94 @@ def test_two_answers_with_one_id_both_reach_the_reader():
     assert "lost" in text and "one thing more" in text and notes
 
 
+def index(notebook, name) -> int:
+    return notebook.cells.index(cell(notebook, name))
+
+
+def empty(notebook):
+    cell(notebook, "too_late").source = "*Your answer here.*"
+
+
+def new_cell(kind, text="Shares that were dealt out are lost."):
+    def change(notebook):
+        empty(notebook)
+        new = getattr(nbformat.v4, f"new_{kind}_cell")(text)
+        notebook.cells.insert(index(notebook, "too_late") + 1, new)
+
+    return change
+
+
+def in_the_question(notebook):
+    empty(notebook)
+    question = notebook.cells[index(notebook, "too_late") - 1]
+    question.source += "\n\nShares that were dealt out are lost."
+
+
+def in_the_question_alone(notebook):
+    in_the_question(notebook)
+    notebook.cells.remove(cell(notebook, "too_late"))
+
+
+def before_the_cell(notebook):
+    new_cell("markdown")(notebook)
+    at = index(notebook, "too_late")
+    notebook.cells[at], notebook.cells[at + 1] = notebook.cells[at + 1], notebook.cells[at]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [new_cell("markdown"), new_cell("raw"), new_cell("code"), in_the_question,
+     in_the_question_alone, before_the_cell],
+)  # fmt: skip
+def test_an_answer_beside_its_cell_is_read(change):
+    notebook = submission()
+    change(notebook)
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    assert cell(fixed, "too_late").source == "Shares that were dealt out are lost."
+    assert any(note.startswith("too_late: ") for note in notes)
+    assert cell(fixed, "packed_apart").source == "*Your answer here.*"
+    names = [of_nbgrader(c)["grade_id"] for c in fixed.cells if of_nbgrader(c)]
+    assert names == IDS
+
+
+def test_an_answer_in_the_next_question_is_not_taken_for_this_one():
+    notebook = submission()
+    empty(notebook)
+    notebook.cells[index(notebook, "packed_apart") - 1].source += "\n\nPositions and labels."
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    assert cell(fixed, "too_late").source == "*Your answer here.*"
+    assert cell(fixed, "packed_apart").source == "Positions and labels."
+
+
+def test_what_is_beside_an_empty_answer_and_is_no_answer_stays_there():
+    notebook = submission()
+    new_cell("code", "print(too_late)")(notebook)
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    assert cell(fixed, "too_late").source == "*Your answer here.*" and notes == []
+
+
+def test_code_below_its_untouched_cell_counts():
+    notebook = submission()
+    answer = cell(notebook, "packed_mask").source
+    cell(notebook, "packed_mask").source = cell(released(SOURCE), "packed_mask").source
+    at = index(notebook, "packed_mask_batch") + 1
+    notebook.cells.insert(at, nbformat.v4.new_code_cell(answer))
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    assert cell(fixed, "packed_mask").source == answer
+    assert index(fixed, "packed_mask_batch") > index(fixed, "packed_mask")
+    assert "packed_mask: answered in another cell" in notes
+
+
+def test_a_title_does_not_make_a_set_up_cell():
+    notebook = submission()
+    own = nbformat.v4.new_code_cell("# @title My helper\nhelper = 1")
+    notebook.cells.insert(index(notebook, "packed_mask"), own)
+    notebook.cells[1].source = notebook.cells[1].source.replace("0.2", "0.1")  # an older one
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    (setup,) = [i for i, c in enumerate(fixed.cells) if "setup" in c.metadata.get("tags", [])]
+    assert setup == 1 and notes == []
+
+
 @pytest.mark.parametrize(
     "content, reason",
     [
