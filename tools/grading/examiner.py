@@ -29,6 +29,7 @@ from tools.grading.sandbox import Limits, Sandbox
 from tools.grading.wire import Failed, Gone, Mark, Wire
 from tools.notebooks import setup_source
 
+ACTIVE = ("application/javascript", "text/javascript", "image/svg+xml")  # what runs when shown
 METHODS = ("forward", "encode", "decode", "output")  # of models that exist only in a test
 
 
@@ -416,7 +417,7 @@ def outputs_of(seen) -> list:
             text = str(text)[:20_000]
             outputs.append(nbformat.v4.new_output("stream", name=name, text=text))
     for data in json.loads(seen["displayed"])[:20]:
-        data = {k: v for k, v in data.items() if k != "application/javascript"}
+        data = {k: v for k, v in data.items() if k not in ACTIVE}
         outputs.append(nbformat.v4.new_output("display_data", data=data))
     if seen["error"]:
         kind, _, text = str(seen["error"]).partition(": ")

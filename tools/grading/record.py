@@ -18,6 +18,7 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 
 from tools.grading.examiner import Result, error_output, examine, is_test, of_nbgrader
+from tools.grading.harmless import harmless
 from tools.notebooks import ROOT, read
 
 COURSE = ROOT / "course"
@@ -58,6 +59,13 @@ class Apart(NbGraderPreprocessor):
                 why = result.tests.get(of_nbgrader(cell)["grade_id"], "this test was not run")
                 cell.outputs = [error_output("AssertionError", why)] if why is not None else []
         return nb, resources
+
+
+class Harmless(NbGraderPreprocessor):
+    """Nothing of a student's may act in the browser of whoever reads it: see harmless.py."""
+
+    def preprocess(self, nb, resources):
+        return harmless(nb), resources
 
 
 class HideTests(ClearHiddenTests):
