@@ -472,6 +472,20 @@ def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, sc
     assert list(forbidden_words(CAPSTONE, notebook)) == ["number_reader"] * found
 
 
+def test_without_protection_nothing_is_graded_unless_one_says_so(tmp_path, monkeypatch):
+    (tmp_path / "ada_ps1.ipynb").write_bytes(data(submission()))
+    monkeypatch.setattr(grade.sandbox, "way", lambda: "plain")
+    monkeypatch.setenv("UNPROTECTED", "0")
+    graded = []
+    monkeypatch.setattr(grade, "grade", lambda *arguments: graded.append(arguments) or [])
+    monkeypatch.setattr(grade, "report", lambda *arguments: None)
+    with pytest.raises(SystemExit, match="Nothing was graded"):
+        grade.main(["ps1", str(tmp_path)])
+    assert not graded
+    grade.main(["ps1", str(tmp_path), "--unprotected"])
+    assert graded
+
+
 # ---- Late days and tables ----
 
 

@@ -15,8 +15,8 @@ from nbformat import NotebookNode
 
 from tools.grading.examiner import of_nbgrader
 
-WORDS = """a abbr b blockquote br code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i img kbd li ol p pre
-s small span strong sub sup table tbody td th thead tr u ul"""
+WORDS = """a abbr b blockquote br code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i img kbd li ol p
+pre s small span strong sub sup table tbody td th thead tr u ul"""
 TAGS = set(WORDS.split())
 PICTURES = ("image/png", "image/jpeg", "image/gif")
 PICTURE = re.compile(r"https://[^\s\"'<>]+|data:image/(png|jpeg|gif);base64,[A-Za-z0-9+/=\s]*")
@@ -40,6 +40,7 @@ def clean(html: str) -> str:
     """HTML without anything that acts, in one line: Markdown leaves such a block as it is."""
     css = CSSSanitizer(allowed_css_properties=["text-align"])
     protocols = ["http", "https", "mailto", "data"]  # data: in pictures alone, see `allowed`
+    html = re.sub(r"(?is)<style\b.*?</style>", "", html)  # pandas' tables bring one
     html = bleach.clean(html, TAGS, allowed, protocols, css_sanitizer=css)
     html = re.sub(r'href="\s*data:[^"]*"', "", html, flags=re.I)
     html = TEX.sub(r"\\text", html)

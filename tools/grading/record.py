@@ -19,6 +19,7 @@ from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 
 from tools.grading.examiner import Result, error_output, examine, is_test, of_nbgrader
 from tools.grading.harmless import harmless
+from tools.grading.sandbox import refuse_unprotected
 from tools.notebooks import ROOT, read
 
 COURSE = ROOT / "course"
@@ -50,6 +51,7 @@ class Apart(NbGraderPreprocessor):
         about = resources["nbgrader"]
         result = self.results.get((about["student"], about["notebook"]))
         if result is None:
+            refuse_unprotected()
             result = examine(source_of(about["assignment"]), nb)
         for place, cell in enumerate(nb.cells):
             if cell.cell_type != "code":

@@ -91,6 +91,15 @@ WARNING = (
 )
 
 
+def refuse_unprotected() -> None:
+    """Stop unless submissions are kept away from everything, or somebody has said they need not."""
+    if way() == "plain" and os.environ.get("UNPROTECTED") != "1":
+        raise SystemExit(
+            f"{WARNING}\nNothing was graded. If you trust every submission, add --unprotected "
+            "to python -m tools.grade, or set UNPROTECTED=1."
+        )
+
+
 def command_for(name: str, folder: Path, uid: int = 0) -> list[str]:
     """The command that comes before the one to be run."""
     if name == "plain":
