@@ -9,6 +9,28 @@ namespaces, and must print FOUND 0.
 
 WRONG = "\n\ndef packed_mask(documents):\n    return None\n"
 
+# What the process sends is put together by hand.
+LIES = """\
+import gc
+
+
+class Lie:
+    def __init__(self, sent):
+        self.sent = sent
+
+
+for thing in gc.get_objects():
+    if type(thing).__name__ == "Wire":
+        kind = type(thing)
+honest = getattr(kind, "honest", kind.plain)
+kind.honest = honest
+kind.plain = lambda self, value, blocks: (
+    value.sent if isinstance(value, Lie) else honest(self, value, blocks)
+)
+
+
+"""
+
 ATTACKS = {
     "replace the shell's run_cell": """\
 shell = get_ipython()
@@ -93,6 +115,19 @@ def packed_mask(documents):
         deep = [deep]
     return deep
 """,
+    "announce more than is sent": LIES
+    + """\
+def packed_mask(documents):
+    size = (len(documents), 1, documents.size(1), documents.size(1))
+    lie = [["tensor", ["bool", list(size), 0, 0]], ["tensor", ["float32", [200_000_000], 0, 0]]]
+    return Lie(lie[documents.numel() > 3])
+""",
+    "send the same bytes again and again": LIES
+    + """\
+def packed_mask(documents):
+    again = ["tensor", ["uint8", [10_000_000], 0, 10_000_000]]
+    return [torch.zeros(10_000_000, dtype=torch.uint8), Lie(["list", [again] * 1000])]
+""",
     "exit": "import os" + WRONG + "    \n\ndef packed_mask(documents):\n    os._exit(0)\n",
     "exit at once": "import os\nos._exit(0)",
     "kill everybody": """\
@@ -126,6 +161,15 @@ import time
 
 def packed_mask(documents):
     time.sleep(1e6)
+""",
+    "sleep, but not for long at a time": """\
+import time
+
+
+def packed_mask(documents):
+    while True:
+        time.sleep(0.05)
+        sum(range(20_000))
 """,
     "fill the memory": """\
 def packed_mask(documents):

@@ -1,11 +1,14 @@
 """No attack earns anything, and none takes anything from anybody."""
 
 import copy
+import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
@@ -104,6 +107,33 @@ def test_nothing_is_left_behind(run):
     assert not Path("/tmp/grading-was-here").exists()
     mine = psutil.Process().children(recursive=True)
     assert not [one for one in mine if "student.py" in " ".join(one.cmdline())]
+
+
+def test_a_whole_submission_has_a_limit_on_the_clock():
+    source, submission = with_attacks([ATTACKS["sleep for ever"]] * 3)
+    limits = Limits(cell=2, idle=1000, clock=1000, whole=12)
+    began = time.monotonic()
+    result = examine(source, submission, limits)
+    assert time.monotonic() - began < 40
+    assert any("12 s on the clock in all" in line for line in result.cut)
+    assert "12 s on the clock in all" in result.tests["a02_test"]
+
+
+def grow(pipe):
+    sandbox.limit_memory(200)
+    try:
+        pipe.send(len(torch.zeros(100_000_000)))
+    except RuntimeError as error:
+        pipe.send(str(error))
+
+
+def test_the_examiner_has_a_limit_for_memory_too():
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=grow, args=(there,))
+    process.start()
+    assert "memory" in str(here.recv())
+    process.join()
 
 
 @pytest.mark.parametrize("way", ["namespaces", "plain"])

@@ -302,6 +302,94 @@ def test_two_answers_with_one_id_both_reach_the_reader():
     assert "lost" in text and "one thing more" in text and notes
 
 
+def index(notebook, name) -> int:
+    return notebook.cells.index(cell(notebook, name))
+
+
+def empty(notebook):
+    cell(notebook, "too_late").source = "*Your answer here.*"
+
+
+def new_cell(kind, text="Shares that were dealt out are lost."):
+    def change(notebook):
+        empty(notebook)
+        new = getattr(nbformat.v4, f"new_{kind}_cell")(text)
+        notebook.cells.insert(index(notebook, "too_late") + 1, new)
+
+    return change
+
+
+def in_the_question(notebook):
+    empty(notebook)
+    question = notebook.cells[index(notebook, "too_late") - 1]
+    question.source += "\n\nShares that were dealt out are lost."
+
+
+def in_the_question_alone(notebook):
+    in_the_question(notebook)
+    notebook.cells.remove(cell(notebook, "too_late"))
+
+
+def before_the_cell(notebook):
+    new_cell("markdown")(notebook)
+    at = index(notebook, "too_late")
+    notebook.cells[at], notebook.cells[at + 1] = notebook.cells[at + 1], notebook.cells[at]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [new_cell("markdown"), new_cell("raw"), new_cell("code"), in_the_question,
+     in_the_question_alone, before_the_cell],
+)  # fmt: skip
+def test_an_answer_beside_its_cell_is_read(change):
+    notebook = submission()
+    change(notebook)
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    assert cell(fixed, "too_late").source == "Shares that were dealt out are lost."
+    assert any(note.startswith("too_late: ") for note in notes)
+    assert cell(fixed, "packed_apart").source == "*Your answer here.*"
+    names = [of_nbgrader(c)["grade_id"] for c in fixed.cells if of_nbgrader(c)]
+    assert names == IDS
+
+
+def test_an_answer_in_the_next_question_is_not_taken_for_this_one():
+    notebook = submission()
+    empty(notebook)
+    notebook.cells[index(notebook, "packed_apart") - 1].source += "\n\nPositions and labels."
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    assert cell(fixed, "too_late").source == "*Your answer here.*"
+    assert cell(fixed, "packed_apart").source == "Positions and labels."
+
+
+def test_what_is_beside_an_empty_answer_and_is_no_answer_stays_there():
+    notebook = submission()
+    new_cell("code", "print(too_late)")(notebook)
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    assert cell(fixed, "too_late").source == "*Your answer here.*" and notes == []
+
+
+def test_code_below_its_untouched_cell_counts():
+    notebook = submission()
+    answer = cell(notebook, "packed_mask").source
+    cell(notebook, "packed_mask").source = cell(released(SOURCE), "packed_mask").source
+    at = index(notebook, "packed_mask_batch") + 1
+    notebook.cells.insert(at, nbformat.v4.new_code_cell(answer))
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    assert cell(fixed, "packed_mask").source == answer
+    assert index(fixed, "packed_mask_batch") > index(fixed, "packed_mask")
+    assert "packed_mask: answered in another cell" in notes
+
+
+def test_a_title_does_not_make_a_set_up_cell():
+    notebook = submission()
+    own = nbformat.v4.new_code_cell("# @title My helper\nhelper = 1")
+    notebook.cells.insert(index(notebook, "packed_mask"), own)
+    notebook.cells[1].source = notebook.cells[1].source.replace("0.2", "0.1")  # an older one
+    fixed, notes = repair(read(data_of(notebook)), SOURCE)
+    (setup,) = [i for i, c in enumerate(fixed.cells) if "setup" in c.metadata.get("tags", [])]
+    assert setup == 1 and notes == []
+
+
 @pytest.mark.parametrize(
     "content, reason",
     [
@@ -342,20 +430,60 @@ def test_little_of_the_right_notebook_is_enough():
     assert notes == []
 
 
-def test_what_a_task_forbids_is_found_and_a_word_in_a_text_is_not():
-    source = notebooks.read(release.COURSE / "source" / "capstone" / "capstone.ipynb")
-    notebook = released(source)
-    assert forbidden_words(source, notebook) == {}
-    answer = cell(notebook, "number_reader")
-    answer.source = 'class NumberReader:\n    """A Transformer: see nn.Transformer."""'
-    assert forbidden_words(source, notebook) == {}
-    for text in (
-        "x = torch.nn.TransformerEncoder",
-        "from torch.nn import Transformer as T",
-        'getattr(nn, "MultiheadAttention")',
-    ):
-        answer.source = text
-        assert list(forbidden_words(source, notebook)) == ["number_reader"]
+CAPSTONE = notebooks.read(release.COURSE / "source" / "capstone" / "capstone.ipynb")
+ANSWER = "class NumberReader(nn.Module):\n    def forward(self, x):\n        return "
+
+
+@pytest.mark.parametrize(
+    "answer, scratch, found",
+    [
+        ('class NumberReader:\n    """A Transformer: see nn.Transformer."""', "", False),
+        (ANSWER + "x", "mine, theirs = NumberReader(), nn.MultiheadAttention(8, 2)", False),
+        (
+            ANSWER + "x",
+            'label = "Transformer"\nshow({label: NumberReader()}["Transformer"])',
+            False,
+        ),
+        (ANSWER + "x", "%time theirs = nn.Transformer()", False),
+        # a local name is not the notebook's
+        (ANSWER + "[layer for layer in x]", "layer = nn.MultiheadAttention(8, 2)", False),
+        ("x = torch.nn.TransformerEncoder", "", True),
+        ("from torch.nn import Transformer as T", "", True),
+        ('getattr(nn, "MultiheadAttention")', "", True),
+        ('vars(nn)["MultiheadAttention"]', "", True),
+        ("%%time\n" + ANSWER + "nn.Transformer()", "", True),
+        (ANSWER + "parts[0](x)", "theirs = nn.MultiheadAttention\nparts = [theirs]", True),
+        (ANSWER + "part(x)", "def part(x):\n    return nn.MultiheadAttention(8, 2)(x)", True),
+        (ANSWER + "x", "NumberReader.forward = nn.Transformer.forward", True),
+        (ANSWER + "x", 'setattr(NumberReader, "forward", nn.Transformer.forward)', True),
+        (ANSWER + "x", "class NumberReader(nn.Transformer):\n    pass", True),
+        (
+            ANSWER + "T()",
+            "try:\n    from torch.nn import Transformer as T\nfinally:\n    pass",
+            True,
+        ),
+    ],
+)
+def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, scratch, found):
+    notebook = released(CAPSTONE)
+    assert forbidden_words(CAPSTONE, notebook) == {}
+    cell(notebook, "number_reader").source = answer
+    notebook.cells.append(nbformat.v4.new_code_cell(scratch))
+    assert list(forbidden_words(CAPSTONE, notebook)) == ["number_reader"] * found
+
+
+def test_without_protection_nothing_is_graded_unless_one_says_so(tmp_path, monkeypatch):
+    (tmp_path / "ada_ps1.ipynb").write_bytes(data(submission()))
+    monkeypatch.setattr(grade.sandbox, "way", lambda: "plain")
+    monkeypatch.setenv("UNPROTECTED", "0")
+    graded = []
+    monkeypatch.setattr(grade, "grade", lambda *arguments: graded.append(arguments) or [])
+    monkeypatch.setattr(grade, "report", lambda *arguments: None)
+    with pytest.raises(SystemExit, match="Nothing was graded"):
+        grade.main(["ps1", str(tmp_path)])
+    assert not graded
+    grade.main(["ps1", str(tmp_path), "--unprotected"])
+    assert graded
 
 
 # ---- Late days and tables ----

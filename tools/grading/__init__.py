@@ -4,7 +4,9 @@
 `student`   the process in which a submission runs; it knows neither tests nor points
 `sandbox`   starts that process: another user, namespaces of its own, limits; kills what is left
 `examiner`  the process that runs the tests and calls the submission's functions over the wire
+`forbidden` looks in an answer for what its task forbids
 `repair`    makes what was handed in fit what was handed out, where it is clear how
+`harmless`  lets nothing that a student wrote act in the browser of its reader
 `collect`   finds the submissions in what Moodle, Canvas, GitHub or nbgrader give
 `record`    the gradebook, feedback, late days and the tables that Moodle and Canvas take
 """

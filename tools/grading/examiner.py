@@ -9,11 +9,14 @@ import ast
 import contextlib
 import io
 import json
+import math
 import multiprocessing
 import re
+import time
 from dataclasses import asdict, dataclass, field
 
 import nbformat
+import psutil
 import torch
 from nbformat import NotebookNode
 
@@ -21,10 +24,12 @@ from helpers.attention import MultiHeadAttention
 from helpers.batching import Batch
 from helpers.transformer import Transformer
 from tools.grading import sandbox
+from tools.grading.forbidden import used
 from tools.grading.sandbox import Limits, Sandbox
 from tools.grading.wire import Failed, Gone, Mark, Wire
 from tools.notebooks import setup_source
 
+ACTIVE = ("application/javascript", "text/javascript", "image/svg+xml")  # what runs when shown
 METHODS = ("forward", "encode", "decode", "output")  # of models that exist only in a test
 
 
@@ -35,6 +40,7 @@ class Result:
     tests: dict[str, str | None] = field(default_factory=dict)
     outputs: dict[int, list] = field(default_factory=dict)  # of cells, by their place
     cut: list[str] = field(default_factory=list)  # what was cut off, in words
+    notes: list[str] = field(default_factory=list)  # what else a person should know
     seconds: float = 0.0  # of processor time
 
 
@@ -87,16 +93,19 @@ class Talk:
     def __init__(self, limits: Limits, name: str = ""):
         self.limits, self.name = limits, name
         self.box: Sandbox | None = None
-        self.life, self.seconds = 0, 0.0
+        self.life, self.seconds, self.until = 0, 0.0, math.inf
         self.functions, self.leaves = [], []
 
     def start(self) -> None:
         self.functions, self.leaves = [], []
-        self.box = Sandbox(self.limits, self.name)
+        if self.life == 0:
+            self.until = time.monotonic() + self.limits.whole
+        self.box = Sandbox(self.limits, self.name, self.until)
         self.life += 1
         self.wire = Wire(self.box.reader, self.box.writer, self.serve, self.mention, self.meaning)
         try:
             self.wire.receive()  # it is ready
+            self.box.asked = False
         except Gone:
             self.end()
             words = getattr(self.box, "words", b"").decode(errors="replace")
@@ -126,12 +135,35 @@ class Talk:
         if self.box is None or any(isinstance(m, Remote) and m._life != self.life
                                    and m._number is not None for m in more):  # fmt: skip
             raise Gone("its process ended in an earlier test")
-        return self.wire.ask(request, *more)
+        with self.turn(True):
+            return self.wire.ask(request, *more)
+
+    @contextlib.contextmanager
+    def turn(self, asked: bool):
+        """While the submission is asked, it may not sleep; while the examiner works, it may."""
+        box, before = self.box, self.box.asked
+        box.asked = asked
+        try:
+            yield
+        finally:
+            box.asked = before
+
+    def over(self) -> str:
+        """Why no other process is started for this submission, or ""."""
+        limits = self.limits
+        reasons = {
+            "its process ended too often": self.life > limits.restarts,
+            f"it took more than {limits.submission:.0f} s of processor time in all":
+                self.seconds > limits.submission,
+            f"it took more than {limits.whole:.0f} s on the clock in all":
+                time.monotonic() > self.until,
+        }  # fmt: skip
+        return next((reason for reason, true in reasons.items() if true), "")
 
     # ---- What the submission may ask: to call a function that a test has given it ----
 
     def serve(self, number, arguments, named, grows):
-        with torch.set_grad_enabled(bool(grows)):
+        with self.turn(False), torch.set_grad_enabled(bool(grows)):
             return detached(self.functions[number](*arguments, **named))
 
     def mention(self, value):
@@ -243,29 +275,18 @@ def without_hidden(source: str) -> str:
 
 
 def forbidden_words(source: NotebookNode, notebook: NotebookNode) -> dict[str, str]:
-    """{task: what it forbids and the submission uses}; a task's metadata say what it forbids."""
-    code = [cell.source for cell in notebook.cells if is_free(cell)]
-    used = set()
-    for text in code:
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute):
-                used.add(node.attr)
-            if isinstance(node, ast.Name):
-                used.add(node.id)
-            if isinstance(node, ast.alias):
-                used |= {*node.name.split(".")}
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                words = node.value.split(".")  # as in getattr(nn, "Transformer")
-                used |= {*words} if all(w.isidentifier() for w in words) else set()
+    """{task: what it forbids and the answer uses}; a task's metadata say what it forbids."""
+    free = {id(cell): cell for cell in notebook.cells if is_free(cell)}
     found = {}
     for cell in source.cells:
-        for word in cell.metadata.get("forbids", []):
-            if word in used:
-                found.setdefault(of_nbgrader(cell)["grade_id"], word)
+        task = of_nbgrader(cell).get("grade_id")
+        words = cell.metadata.get("forbids", [])
+        for answer in [
+            c for c in free.values() if of_nbgrader(c).get("grade_id") == task and words
+        ]:
+            others = [c.source for c in free.values() if c is not answer]
+            hits = [word for word in words if word in used(answer.source, others)]
+            found |= {task: hits[0]} if hits else {}
     return found
 
 
@@ -281,6 +302,8 @@ class Examiner:
         self.forbidden = forbidden_words(source, notebook)
         self.tasks = [i for i, c in self.known.items() if of_nbgrader(c).get("solution")]
         self.result, self.skip = Result(), set()
+        for task, word in self.forbidden.items():
+            self.result.notes.append(f"{task}: uses {word}, which this task forbids: no points")
 
     def run(self) -> Result:
         try:
@@ -311,7 +334,7 @@ class Examiner:
         another one runs them again, except the one in which it ended."""
         if self.talk.box is not None:
             return True
-        if self.talk.life > self.limits.restarts or self.talk.seconds > self.limits.submission:
+        if self.talk.over():
             return False
         self.talk.start()
         return all(
@@ -367,7 +390,7 @@ class Examiner:
         why: str | None = None
         try:
             if not self.alive(place):
-                raise Gone("its process ended too often")
+                raise Gone(self.talk.over() or "its process ended when it was started again")
             self.talk.begin(self.limits.scaled(self.slow(self.cells[place])))
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(self.known[name].source, name, "exec"), self.names)
@@ -394,7 +417,7 @@ def outputs_of(seen) -> list:
             text = str(text)[:20_000]
             outputs.append(nbformat.v4.new_output("stream", name=name, text=text))
     for data in json.loads(seen["displayed"])[:20]:
-        data = {k: v for k, v in data.items() if k != "application/javascript"}
+        data = {k: v for k, v in data.items() if k not in ACTIVE}
         outputs.append(nbformat.v4.new_output("display_data", data=data))
     if seen["error"]:
         kind, _, text = str(seen["error"]).partition(": ")
@@ -413,6 +436,7 @@ def alone(pipe, arguments) -> None:
     torch.set_num_threads(1)
     sandbox.adopt_orphans()
     source, notebook, limits, way = arguments
+    sandbox.limit_memory(limits.megabytes)
     examiner = Examiner(nbformat.from_dict(source), nbformat.from_dict(notebook), limits, way)
     try:
         pipe.send(examiner.run())
@@ -433,12 +457,16 @@ def examine(source: NotebookNode, notebook: NotebookNode, limits: Limits | None 
     process.start()
     there.close()
     try:
+        if not here.poll(limits.whole + 300):
+            raise EOFError("it did not end")
         result = here.recv()  # from our own code, which no submission can reach
+        process.join(30)
     except EOFError:
-        result = Result(cut=["the examiner itself ended"])
-    process.join(30)
-    if process.is_alive():
-        process.kill()
+        result = Result(cut=["the examiner itself ended or took too long"])
+    for one in sandbox.descendants(process.pid) if process.is_alive() else []:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+    process.join()
     here.close()
     for cell in source.cells:
         if is_test(cell):

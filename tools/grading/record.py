@@ -18,6 +18,8 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 
 from tools.grading.examiner import Result, error_output, examine, is_test, of_nbgrader
+from tools.grading.harmless import harmless
+from tools.grading.sandbox import refuse_unprotected
 from tools.notebooks import ROOT, read
 
 COURSE = ROOT / "course"
@@ -49,6 +51,7 @@ class Apart(NbGraderPreprocessor):
         about = resources["nbgrader"]
         result = self.results.get((about["student"], about["notebook"]))
         if result is None:
+            refuse_unprotected()
             result = examine(source_of(about["assignment"]), nb)
         for place, cell in enumerate(nb.cells):
             if cell.cell_type != "code":
@@ -58,6 +61,13 @@ class Apart(NbGraderPreprocessor):
                 why = result.tests.get(of_nbgrader(cell)["grade_id"], "this test was not run")
                 cell.outputs = [error_output("AssertionError", why)] if why is not None else []
         return nb, resources
+
+
+class Harmless(NbGraderPreprocessor):
+    """Nothing of a student's may act in the browser of whoever reads it: see harmless.py."""
+
+    def preprocess(self, nb, resources):
+        return harmless(nb), resources
 
 
 class HideTests(ClearHiddenTests):

@@ -4,6 +4,7 @@ Names, metadata and copies are put right; answers are never changed. Every repai
 table. What cannot be read at all, or is another notebook, raises Unreadable with the reason.
 """
 
+import ast
 import copy
 import difflib
 import json
@@ -13,9 +14,13 @@ from pathlib import PurePath
 import nbformat
 from nbformat import NotebookNode
 
+from tools.colab import CELL
 from tools.grading.examiner import is_locked, is_test, names_in, of_nbgrader, without_hidden
+from tools.notebooks import setup_source
 
 MEGABYTES = 200  # larger files are not read
+# How the set-up cell begins, in either edition. Colab's users begin cells of their own with @title.
+SETUP = tuple(text.splitlines()[0] + "\n" for text in (setup_source(), CELL.read_text("utf8")))
 COPY = re.compile(r"^(copy of|kopie von)\s+|(\s*\(\d+\)|[ _-]+(copy|kopie)( ?\d+)?|-\d+)$", re.I)
 
 
@@ -122,7 +127,18 @@ def repair(notebook: NotebookNode, source: NotebookNode) -> tuple[NotebookNode, 
             found[name] = cell
             notes.append(f"{name}: recognised without its id")
     check_that_it_is_this_one(found, ids, others)
-    place(notebook, source, found, ids, notes)
+    for name, model in ids.items():  # code that was written below its cell, which is untouched
+        code = of_nbgrader(model).get("solution") and model.cell_type == "code"
+        if code and name in found and not answered(found[name], model):
+            cell = by_content(notebook, handed_out, model, found)
+            if cell is not None and answered(cell, model):
+                found[name].metadata.pop("nbgrader")
+                found[name] = cell
+                notes.append(f"{name}: answered in another cell")
+    place(notebook, handed_out, source, found, ids, notes)
+    for name, model in ids.items():
+        if of_nbgrader(model).get("solution") and model.cell_type == "markdown":
+            beside(notebook, handed_out, name, model, found[name], notes)
     return notebook, notes
 
 
@@ -199,7 +215,59 @@ def index_of(cells, wanted) -> int:
     return next(i for i, cell in enumerate(cells) if cell is wanted)
 
 
-def place(notebook, source, found, ids, notes) -> None:
+def question_of(handed_out, model) -> str:
+    return handed_out.cells[index_of(handed_out.cells, model) - 1].source.strip()
+
+
+def beside(notebook, handed_out, name: str, model, cell, notes: list[str]) -> None:
+    """Put into an answer that was left empty what was written into the question or new cells."""
+    if cell.source.strip() and answered(cell, model):
+        return
+    question = question_of(handed_out, model)
+    heading = question.splitlines()[0]
+    others = {c.source.strip() for c in handed_out.cells} - {question}
+    headings = {text.splitlines()[0] for text in others if text.startswith("#")}
+    cells, at = notebook.cells, index_of(notebook.cells, cell)
+
+    def is_free(one) -> bool:
+        text = one.source.strip()
+        given = text in others or any(line in headings for line in text.splitlines())
+        return not of_nbgrader(one) and not given
+
+    start, end = at, at + 1
+    while start > 0 and is_free(cells[start - 1]) and heading not in cells[start].source:
+        start -= 1
+    while end < len(cells) and is_free(cells[end]):
+        end += 1
+    texts = []
+    for one in [*cells[start:at], *cells[at + 1 : end]]:
+        if heading in one.source:
+            for line in question.splitlines():
+                one = {**one, "source": one["source"].replace(line, "", 1)}
+            if same(one["source"], question) < 0.9:
+                texts.append(one["source"].strip())
+        elif one.cell_type != "code" or in_words(one.source):
+            texts.append(one.source.strip())
+            if one.get("attachments"):  # pictures
+                cell.setdefault("attachments", {}).update(one.attachments)
+    if text := "\n\n".join(filter(None, texts)):
+        cell.source = text
+        notes.append(f"{name}: the answer was beside its cell, and was put into it")
+
+
+def in_words(source: str) -> bool:
+    """Whether a cell of code holds text, because its kind was not changed."""
+    if re.match(r"\s*[%!]", source):
+        return False
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    plain = [isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant | ast.Name) for n in body]
+    return all(plain)
+
+
+def place(notebook, handed_out, source, found, ids, notes) -> None:
     """Give every cell its metadata, insert the ones that are missing, and drop ids used twice."""
     originals = {of_nbgrader(c)["grade_id"]: c for c in source.cells if of_nbgrader(c)}
     order = list(ids)
@@ -208,6 +276,10 @@ def place(notebook, source, found, ids, notes) -> None:
             cell = copy.deepcopy(ids[name])
             before = [found[n] for n in order[:number]]
             spot = 1 + max((index_of(notebook.cells, c) for c in before), default=0)
+            if cell.cell_type == "markdown":  # the question is not known by an id
+                heading = question_of(handed_out, ids[name]).splitlines()[0]
+                asked = [i for i, c in enumerate(notebook.cells) if heading in c.source]
+                spot = max(spot, asked[-1] + 1) if asked else spot
             notebook.cells.insert(spot, cell)
             found[name] = cell
             kind = "answer" if of_nbgrader(cell).get("solution") else "given cell"
@@ -227,7 +299,7 @@ def place(notebook, source, found, ids, notes) -> None:
         if cell.cell_type == "code":  # set-up and training cells keep their tags
             like = [g for g in given if same(g.source, cell.source) > 0.9]
             own = [t for t in cell.metadata.get("tags", []) if t not in ("setup", "slow")]
-            if cell.source.startswith("# @title "):  # of another edition, such as Colab's
+            if cell.source.startswith(SETUP):
                 own.append("setup")
             more = like[0].metadata.get("tags", []) if like else []
             cell.metadata.tags = own + [tag for tag in more if tag not in own]

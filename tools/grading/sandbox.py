@@ -12,6 +12,7 @@ forgets; it sees no other process and no network, and when it ends the kernel en
 
 import contextlib
 import functools
+import math
 import os
 import shutil
 import signal
@@ -57,8 +58,9 @@ class Limits:
 
     cell: float = 30  # for a cell, and for a test; a cell tagged "slow" gets eight times as much
     submission: float = 1200
-    idle: float = 60  # seconds on the clock in which it does nothing at all
+    idle: float = 60  # seconds on the clock that a cell or a test may sleep, all together
     clock: float = 15  # times the processor seconds, on the clock: for a machine that is busy
+    whole: float = 1800  # seconds on the clock, for everything that a submission does
     megabytes: int = 3000
     processes: int = 64
     disk: int = 100  # MB in its own folder
@@ -87,6 +89,15 @@ WARNING = (
     "WARNING: this machine lets us use neither another user nor namespaces. A submission runs as "
     "you and can read your files. Grade in the container: see course/grading.md."
 )
+
+
+def refuse_unprotected() -> None:
+    """Stop unless submissions are kept away from everything, or somebody has said they need not."""
+    if way() == "plain" and os.environ.get("UNPROTECTED") != "1":
+        raise SystemExit(
+            f"{WARNING}\nNothing was graded. If you trust every submission, add --unprotected "
+            "to python -m tools.grade, or set UNPROTECTED=1."
+        )
 
 
 def command_for(name: str, folder: Path, uid: int = 0) -> list[str]:
@@ -131,8 +142,10 @@ def environment(name: str, home: str = "/home/student", disk: int = 100) -> dict
 class Sandbox:
     """One process for a submission, and the thread that watches it."""
 
-    def __init__(self, limits: Limits, name: str = ""):
+    def __init__(self, limits: Limits, name: str = "", until: float = math.inf):
         self.limits, self.why, name = limits, "", name or way()
+        self.until = until  # by time.monotonic()
+        self.asked = True  # whether it is its turn, and not the examiner's
         self.folder = Path(tempfile.mkdtemp(prefix="submission-"))
         inner, outer = os.pipe(), os.pipe()  # to the process, and from it
         code, library, home = "/grader/student.py", "/library", "/home/student"
@@ -171,6 +184,13 @@ class Sandbox:
             self.idle, self.start = 0.0, time.monotonic()
 
     def watch(self) -> None:
+        try:
+            self.watch_closely()
+        except Exception as error:  # never leave it running unwatched
+            self.why = f"cut off because it could not be watched: {type(error).__name__}"
+            self.kill()
+
+    def watch_closely(self) -> None:
         threading.Thread(target=self.drain, daemon=True).start()
         last, limits = time.monotonic(), self.limits
         seen: dict[int, float] = {}  # processor seconds of every process that ever was
@@ -181,13 +201,14 @@ class Sandbox:
             for one in family:
                 with contextlib.suppress(psutil.Error), one.oneshot():
                     times = one.cpu_times()
+                    # Whatever waits for a processor is not asleep.
                     awake |= one.status() != psutil.STATUS_SLEEPING
                     seen[one.pid] = times.user + times.system
                     memory += one.memory_info().rss
             with self.lock:
                 before, self.total = self.total, sum(seen.values())
-                awake |= self.total > before
-                self.idle = 0.0 if awake else self.idle + now - last
+                if self.asked and not awake:
+                    self.idle += max(0.0, now - last - (self.total - before))
                 used, clock = self.total - self.base, now - self.start
                 reasons = {
                     f"{self.allowed:.0f} s of processor time": used > self.allowed,
@@ -196,6 +217,7 @@ class Sandbox:
                     f"{limits.idle:.0f} s without doing anything": self.idle > limits.idle,
                     f"{limits.clock * self.allowed:.0f} s on the clock":
                         clock > limits.clock * self.allowed,
+                    f"{limits.whole:.0f} s on the clock in all": now > self.until,
                     f"{limits.megabytes} MB of memory": memory > limits.megabytes * 1_000_000,
                     f"{limits.processes} processes": len(family) > limits.processes,
                 }  # fmt: skip
@@ -244,6 +266,20 @@ def adopt_orphans() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let this process, which examines one submission, take so much memory more and not all of it.
+
+    What a submission sends may become larger here, for example when a test makes a list of it.
+    """
+    if sys.platform == "linux":
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        most = psutil.Process().memory_info().data + megabytes * 1_000_000
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def kill_orphans() -> None:

@@ -6,6 +6,7 @@ that only that side understands; what each side makes of the other's marks is it
 """
 
 import json
+import math
 import os
 import struct
 
@@ -81,12 +82,12 @@ class Wire:
         sizes = struct.unpack("<QQ", self.exactly(16))
         if sum(sizes) > MEGABYTES * 1_000_000:
             raise Gone(f"it sent more than {MEGABYTES} MB at once")
-        text, self.block = self.exactly(sizes[0]), self.exactly(sizes[1])
+        text, self.block, self.used = self.exactly(sizes[0]), self.exactly(sizes[1]), 0
         try:
             kind, content = json.loads(text)
             return kind, self.whole(content)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError,
-                RecursionError) as error:  # fmt: skip
+                RecursionError, MemoryError) as error:  # fmt: skip
             raise Gone("it sent something that is not an answer") from error
 
     def exactly(self, size: int) -> bytearray:
@@ -134,11 +135,16 @@ class Wire:
             return self.whole(content).numpy()
         if kind == "tensor":
             dtype, shape, start, size = content
-            if min([0, start, size, *shape]) < 0 or start + size > len(self.block):
+            self.used += size  # so that the same bytes are not sent for many tensors
+            if min([0, start, size, *shape]) < 0 or max(start + size, self.used) > len(self.block):
                 raise ValueError("a tensor outside of its message")
+            if size != math.prod(shape) * DTYPES[dtype].itemsize:
+                raise ValueError("a tensor whose shape does not fit its bytes")
             if size == 0:
                 return torch.empty(shape, dtype=DTYPES[dtype])
             data = self.block[start : start + size]
+            if dtype == "bool":  # a byte that is neither 0 nor 1 would be neither True nor False
+                return torch.frombuffer(data, dtype=torch.uint8).reshape(shape) != 0
             return torch.frombuffer(data, dtype=DTYPES[dtype]).reshape(shape)
         if kind == "mark":
             return self.meaning(content[0], self.whole(content[1]))
