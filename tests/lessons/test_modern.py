@@ -54,7 +54,9 @@ def t5gemma(seed=0, vocab_size=53):
         attn_implementation="eager",
     )
     settings = T5GemmaConfig(
-        encoder={**side, "num_hidden_layers": 2}, decoder={**side, "num_hidden_layers": 3}
+        encoder={**side, "num_hidden_layers": 2},
+        decoder={**side, "num_hidden_layers": 3},
+        vocab_size=vocab_size,  # older versions do not take it from the two sides
     )
     settings._attn_implementation = "eager"
     return shaken(T5GemmaForConditionalGeneration(settings), seed)
