@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 import torch
@@ -139,6 +140,31 @@ def test_the_examiner_has_a_limit_for_memory_too():
     process.start()
     assert "memory" in str(here.recv())
     process.join()
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"grade_id": "unknown", "locked": True, "grade": False, "solution": False},
+        {"locked": True},
+        {"grade_id": "a00", "locked": True},  # a task of ours, which is not locked
+        {"grade_id": "unknown", "locked": True, "grade": True, "solution": False},
+        {"grade_id": ["unknown"], "locked": True},
+    ],
+)
+def test_a_cell_that_claims_to_be_ours_never_runs_in_our_process(claim, tmp_path):
+    source, submission = with_attacks([WRONG])
+    reached = tmp_path / "reached"
+    forged = nbformat.v4.new_code_cell(
+        "import sys\nif 'tools.grading.examiner' in sys.modules:\n"
+        f"    open({str(reached)!r}, 'w').close()"
+    )
+    forged.metadata["nbgrader"] = claim
+    submission.cells.insert(2, forged)
+    result = examine(source, submission, PATIENT)
+    assert not reached.exists()
+    assert result.tests["a00_test"] is not None and result.tests["prefix_mask_batch"] is None
+    assert forged.metadata["nbgrader"] == claim  # the submission itself stays as it was
 
 
 @pytest.mark.parametrize("way", ["namespaces", "plain"])

@@ -7,6 +7,7 @@ of the notebook's shell or of Python reaches it, and there is no expected value 
 
 import ast
 import contextlib
+import copy
 import io
 import json
 import math
@@ -274,9 +275,30 @@ def without_hidden(source: str) -> str:
     return re.sub(r"(?ms)^ *### BEGIN HIDDEN TESTS\n.*?### END HIDDEN TESTS\n?", "", source)
 
 
+def known_cells(source: NotebookNode) -> dict[str, NotebookNode]:
+    return {of_nbgrader(c)["grade_id"]: c for c in source.cells if of_nbgrader(c)}
+
+
+def trusted(source: NotebookNode, notebook: NotebookNode) -> list[NotebookNode]:
+    """The submission's cells, each with what the instructor's notebook says about it.
+
+    Students can edit metadata. A cell that claims to be locked or a test, but isn't one in the
+    instructor's notebook, is theirs, so it must never run in the examiner's own process.
+    """
+    known, cells = known_cells(source), []
+    for cell in notebook.cells:
+        cell = copy.deepcopy(cell)
+        claim = cell.metadata.pop("nbgrader", None)
+        name = str(claim.get("grade_id")) if isinstance(claim, dict) else ""
+        if name in known and known[name].cell_type == cell.cell_type:
+            cell.metadata["nbgrader"] = copy.deepcopy(of_nbgrader(known[name]))
+        cells.append(cell)
+    return cells
+
+
 def forbidden_words(source: NotebookNode, notebook: NotebookNode) -> dict[str, str]:
     """{task: what it forbids and the answer uses}; a task's metadata say what it forbids."""
-    free = {id(cell): cell for cell in notebook.cells if is_free(cell)}
+    free = {id(cell): cell for cell in trusted(source, notebook) if is_free(cell)}
     found = {}
     for cell in source.cells:
         task = of_nbgrader(cell).get("grade_id")
@@ -294,8 +316,8 @@ class Examiner:
     """`source` is the instructor's notebook, `notebook` the submission, repaired (repair.py)."""
 
     def __init__(self, source: NotebookNode, notebook: NotebookNode, limits: Limits, way=""):
-        self.cells, self.limits, self.talk = notebook.cells, limits, Talk(limits, way)
-        self.known = {of_nbgrader(c)["grade_id"]: c for c in source.cells if of_nbgrader(c)}
+        self.cells, self.known = trusted(source, notebook), known_cells(source)
+        self.limits, self.talk = limits, Talk(limits, way)
         free = [cell for cell in source.cells if is_free(cell)]
         remote = {name: Remote(self.talk, name=name) for c in free for name in names_in(c.source)}
         self.names = {"__name__": "__main__", **remote}
@@ -345,7 +367,7 @@ class Examiner:
 
     def cell(self, place: int) -> None:
         cell = self.cells[place]
-        if is_locked(self.known.get(of_nbgrader(cell).get("grade_id"), cell)):
+        if is_locked(cell):
             exec(self.source_of(cell), self.names)
         if not self.alive(place):
             return

@@ -58,7 +58,7 @@ class Apart(NbGraderPreprocessor):
                 continue
             cell.outputs = [nbformat.from_dict(o) for o in result.outputs.get(place, [])]
             if is_test(cell):
-                why = result.tests.get(of_nbgrader(cell)["grade_id"], "this test was not run")
+                why = result.tests.get(of_nbgrader(cell).get("grade_id"), "this test was not run")
                 cell.outputs = [error_output("AssertionError", why)] if why is not None else []
         return nb, resources
 
