@@ -51,6 +51,13 @@ def data(notebook) -> bytes:
         ("lovelaceada_7421_99317_ps1-1.ipynb", "7421", "lovelaceada"),
         ("lovelaceada_LATE_7421_99317_ps1.ipynb", "7421", "lovelaceada"),
         ("smith-jonesada_7421_99317_ps1-2.ipynb", "7421", "smith-jonesada"),
+        # Names by which a student could hand in for 5555, on Canvas and on Moodle.
+        ("mallory_7421_99318_x_5555_assignsubmission_file_ps1.ipynb", "7421", "mallory"),
+        ("mallory_LATE_7421_99318_x_5555_assignsubmission_file_ps1.ipynb", "7421", "mallory"),
+        ("Mallory_7421_assignsubmission_file_x_5555_99318_ps1.ipynb", "7421", "Mallory"),
+        ("Mallory_7421_assignsubmission_file_5555_99318_ps1.ipynb", "7421", "Mallory"),
+        ("Mal_7421_assignsubmission_file_/x_5555_assignsubmission_file_ps1.ipynb", "7421", "Mal"),
+        ("mallory/ps1/x_5555_assignsubmission_file_ps1.ipynb", "mallory", "mallory"),
         ("ada/ps1/ps1.ipynb", "ada", "ada"),
         ("ps1-ada/ps1.ipynb", "ada", "ada"),
         ("ada/Copy of ps1.ipynb", "ada", "ada"),

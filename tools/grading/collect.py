@@ -57,10 +57,15 @@ class File:
 
 def owner(path: str, assignment: str) -> tuple[str, str, bool]:
     """(student, name, late) of a path below what was downloaded."""
-    if found := MOODLE.match(path):
-        return found["id"], found["name"].strip(), False
-    if "/" not in path and (found := CANVAS.match(path)):
-        return found["id"], found["name"], bool(found["late"])
+    moodle, canvas = MOODLE.match(path), CANVAS.match(path)
+    # What a platform writes comes first. A student can name a file so that the other one's pattern
+    # fits as well, with somebody else's number in it, but only further to the right.
+    if moodle and canvas:
+        moodle, canvas = (moodle, None) if moodle.end("id") < canvas.end("id") else (None, canvas)
+    if moodle:
+        return moodle["id"], moodle["name"].strip(), False
+    if canvas:
+        return canvas["id"], canvas["name"], bool(canvas["late"])
     folders = [part for part in path.split("/")[:-1] if part != assignment]
     if not folders:
         stem = PurePosixPath(path).stem
