@@ -502,6 +502,9 @@ def test_late_days_are_used_up_in_order_and_then_cost():
     day, minute = timedelta(days=1), timedelta(minutes=1)
     assert policy.days_late("ps1", due["ps1"] + 15 * minute) == 0
     assert policy.days_late("ps1", due["ps1"] + 16 * minute) == 1
+    assert policy.days_late("ps1", due["ps1"] - 3 * day) == 0
+    assert policy.days_late("ps1", due["ps1"] + 3 * day + 15 * minute) == 3
+    assert policy.days_late("ps1", due["ps1"] + 3 * day + 16 * minute) == 4
     assert policy.days_late("ps1", None) == policy.days_late("ps3", due["ps1"]) == 0
     kept = policy.kept({"ps2": due["ps2"] + 2.5 * day, "ps1": due["ps1"] + 1 * day, "ps3": None})
     assert kept == {"ps1": (1, 1.0), "ps2": (3, pytest.approx(0.8)), "ps3": (0, 1.0)}

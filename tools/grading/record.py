@@ -116,11 +116,15 @@ class Policy:
         return policy
 
     def days_late(self, assignment: str, handed_in: datetime | None) -> int:
-        """Days after the due date, each counted once it has begun; 0 if a time is not known."""
+        """Days after the due date, each counted once it has begun; 0 if a time is not known.
+
+        The minutes of grace count at the end of every day, not only of the first.
+        """
         due = self.due.get(assignment)
-        if due is None or handed_in is None or handed_in - due <= timedelta(minutes=self.grace):
+        if due is None or handed_in is None:
             return 0
-        return math.ceil((handed_in - due) / timedelta(days=1))
+        late = handed_in - due - timedelta(minutes=self.grace)
+        return max(0, math.ceil(late / timedelta(days=1)))
 
     def kept(self, times: dict[str, datetime | None]) -> dict[str, tuple[int, float]]:
         """{set: (days late, the share of its points that counts)} for one person.
