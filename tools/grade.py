@@ -29,7 +29,18 @@ import torch
 from tools.grading import sandbox
 from tools.grading.collect import File, collect
 from tools.grading.examiner import Result, examine
-from tools.grading.record import COURSE, Apart, Policy, fill, marks, name_of, source_of, write_table
+from tools.grading.record import (
+    COURSE,
+    Apart,
+    Policy,
+    fill,
+    marks,
+    name_of,
+    plain_cell,
+    printable,
+    source_of,
+    write_table,
+)
 from tools.grading.repair import Unreadable, read, repair
 from tools.grading.sandbox import Limits
 from tools.notebooks import ROOT
@@ -68,7 +79,7 @@ def plain_id(student: str) -> str:
 
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
     """Choose among the files that a student handed in, and repair the chosen one."""
-    row = Row(plain_id(student), files[-1].name if files else student)
+    row = Row(plain_id(student), printable(files[-1].name if files else student))
     books = [file for file in files if file.notebook]
     others = ", ".join(file.file for file in files if not file.notebook)
     row.problem = "" if books else f"no notebook was handed in, but {others or 'nothing'}"
@@ -180,7 +191,7 @@ def table(rows: list[Row], most: float) -> str:
     counts = [
         f"{sum(row.status == s for row in rows)} {s}" for s in ("graded", "repaired", "NOT GRADED")
     ]
-    return "\n".join([*lines, "", ", ".join(counts)])
+    return "\n".join([*(printable(line) for line in lines), "", ", ".join(counts)])
 
 
 def grade(place: Path, assignment: str, limits: Limits, jobs: int = 1) -> list[Row]:
@@ -201,7 +212,7 @@ def grade(place: Path, assignment: str, limits: Limits, jobs: int = 1) -> list[R
                 record(row, assignment, api)
             except Exception as error:
                 row.problem = f"it could not be recorded: {type(error).__name__}: {error}"
-        print(f"{number:4} {row.name}: {row.problem or f'{row.points:g}'}", flush=True)
+        print(printable(f"{number:4} {row.name}: {row.problem or f'{row.points:g}'}"), flush=True)
     return rows
 
 
@@ -243,8 +254,9 @@ def report(rows: list[Row], assignment: str) -> None:
         for row in rows:
             cut, seconds = (row.result.cut, row.result.seconds) if row.result else ([], "")
             why = "; ".join(row.remarks)
-            writer.writerow([row.student, row.name, row.status, row.points, row.file,
-                             row.time or "", why, "; ".join(cut), seconds])  # fmt: skip
+            cells = [row.student, row.name, row.status, row.points, row.file,
+                     row.time or "", why, "; ".join(cut), seconds]  # fmt: skip
+            writer.writerow([plain_cell(value) for value in cells])
     print(f"This table is in {path}.")
 
 

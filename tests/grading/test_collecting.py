@@ -15,7 +15,7 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 from tools import grade, notebooks, release
 from tools.grading.collect import collect
 from tools.grading.examiner import forbidden_words, is_test, of_nbgrader
-from tools.grading.record import Policy, fill
+from tools.grading.record import Policy, fill, write_table
 from tools.grading.repair import Unreadable, plain_name, read, released, repair
 
 SOURCE = notebooks.read(release.COURSE / "source" / "ps1" / "ps1.ipynb")
@@ -522,6 +522,26 @@ def test_the_policy_that_comes_along_is_read(tmp_path):
     (tmp_path / "p.toml").write_text("[due]\nps1 = 2026-10-12T23:59:00")
     with pytest.raises(SystemExit, match="offset"):
         Policy.of(tmp_path / "p.toml")
+
+
+def test_a_files_name_steers_neither_a_terminal_nor_a_spreadsheet(tmp_path, monkeypatch, capsys):
+    name = "=HYPERLINK(1)\x1b[2J\r\u202e"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "@ps1\x1b]0;\n.ipynb").write_bytes(data(submission()))
+    (tmp_path / "bo").mkdir()
+    (tmp_path / "bo" / "+1\x07.pdf").write_bytes(b"%PDF")
+    rows = [grade.prepare(s, f, SOURCE, "ps1") for s, f in collect(tmp_path, "ps1").items()]
+    monkeypatch.setenv("GRADING", str(tmp_path))
+    grade.report(rows, "ps1")
+    write_table([{"name": name, "points": -1.5}], tmp_path / "marks.csv")
+    printed = capsys.readouterr().out
+    with (tmp_path / "ps1_table.csv").open(newline="", encoding="utf8") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    with (tmp_path / "marks.csv").open(newline="", encoding="utf8") as file:
+        marks = list(csv.reader(file))
+    assert printed.replace("\n", "").isprintable() and "=HYPERLINK(1)[2J" in printed
+    assert all(cell.isprintable() and cell[:1] not in tuple("=+-@") for cell in cells)
+    assert marks[1] == ["'=HYPERLINK(1)[2J ", "-1.5"]
 
 
 MOODLE = "Identifier,Full name,Status,Grade,Maximum Grade\nParticipant 48213,Ada,Submitted,,30.00\n"

@@ -201,11 +201,24 @@ def name_of(student) -> str:
     return " ".join(n for n in (student.first_name, student.last_name) if n) or student.id
 
 
+def printable(text: str) -> str:
+    """Text of students, such as a file's name, without what would steer a terminal."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+
+
+def plain_cell(value):
+    """A cell of a table for us; text that a spreadsheet would compute gets an apostrophe."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
 def write_table(rows: list[dict], path: Path) -> None:
     with path.open("w", newline="", encoding="utf8") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["student"])
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({k: plain_cell(v) for k, v in row.items()} for row in rows)
 
 
 def fill(table: Path, rows: list[dict], assignment: str, out: Path) -> tuple[int, list[str]]:
