@@ -5,12 +5,19 @@ no harm to compare with torch's class in a scratch cell.
 """
 
 import ast
+import re
 import symtable
 from dataclasses import dataclass
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-BY_NAME = {"getattr", "attrgetter", "methodcaller", "import_module", "__import__", "eval", "exec"}
+# Calls that run text as code or look something up by its name, and look-ups in dictionaries such as
+# vars(nn).get("Transformer"). Other strings are only text: a label may say "Transformer".
+AS_CODE = {"eval", "exec", "run_cell", "run_cell_async", "run_code", "ex", "ev"}
+AS_CODE |= {"run_cell_magic", "run_line_magic", "getattr", "attrgetter", "methodcaller"}
+AS_CODE |= {"import_module", "__import__", "locate", "resolve_name", "import_item"}
+AS_CODE |= {"__getattr__", "__getattribute__"}
+AS_KEY = {"get", "pop", "setdefault", "__getitem__", "itemgetter"}
 
 
 @dataclass
@@ -49,8 +56,12 @@ def statement(node: ast.stmt) -> Statement:
         elif isinstance(part, ast.Call):
             called = getattr(part.func, "id", getattr(part.func, "attr", ""))
             patched |= root(part.args[0]) if called == "setattr" and part.args else set()
-            if called in BY_NAME:
-                words |= {w for argument in part.args for w in spelt(argument)}
+            arguments = [*part.args, *(keyword.value for keyword in part.keywords)]
+            compiled = getattr(part.func, "id", "") == "compile"  # not re.compile
+            if called in AS_CODE or compiled:
+                words |= {w for argument in arguments for w in written(argument)}
+            elif called in AS_KEY:
+                words |= {w for argument in arguments[:1] for w in spelt(argument)}
         elif isinstance(part, ast.Subscript):  # vars(nn)["Transformer"]
             words |= spelt(part.slice)
     scope = symtable.symtable(ast.unparse(node), "a cell", "exec")
@@ -69,6 +80,12 @@ def spelt(node: ast.AST) -> set[str]:
     if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
         return set()
     return {word for word in node.value.replace("(", ".").split(".") if word.isidentifier()}
+
+
+def written(node: ast.AST) -> set[str]:
+    """All words of the strings in an argument, such as "from torch.nn import Transformer as T"."""
+    constants = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    return {w for text in constants if isinstance(text, str) for w in re.findall(r"\w+", text)}
 
 
 def names_of(scope: symtable.SymbolTable) -> tuple[set[str], set[str]]:
