@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import nbformat
@@ -194,11 +194,13 @@ def table(rows: list[Row], most: float) -> str:
     return "\n".join([*(printable(line) for line in lines), "", ", ".join(counts)])
 
 
-def grade(place: Path, assignment: str, limits: Limits, jobs: int = 1) -> list[Row]:
+def grade(
+    place: Path, assignment: str, limits: Limits, jobs: int = 1, zone: tzinfo | None = None
+) -> list[Row]:
     source = source_of(assignment)
     rows = [
         prepare(student, files, source, assignment)
-        for student, files in collect(place, assignment).items()
+        for student, files in collect(place, assignment, zone).items()
     ]
     if not rows:
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
@@ -325,7 +327,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.unprotected:
         os.environ["UNPROTECTED"] = "1"
     sandbox.refuse_unprotected()
-    report(grade(Path(more[0]), what, Limits(cell=arguments.seconds), arguments.jobs), what)
+    limits, zone = Limits(cell=arguments.seconds), Policy.of(arguments.policy).zone
+    report(grade(Path(more[0]), what, limits, arguments.jobs, zone), what)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import json
+import time
 import zipfile
 from datetime import UTC, datetime, timedelta
 
@@ -132,11 +133,11 @@ def test_a_text_beside_the_file_is_no_other_student(tmp_path):
 
 
 def archived(files: dict, year: int, path=None):
-    """A zip archive whose files are all from the first of January of a year."""
+    """A zip archive whose files are all from the second of January of a year."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0)), content)
+            archive.writestr(zipfile.ZipInfo(name, (year, 1, 2, 0, 0, 0)), content)
     if path is not None:
         path.write_bytes(packed.getvalue())
     return packed.getvalue()
@@ -187,6 +188,33 @@ def test_nobody_says_when_their_own_work_was_handed_in(files, tmp_path):
     assert {file.time.year for file in found} == {2026}
     row = grade.prepare(student, found, SOURCE, "ps1")
     assert ("timestamp.txt of their own" in str(row.notes)) == (len(files) > 1)
+
+
+def test_an_archives_dates_are_in_the_zone_of_the_policy_or_of_the_machine(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name, month in (("a", 7), ("b", 12)):  # in summer and in winter
+            path = zipfile.ZipInfo(f"{name}_1{month}_2_ps1.ipynb", (2026, month, 1, 23, 50, 0))
+            archive.writestr(path, data(submission()))
+
+    def hours(zone):
+        files = collect(tmp_path / "all.zip", "ps1", zone).values()
+        assert all(file.time.minute == 50 for (file,) in files)
+        return [file.time.astimezone(UTC).hour for (file,) in files]
+
+    (tmp_path / "p.toml").write_text('[due]\ntimezone = "Europe/Berlin"')
+    policy = Policy.of(tmp_path / "p.toml")
+    assert hours(policy.zone) == [21, 22] and policy.due == {}
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert hours(None) == [3, 4] and hours(policy.zone) == [21, 22]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    for wrong in ('"Mars/Olympus"', "1", '"../x"', '""'):
+        (tmp_path / "p.toml").write_text(f"[due]\ntimezone = {wrong}")
+        with pytest.raises(SystemExit, match="due.timezone"):
+            Policy.of(tmp_path / "p.toml")
 
 
 def test_of_several_in_an_archive_the_newest_counts(tmp_path):

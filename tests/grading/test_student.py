@@ -66,7 +66,7 @@ def test_the_rules_go_along_and_remarks_for_instructors_do_not(built):
 
 def test_the_readme_has_the_dates(tmp_path):
     policy = tmp_path / "policy.toml"
-    policy.write_text("[due]\nps1 = 2026-10-12T23:59:00+02:00\n")
+    policy.write_text('[due]\ntimezone = "Europe/Berlin"\nps1 = 2026-10-12T23:59:00+02:00\n')
     assert "| ps1 | Monday, 12 October 2026, 23:59 (UTC+0200) |" in student.dates(policy)
     policy.write_text("[due]\n# ps1 = 2026-10-12T23:59:00+02:00\n")
     assert student.dates(policy) == ""

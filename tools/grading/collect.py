@@ -9,8 +9,9 @@ nbgrader        submitted/ada/ps1/ps1.ipynb, perhaps with a timestamp.txt beside
 GitHub          ps1-ada/ps1.ipynb, one clone for each student
 
 The time of handing in is the platform's: the date of the file that was handed in, never that of a
-file inside a student's archive. A timestamp.txt counts only in nbgrader's folder `submitted`,
-because anywhere else students can write one themselves.
+file inside a student's archive. Dates in a zip archive have no time zone, so they are read in the
+one that policy.toml names, or in this machine's. A timestamp.txt counts only in nbgrader's folder
+`submitted`, because anywhere else students can write one themselves.
 """
 
 import io
@@ -18,7 +19,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path, PurePosixPath
 
 from tools.grading.repair import MEGABYTES, plain_name
@@ -75,7 +76,7 @@ def owner(path: str, assignment: str) -> tuple[str, str, bool]:
     return student, student, False
 
 
-def entries(place: Path) -> Iterator[tuple[str, bytes, datetime | None]]:
+def entries(place: Path, zone: tzinfo | None) -> Iterator[tuple[str, bytes, datetime | None]]:
     """(path, content, time) of every file in a folder or an archive."""
     if place.is_dir():
         for path in sorted(place.rglob("*")):
@@ -88,10 +89,10 @@ def entries(place: Path) -> Iterator[tuple[str, bytes, datetime | None]]:
     except (OSError, zipfile.BadZipFile) as error:
         raise SystemExit(f"{place} is neither a folder nor a zip archive ({error}).") from None
     with archive:
-        yield from unpacked(archive)
+        yield from unpacked(archive, zone)
 
 
-def unpacked(archive: zipfile.ZipFile, most: float = 1e12) -> Iterator:
+def unpacked(archive: zipfile.ZipFile, zone: tzinfo | None, most: float = 1e12) -> Iterator:
     total = 0
     for entry in archive.infolist():
         total += entry.file_size
@@ -99,18 +100,21 @@ def unpacked(archive: zipfile.ZipFile, most: float = 1e12) -> Iterator:
             continue
         if entry.file_size < MEGABYTES * 1_000_000:
             try:
-                time = datetime(*entry.date_time, tzinfo=UTC)
-            except ValueError:  # an archive may claim the 31st of February
+                time = datetime(*entry.date_time, tzinfo=zone).astimezone(UTC)
+            except (ValueError, OverflowError):  # an archive may claim the 31st of February
                 time = None
             yield entry.filename, archive.read(entry), time
 
 
-def collect(place: Path, assignment: str) -> dict[str, list[File]]:
-    """{student: what they handed in, the best guess at this assignment last}."""
+def collect(place: Path, assignment: str, zone: tzinfo | None = None) -> dict[str, list[File]]:
+    """{student: what they handed in, the best guess at this assignment last}.
+
+    `zone` is the platform's, for the dates in its archive; without one, it is this machine's.
+    """
     files: dict[str, list[File]] = {}
     stamps: dict[str, str] = {}
     of_nbgrader = place.is_dir() and place.resolve().name == "submitted"
-    for path, data, time in entries(place):
+    for path, data, time in entries(place, zone):
         parts = PurePosixPath(path).parts
         if hidden(path) or (of_nbgrader and parts[1:2] != (assignment,)):
             continue
@@ -151,7 +155,9 @@ def nested(data: bytes) -> list[tuple[str, bytes]]:
     """(path, content) of what is in a student's archive, newest last; nothing if it is broken."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            found = [entry for entry in unpacked(archive, ZIPPED * 1e6) if not hidden(entry[0])]
+            found = [
+                entry for entry in unpacked(archive, UTC, ZIPPED * 1e6) if not hidden(entry[0])
+            ]
     except Exception:  # zipfile and zlib have a dozen kinds of errors, and this is a student's file
         return []
     found.sort(key=lambda entry: (entry[2] or NEVER, entry[0]))

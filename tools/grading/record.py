@@ -9,9 +9,10 @@ import os
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import chain
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import nbformat
 from nbgrader.api import Gradebook
@@ -98,11 +99,20 @@ class Policy:
     grace: int = 15  # minutes
     weights: dict[str, float] | None = None  # of the sets in the mark; equal if not given
     teams: dict[str, list[list[str]]] = field(default_factory=dict)  # {set: its teams}
+    zone: tzinfo | None = None  # of the dates in the platform's archive; this machine's if None
 
     @classmethod
     def of(cls, path: Path) -> "Policy":
         data = tomllib.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
-        policy = cls(data.get("due", {}), **data.get("late", {}))
+        due = data.get("due", {})
+        name = due.pop("timezone", None)
+        policy = cls(due, **data.get("late", {}))
+        try:
+            policy.zone = ZoneInfo(name) if name is not None else None
+        except (TypeError, ValueError, OSError, LookupError):
+            raise SystemExit(
+                f'{path}: due.timezone is {name!r}, but must be a name such as "Europe/Berlin".'
+            ) from None
         policy.weights, policy.teams = data.get("weights"), data.get("teams", {})
         for name, time in policy.due.items():
             if not isinstance(time, datetime) or time.tzinfo is None:
