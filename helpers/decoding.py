@@ -145,12 +145,9 @@ def beam_search(
 ) -> tuple[Tensor, Tensor]:
     """Keep the beam_size most probable beginnings instead of one.
 
-    source_ids (batch, source) -> ids (batch, length) as in `decode`, and scores (batch,): the
-    log-probability of the tokens, EOS included, over `length_divisor`. A hypothesis that ends, or
-    reaches its sentence's limit, frees its slot; the search goes on while another could still win.
-    With n_best it returns that many translations, best first: ids (batch, n_best, length) and
-    scores (batch, n_best), -inf where fewer were found. With as_transformers it searches as that
-    library does (notebook 14).
+    source_ids (batch, source) -> ids (batch, length) and scores (batch,): the log-probability,
+    EOS included, over `length_divisor`. With n_best, that many of each, (batch, n_best, …), best
+    first, -inf where fewer were found. as_transformers searches as that library does (notebook 14).
     Raises ValueError as check_beam, length_divisor and `decode` do.
     """
     width = 2 * beam_size if as_transformers else beam_size  # so that a freed slot is filled
