@@ -58,6 +58,27 @@ def test_rows_that_are_not_tried_again_stay_if_what_was_tried_is_the_same():
     assert kept("", books, FAST) == {} == kept(text, books, ALL)
 
 
+def test_two_runs_side_by_side_keep_each_others_rows(monkeypatch, tmp_path):
+    """The other one ends while this one is at work."""
+
+    def row_of(version):
+        return [version, "lock", *("1.0" for _ in SHOWN), "all 5", "all 7", "3"]
+
+    def at_work(python, end, books, all_tests):
+        matrix.TABLE.write_text(table([row_of("3.12")], [], books, FAST), encoding="utf8")
+        return row_of("3.11")
+
+    monkeypatch.setattr(matrix, "TABLE", tmp_path / "versions.md")
+    monkeypatch.setattr(matrix, "FOLDER", tmp_path / "matrix")
+    monkeypatch.setattr(matrix, "interpreter", lambda version: version)
+    monkeypatch.setattr(matrix, "try_one", at_work)
+    options = ["--fast", "--notebooks", "00", "--pythons", "3.11", "--ends", "lock"]
+    monkeypatch.setattr(sys, "argv", ["matrix", *options])
+    matrix.main()
+    text = matrix.TABLE.read_text(encoding="utf8")
+    assert "| 3.11 | lock |" in text and "| 3.12 | lock |" in text
+
+
 def test_each_end_has_versions_of_its_own(monkeypatch):
     """Where there are no builds of the very lowest, uv takes the lowest that there are."""
     asked = []

@@ -223,13 +223,13 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     found = {version: interpreter(version) for version in arguments.pythons}
     missing = [version for version, python in found.items() if python is None]
-    tried: list[list[str]] = []
+    now: list[list[str]] = []
     for version, end in combinations(arguments.pythons, arguments.ends):
         if version in missing:
             continue
         print(f"Python {version}, {end}", flush=True)
         row = try_one(found[version], end, files, not arguments.fast)
-        tried.append(row)
+        now.append(row)
         print("  " + ", ".join(row[-3:]) + " min", flush=True)
         # After each row: what was tried stays, whatever stops the next one. And read anew, because
         # another run beside this one may have added its own.
@@ -240,7 +240,7 @@ def main() -> None:
     print(TABLE.read_text(encoding="utf8"))
     if missing:
         print(f"Python {', '.join(missing)}: {obstacle() or 'Debian has none'}, so not tried")
-    if any("**" in cell for row in tried for cell in row):
+    if any("**" in cell for row in now for cell in row):
         raise SystemExit("some combinations failed; their logs are in build/matrix")
 
 
