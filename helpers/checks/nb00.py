@@ -1,9 +1,18 @@
 """Checks of notebook 00, the first minute."""
 
+from pathlib import Path
 from typing import Any
 
-from helpers.checks import Wrong, choice, exercise
-from helpers.checks.reading import number, several, words
+import helpers
+from helpers.checkpoints import load_model
+from helpers.checks import Wrong, attempted, choice, exercise, shown
+from helpers.checks.reading import several, words
+from helpers.corpora.toy import join_words, vocabulary
+from helpers.corpora.toy_order import read_german
+from helpers.decoding import cross_attention_maps, translate
+from helpers.tokenizer import Tokenizer
+
+SHOWN = ("Den Apfel isst mein Bruder.", "Schläft der Hund?")  # in the notebook already
 
 
 @exercise("0.1")
@@ -26,34 +35,45 @@ def check_three_parts(answer: Any) -> str:
 
 @exercise("0.2")
 def check_row(answer: Any) -> str:
-    """Read the map: which German words does 'found' look at."""
+    """Read the map: which German word does 'calls' look at."""
     said = set(words(answer))
-    if said & {"dog", "found", "ball", "little", "yesterday", "the"} and "der" not in said:
+    if said & {"the", "doctor", "calls", "queen", "today"}:
         raise Wrong("the rows are English and the columns German: name the columns")
-    if not said <= {"hat", "gefunden"}:
-        raise Wrong("find the row 'found' on the left, and then its darkest cells")
-    if "gefunden" not in said:
-        raise Wrong("there is a darker cell further to the right in that row")
-    if "hat" not in said:
-        raise Wrong("that is the darkest cell; a second one in the same row is dark as well")
-    return "the participle at the end of the sentence, with its helping verb"
+    if "ruft" in said and "an" in said:
+        raise Wrong("that is what you'd expect after 'hat … gefunden'; look at the map once more")
+    if "an" in said:
+        raise Wrong("'an' is the other half of the verb; look at the map once more")
+    if said != {"ruft"}:
+        raise Wrong("find the row 'calls' on the left, and then its darkest cell")
+    return "nothing is left for 'an', whose meaning the encoder may have added to 'ruft'"
 
 
 @exercise("0.3")
-def check_order(answer: Any) -> str:
-    """Predict: position in English (1 = first) of the translation of the first German word."""
-    place = number(answer)
-    if place == 1:
-        raise Wrong("word by word it would come first; look at the English sentence")
-    if place == 0:
-        raise Wrong("that is its place in German, and counted from 0; count from 1, in English")
-    if place == 6:
-        raise Wrong("right if you count from 0; here the first word is number 1")
-    if place == 8:
-        raise Wrong("the eighth is the full stop")
-    if place != 7:
-        raise Wrong("find 'yesterday' in the English sentence, and count up to it")
-    return "from first to seventh: attention doesn't care about distance"
+def check_turned(answer: Any) -> str:
+    """Bend it: a German sentence whose English begins at its end and ends at its beginning."""
+    if not isinstance(attempted(answer), str):
+        raise Wrong(f"a German sentence is needed here, in quotes; this is {shown(answer)}")
+    reading = read_german(answer)
+    if not reading.ready:
+        raise Wrong(reading.remarks()[0][0].lower() + reading.remarks()[0][1:].rstrip("."))
+    if reading.words in (read_german(text).words for text in SHOWN):
+        raise Wrong("this notebook has translated that one already; write another")
+    model = load_model(Path(helpers.__file__).parent / "data" / "translator.safetensors")
+    tokenizer = Tokenizer(vocabulary())
+    english = translate(model, tokenizer, [reading.words])[0]
+    attended = list(cross_attention_maps(model, tokenizer, reading.words, english).values())[-1]
+    columns = attended.mean(0).argmax(-1).tolist()  # the darkest cell of each row
+    source = [word for word in reading.words if word != "."]
+    target = [word for word in english if word != "."]
+    says = f"the model writes “{join_words(english)}”"
+    if columns[0] < len(source) - 2:
+        start = reading.words[columns[0]]
+        raise Wrong(f"{says}, and its first word comes from “{start}”, not from the end")
+    last = columns[len(target) - 1]
+    if last > 1:
+        end = reading.words[last]
+        raise Wrong(f"{says}, and its last word comes from “{end}”, not from the beginning")
+    return f"{says}: what stood at one end now stands at the other"
 
 
 check_quiz = choice(
