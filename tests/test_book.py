@@ -18,7 +18,7 @@ from tools import book as tool
 from tools.address import repository
 from tools.book import alternative_texts, complaints, for_the_book, page_text
 from tools.glossary import LINK, anchor, glossary_entries
-from tools.notebooks import ROOT, code_cells, paths, read
+from tools.notebooks import ROOT, code_cells, fold_title, paths, read, tags
 
 PAGES = [f"notebooks/{path.stem}.html" for path in paths()]
 
@@ -71,6 +71,10 @@ def test_a_copy_changes_links_and_folds_and_nothing_else():
         for old, new in zip(code_cells(before), code_cells(after), strict=True):
             assert (old.source, old.outputs) == (new.source, new.outputs)
         assert "colab-badge" not in "".join(cell.source for cell in after.cells)
+        for cell in code_cells(after):
+            if title := fold_title(cell):
+                assert {"hide-input", "hide-cell"} & set(tags(cell))
+                assert cell.metadata.mystnb.code_prompt_show in (title, "The set-up cell")
 
 
 def test_the_set_up_and_imports_cells_are_folded(book):

@@ -75,6 +75,12 @@ def shows_the_helpers_definitions(notebook):
             )
 
 
+def folds_what_has_a_title(notebook):
+    for cell in tools.code_cells(notebook):
+        folded = tools.FOLDED.items() <= cell.metadata.items()
+        assert folded == bool(tools.fold_title(cell)), f"fold, or no title: {cell.source[:60]!r}"
+
+
 def has_short_cells(notebook):
     for cell in tools.code_cells(notebook):
         if "imports" in tools.tags(cell):
@@ -109,6 +115,7 @@ RULES = [
     opens_as_all_do,
     closes_with_a_recap,
     shows_the_helpers_definitions,
+    folds_what_has_a_title,
     has_short_cells,
     has_exercises,
     needs_no_network,
@@ -164,6 +171,14 @@ MUTATIONS = {
     "no alt text": (describes_its_pictures, lambda n: image_output(n).metadata.clear()),
     "no goals": (opens_as_all_do, lambda n: n.cells[0].update(source="# A title")),
     "an open set-up": (opens_as_all_do, lambda n: n.cells[1].metadata.pop("jupyter")),
+    "a fold without a title": (
+        folds_what_has_a_title,
+        lambda n: first_code(n, is_home).metadata.update(tools.FOLDED),
+    ),
+    "a title without a fold": (
+        folds_what_has_a_title,
+        lambda n: first_code(n, is_home).update(source="# @title Mine\n"),
+    ),
     "no mini-map": (opens_as_all_do, lambda n: n.cells.pop(3)),
     "no recap": (closes_with_a_recap, lambda n: n.cells[-1].update(source="The end.")),
     "another definition": (
@@ -210,6 +225,15 @@ def test_every_definition_has_one_home():
     assert {"attention.attention", "attention.MultiHeadAttention", "decoder.DecoderLayer"} < set(
         homes
     )
+
+
+def test_a_definition_with_a_title_keeps_it_and_is_folded():
+    cell = nbformat.v4.new_code_cell("# @title Two lines\nold")
+    cell.metadata.tags = ["helper:attention.merge_heads"]
+    assert tools.update(cell) and not tools.update(cell)
+    title, _, rest = cell.source.partition("\n")
+    assert title == "# @title Two lines" and rest == tools.definition("attention.merge_heads")
+    assert tools.FOLDED.items() <= cell.metadata.items()
 
 
 def test_a_tag_for_nothing_is_named():

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from tools import live, wording
 from tools.address import branch, repository
 from tools.glossary import without_links
-from tools.notebooks import ROOT, code_cells, paths, read, tags, write
+from tools.notebooks import ROOT, code_cells, fold_title, paths, read, tags, write
 
 DOCS = ROOT / "docs"
 SOURCE, BOOK = ROOT / "build" / "book-source", ROOT / "build" / "book"
@@ -64,10 +64,12 @@ def for_the_book(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "markdown":
             cell.source = page_text(cell.source)
     for cell in code_cells(notebook):
-        for tag, (fold, prompt) in FOLDED.items():
-            if tag in tags(cell):
-                cell.metadata.tags = [*tags(cell), fold]
-                cell.metadata.mystnb = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
+        folds = [FOLDED[tag] for tag in tags(cell) if tag in FOLDED]
+        if not folds and fold_title(cell):
+            folds = [("hide-input", fold_title(cell))]
+        for fold, prompt in folds:
+            cell.metadata.tags = [*tags(cell), fold]
+            cell.metadata.mystnb = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
     return notebook
 
 

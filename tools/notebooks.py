@@ -28,6 +28,7 @@ NOTEBOOKS = ROOT / "notebooks"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 # How JupyterLab and Colab know that a cell's code is folded away; VS Code folds nothing by itself.
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
+FOLD = "# @title "  # begins the first line of such a cell; the words after it are what Colab shows
 
 
 def paths(name: str = "") -> list[Path]:
@@ -81,6 +82,12 @@ def definition(name: str) -> str:
     raise ValueError(f"tag helper:{name}: helpers/{module}.py does not define {wanted}")
 
 
+def fold_title(cell: NotebookNode) -> str:
+    """What the fold of a code cell says, or "" for a cell that is open."""
+    first = cell.source.partition("\n")[0]
+    return first.removeprefix(FOLD) if first.startswith(FOLD) else ""
+
+
 def setup_source() -> str:
     return (ROOT / "tools" / "setup_cell.py").read_text(encoding="utf8").rstrip()
 
@@ -89,15 +96,18 @@ def wanted_source(cell: NotebookNode) -> str | None:
     """What a tagged cell must hold, or None for a cell that is the author's own."""
     if "setup" in tags(cell):
         return setup_source()
-    names = helper_names(cell)
-    return "\n\n\n".join(definition(name) for name in names) if names else None
+    names, title = helper_names(cell), fold_title(cell)
+    if not names:
+        return None
+    source = "\n\n\n".join(definition(name) for name in names)
+    return f"{FOLD}{title}\n{source}" if title else source
 
 
 def update(cell: NotebookNode) -> bool:
-    """Give a tagged cell its source, and fold the set-up cell. Returns whether anything changed."""
+    """Give a tagged cell its source, fold what has a title; returns whether anything changed."""
     before = (cell.source, dict(cell.metadata))
     cell.source = wanted_source(cell) or cell.source
-    if "setup" in tags(cell):
+    if fold_title(cell):
         cell.metadata.update(nbformat.from_dict(FOLDED))
     return (cell.source, dict(cell.metadata)) != before
 
