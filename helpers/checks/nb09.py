@@ -16,21 +16,25 @@ _PERCENT = "that is a percentage; a share is between 0 and 1"
 
 @exercise("9.1")
 def check_uniform_loss(answer: Any) -> str:
-    """Predict: the loss of an even guess among 1,000 words, in nats."""
+    """Predict: the loss of an even guess among the 100 words that are left of 1,000, in nats."""
     value = number(answer)
-    if abs(value + math.log(1000)) < 0.06:
+    if abs(value + math.log(100)) < 0.06:
         raise Wrong("the sign: the loss is MINUS the logarithm of the probability")
-    if abs(value - math.log2(1000)) < 0.1:
+    if abs(value - math.log(1000)) < 0.06:
+        raise Wrong("that is an even guess among all 1,000; how many are left?")
+    if abs(value - math.log(900)) < 0.06:
+        raise Wrong("900 words are ruled out; the even guess is among the others")
+    if abs(value - math.log2(100)) < 0.1:
         raise Wrong("that is in bits; a nat uses the natural logarithm")
-    if abs(value - 3.0) < 0.06:
+    if abs(value - 2.0) < 0.06:
         raise Wrong("that is the logarithm to base 10; cross-entropy uses the natural one")
-    if abs(value - 0.001) < 1e-4:
+    if abs(value - 0.01) < 1e-3:
         raise Wrong("that is the probability of each word; the loss is minus its logarithm")
-    if abs(value - 1000) < 1:
-        raise Wrong("1,000 is the perplexity; the loss is its logarithm")
-    if not abs(value - math.log(1000)) <= 0.06:
-        raise Wrong("each word has probability 1/1000; what is minus its natural logarithm?")
-    return "log 1000: remember it as the first number of every training run"
+    if abs(value - 100) < 1:
+        raise Wrong("among how many words it guesses is one thing; the loss is its logarithm")
+    if not abs(value - math.log(100)) <= 0.06:
+        raise Wrong("each of the 100 words has probability 1/100; what is minus its logarithm?")
+    return "log 100: each time the words in question become ten times fewer, 2.3 nats are saved"
 
 
 def _target(others: Callable, truth_gets: Callable) -> Callable:
@@ -71,44 +75,53 @@ def check_smoothed_target(answer: Any) -> str:
 
 
 @exercise("9.3")
-def check_exact_match(answer: Any) -> str:
-    """Implement exact match."""
+def check_near_match(answer: Any) -> str:
+    """Implement near match: as many words as the reference, and at most one of them another."""
 
-    def share(same: Callable[[str, str], bool]) -> Callable:
-        return lambda ours, theirs: sum(map(same, ours, theirs)) / len(theirs)
+    def share(same: Callable[[list[str], list[str]], bool]) -> Callable:
+        return lambda ours, theirs: (
+            sum(same(a.split(), b.split()) for a, b in zip(ours, theirs, strict=True)) / len(theirs)
+        )
 
-    right = share(lambda a, b: a == b)
+    def different(a: list[str], b: list[str]) -> int:
+        return sum(x != y for x, y in zip(a, b, strict=False))
+
+    right = share(lambda a, b: len(a) == len(b) and different(a, b) <= 1)
     expect_like(
         answer,
         right,
         [
-            (["a b .", "c .", "d e f ."], ["a b .", "c !", "d e f ."]),
-            (["The dog .", "x", "y", "b ."], ["the dog .", "x", "z", "a ."]),
-            (["a", "b"], ["b", "a"]),
+            (
+                ["a b c .", "a old man .", "x y z .", "the dog .", "b a ."],
+                ["a b c .", "an old man .", "x z y .", "the dog sleeps .", "a b ."],
+            ),
+            (["The dog .", "b .", "a b c d ."], ["the cat .", "b", "b c d ."]),
+            (["one two", "three four", "five"], ["one two", "one four", "one"]),
         ],
         {
-            "this counts the right ones; divide by how many there are": (
+            "this counts them; divide by how many there are": (
                 lambda ours, theirs: len(theirs) * right(ours, theirs)
             ),
-            "this is the share that is wrong": lambda ours, theirs: 1 - right(ours, theirs),
+            "this is the share that is NOT near": lambda ours, theirs: 1 - right(ours, theirs),
             _PERCENT: lambda ours, theirs: 100 * right(ours, theirs),
-            "'c .' isn't 'c !': to the letter means every sign": (
-                lambda ours, theirs: 1.0,
-                share(lambda a, b: a.strip(" .!") == b.strip(" .!")),
-                share(lambda a, b: a[:1] == b[:1]),
+            "this is exact match; one wrong word is allowed here": share(lambda a, b: a == b),
+            "this counts only those with exactly one wrong word; none is fine, too": (
+                share(lambda a, b: len(a) == len(b) and different(a, b) == 1)
             ),
-            "to the letter: 'The' isn't 'the'": share(lambda a, b: a.lower() == b.lower()),
-            "a translation must equal ITS reference, not just any of them": (
-                lambda ours, theirs: sum(a in theirs for a in ours) / len(theirs)
+            "compare the lengths first: zip stops at the end of the shorter sentence": (
+                share(lambda a, b: different(a, b) <= 1)
             ),
-            "all or nothing is for each sentence, not for the whole list": (
-                lambda ours, theirs: float(ours == theirs)
+            "compare word by word, at its place: 'x z y' has two words wrong": (
+                share(lambda a, b: len(a) == len(b) and len(set(b) - set(a)) <= 1)
+            ),
+            "at most one may be wrong; this lets two pass": (
+                share(lambda a, b: len(a) == len(b) and different(a, b) <= 2)
             ),
         },
-        "count the translations that equal their reference, and divide by how many there are",
+        "split both into words; as many words, and at most one of them different",
         read=number,
     )
-    return "strict, and fair where one answer is right"
+    return "'a old man' counts now, and a sentence with a word too few still doesn't"
 
 
 check_quiz = choice(
