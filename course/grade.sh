@@ -9,8 +9,8 @@ mkdir -p -m 700 "$grading"
 grading=$(cd "$grading" && pwd)
 docker build --quiet -f "$here/course/Dockerfile" -t transformers-grader "$here" >/dev/null
 
-# The argument that is a file or folder here is shown to the container, read-only. For export, it is
-# copied to the gradebook's folder, where the table that was filled in will be, too.
+# The argument that is a file or folder here is shown to the container, read-only. For export and
+# marks, tables are copied to the gradebook's folder, where the table that was filled in will be, too.
 what=${1-}
 [ $# -eq 0 ] || shift
 given=$#
@@ -24,7 +24,7 @@ while [ "$given" -gt 0 ]; do
         continue
     fi
     full=$(cd "$(dirname -- "$word")" && pwd)/$name
-    if [ "$what" = export ]; then
+    if [ "$what" = export ] || [ "$what" = marks ]; then
         [ "$full" = "$grading/$name" ] || cp -- "$word" "$grading/"
         set -- "$@" "/grading/$name"
     else

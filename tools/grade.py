@@ -2,8 +2,11 @@
 
     python -m tools.grade ps1 Downloads/PS1.zip        collect, repair, grade, record
     python -m tools.grade marks                        grading/marks.csv, late days and all
+    python -m tools.grade marks --exam exam.csv --explained explained.csv
+                                                       grading/final.csv, the mark of the course
     python -m tools.grade export ps1 worksheet.csv     points into Moodle's or Canvas' table, once
-                                                       every answer has been read (or --unread)
+                                                       every answer has been read (or --unread);
+                                                       final in place of ps1 is the course's mark
     python -m tools.grade feedback ps1                 a page for each student, no hidden tests
 
 The input is a folder or zip archive from Moodle, Canvas, GitHub or nbgrader. GRADING names the
@@ -29,12 +32,13 @@ import torch
 from tools.grading import sandbox
 from tools.grading.collect import File, collect
 from tools.grading.examiner import Result, examine
+from tools.grading.final import final
 from tools.grading.record import (
     COURSE,
     Apart,
     Policy,
     fill,
-    marks,
+    marks_and_shares,
     name_of,
     plain_cell,
     printable,
@@ -267,18 +271,37 @@ def export(rows: list[dict], assignment: str, given: Path, unread: bool) -> None
     known = [column.removesuffix(" counts") for column in rows[0] if column.endswith(" counts")]
     if assignment not in known:
         raise SystemExit(f"Nobody has points for {assignment}; there are {', '.join(known)}.")
-    waiting = [row["name"] for row in rows if row[f"{assignment} to read"]]
-    if waiting and not unread:
-        some = ", ".join(waiting[:10]) + (" and others" if len(waiting) > 10 else "")
-        raise SystemExit(
-            f"{people(waiting)} an answer in {assignment} that nobody has read yet: "
-            f"{some}. It counts 0 so far. Mark it first (make mark SET={assignment}),"
-            " or add --unread to export what there is."
-        )
+    if not unread:
+        refuse_unread(rows, [assignment])
     out = given.with_name(f"{given.stem}_filled.csv")
     filled, left = fill(given, rows, assignment, out)
     count = "1 student" if filled == 1 else f"{filled} students"
     print(f"{count} filled in {out}" + (f"; not in it: {', '.join(left)}" if left else ""))
+
+
+def refuse_unread(rows: list[dict], assignments: list[str]) -> None:
+    """Raises SystemExit if somebody's answer would count 0 only because nobody has read it."""
+    for assignment in assignments:
+        waiting = [row["name"] for row in rows if row.get(f"{assignment} to read")]
+        if waiting:
+            some = ", ".join(waiting[:10]) + (" and others" if len(waiting) > 10 else "")
+            raise SystemExit(
+                f"{people(waiting)} an answer in {assignment} that nobody has read yet: "
+                f"{some}. It counts 0 so far. Mark it first (make mark SET={assignment}),"
+                " or add --unread to go on with what there is."
+            )
+
+
+def final_marks(rows: list[dict], shares: dict, policy: Policy, arguments) -> list[dict]:
+    """Write grading/final.csv, the mark of the course, and say what should be looked at."""
+    if not arguments.unread:
+        refuse_unread(rows, list(policy.weights or {}))
+    out, said = final(rows, shares, policy, arguments.exam, arguments.explained, arguments.project)
+    write_table(out, folder() / "final.csv")
+    passed = sum(row["passed"] == "yes" for row in out)
+    print(f"{len(out)} students in {folder() / 'final.csv'}, {passed} passed")
+    print("\n".join(printable(line) for line in said), end="\n" if said else "")
+    return out
 
 
 def people(names: list[str]) -> str:
@@ -299,6 +322,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--unprotected", action="store_true", help="grade even where code can read your files"
     )
+    parser.add_argument("--exam", type=Path, help="for the mark: a table of student, points")
+    parser.add_argument(
+        "--explained", type=Path, help="for the mark: a table of who has explained a solution"
+    )
+    parser.add_argument(
+        "--project", type=Path, help="for the mark: student, points of projects for the capstone"
+    )
     parser.add_argument("--policy", type=Path, default=COURSE / "policy.toml")
     arguments = parser.parse_args(argv)
     what, more = arguments.what, arguments.more
@@ -306,13 +336,22 @@ def main(argv: list[str] | None = None) -> None:
     if what in ("marks", "export"):
         if not (folder() / "gradebook.db").is_file():
             raise SystemExit(f"There is no gradebook in {folder()}. Has anything been graded?")
-        rows = marks(f"sqlite:///{folder() / 'gradebook.db'}", Policy.of(arguments.policy))
+        policy = Policy.of(arguments.policy)
+        rows, shares = marks_and_shares(f"sqlite:///{folder() / 'gradebook.db'}", policy)
         if what == "marks":
+            if more:
+                parser.error(f"marks takes no {more[0]}; an exam's table comes after --exam")
             write_table(rows, folder() / "marks.csv")
             print(f"{len(rows)} students in {folder() / 'marks.csv'}")
+            if arguments.exam or arguments.explained or arguments.project:
+                final_marks(rows, shares, policy, arguments)
             return
         if len(more) != 2:
             parser.error("export needs an assignment and the table that Moodle or Canvas gave")
+        if more[0] == "final":
+            rows = final_marks(rows, shares, policy, arguments)
+            export(rows, "final", Path(more[1]), unread=True)  # final_marks has refused
+            return
         export(rows, more[0], Path(more[1]), arguments.unread)
         return
     if what == "feedback":

@@ -46,6 +46,14 @@ def test_a_filled_table_is_not_lost_with_the_container(tmp_path):
     assert (tmp_path / "kept" / "worksheet.csv").read_text() == "Identifier,Grade"
 
 
+def test_tables_for_the_mark_are_both_shown_to_the_container(tmp_path):
+    for name in ("exam.csv", "held.csv"):
+        (tmp_path / name).write_text("student,points")
+    words = asked(tmp_path, "marks", "--exam", "exam.csv", "--explained", "held.csv")
+    after = words[words.index("transformers-grader") + 1 :]
+    assert after == ["marks", "--exam", "/grading/exam.csv", "--explained", "/grading/held.csv"]
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 def test_what_the_container_writes_belongs_to_the_folders_owner(tmp_path):
     grading = tmp_path / "grading"

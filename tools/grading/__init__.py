@@ -9,4 +9,5 @@
 `harmless`  lets nothing that a student wrote act in the browser of its reader
 `collect`   finds the submissions in what Moodle, Canvas, GitHub or nbgrader give
 `record`    the gradebook, feedback, late days and the tables that Moodle and Canvas take
+`final`     adds the exam and the solutions explained, and makes the mark of the course
 """
