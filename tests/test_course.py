@@ -289,6 +289,24 @@ def solutions_wait_for_late_work(text, series):
     assert not re.search(r"problem set \d: ", "".join(sessions)), "is that a discussion?"
 
 
+def the_calendar_is_that_of_the_syllabus(text, series):
+    """Decks, and when a set is handed out, due, graded (a week later) and discussed."""
+    table = rows(text.split("## Week by week")[1], 7)[1:]
+    plan = weeks_of(text_of("syllabus.md"), "Fourteen weeks", 7)
+    assert [row[0] for row in table] == [str(n) for n in range(1, 15)]
+    begins, due, discussed = {}, {}, {}
+    for number, (_, lecture, _, _, sets, *_) in enumerate(plan, start=1):
+        assert table[number - 1][1].split(", ") == [deck for deck, *_ in DECK.findall(lecture)]
+        for name, short in SETS.items():
+            if sets.startswith(f"{name},"):
+                begins.setdefault(short, number)
+                due |= {short: number} if "**due**" in sets else {}
+            discussed |= {short: number} if f"{name} discussed" in sets else {}
+    there = lambda column: {row[column]: int(row[0]) for row in table if row[column]}
+    assert there(2) == begins and there(3) == due and there(5) == discussed
+    assert there(4) == {name: week + 1 for name, week in due.items()}
+
+
 def a_large_class_adds_up(text, series):
     part = text.split("## A class of 120")[1].split("\n## ")[0]
     sums = {"lecturer": 0, "tutors": 0, "all four": 0}
@@ -391,6 +409,9 @@ RULES = [
     (slides_fit_where_they_are_shown, "syllabus.md", "02, slides (15 min", "02, slides (10 min"),
     (slides_fit_where_they_are_shown, "syllabus.md", "03, slides (20 minutes):", "03, slides:"),
     (what_is_read_in_class_fits, "syllabus.md", "03: the leak; then", "the leak; then"),
+    (the_calendar_is_that_of_the_syllabus, "calendar.md", "| 04 | | ps1 |", "| 04 | ps1 | |"),
+    (the_calendar_is_that_of_the_syllabus, "calendar.md", "| | | ps1 | |", "| | | | ps1 |"),
+    (the_calendar_is_that_of_the_syllabus, "calendar.md", "| 05, 06 |", "| 05 |"),
     (hours_and_credits_add_up, "syllabus.md", "| 42 | 31 |", "| 42 | 28 |"),
     (hours_and_credits_add_up, "syllabus.md", "| 89.5 | 3 |", "| 89.5 | 5 |"),
     (sets_have_their_points, "syllabus.md", "| 01 to 03 | 22 |", "| 01 to 03 | 23 |"),

@@ -94,11 +94,11 @@ VERDICT = re.compile(r"^\*\*([\d½]+) of (\d+)\.?\*\*(?: \((.*?)\))?", re.MULTIL
 
 def number(text):
     """½ and 2½ as people write them."""
-    return float((text.removesuffix("½") or "0")) + 0.5 * text.endswith("½")
+    return float(text.removesuffix("½") or "0") + 0.5 * text.endswith("½")
 
 
 def test_every_question_has_answers_with_few_points_and_their_sums():
-    asked = {title: body for title, body in sections(text_of("rubric.md"), "### ").items()}
+    asked = sections(text_of("rubric.md"), "### ")
     assert len(asked) == 8
     for title, body in asked.items():
         most = int(re.search(r"(\d+) points", title)[1])
