@@ -249,6 +249,23 @@ def what_is_read_in_class_fits(text, series):
         assert [n for n in room if need[n] > room[n]] == [], part.split("\n")[0]
 
 
+def there_is_time_to_explain_solutions(text, series):
+    """In the ten weeks, for everybody, in rows that the exercises leave half empty."""
+    times = exercise_minutes(series) | {"8.5": 30}  # of two hours, its session takes the beginning
+    each, first, last, people = map(int, re.search(
+        r"let (\d+) people do so in each of sessions (\d+) to (\d+), .* a class of (\d+)\.",
+        text.replace("let four", "let 4")).groups())  # fmt: skip
+    assert each * (last - first + 1) == people
+    sessions = re.split(r"^### Session ", text.split("## Problem sets")[0], flags=re.MULTILINE)
+    for number in range(first, last + 1):
+        room = work = 0
+        for time, _, numbers in rows(sessions[number], 3)[1:]:
+            start, end = map(minutes, time.split("–"))
+            room += end - start if numbers else 0
+            work += sum(times[n] for n in numbers.split(", ") if n)
+        assert work < room / 2 and work + 5 * each <= room - 20, f"session {number}"
+
+
 def hours_and_credits_add_up(text, series):
     """In class as the timetables say, homework as the tables of the weeks say, 30 hours a point."""
     part = text.split("## Hours and credits")[1].split("\n## ")[0]
@@ -412,6 +429,8 @@ RULES = [
     (the_calendar_is_that_of_the_syllabus, "calendar.md", "| 04 | | ps1 |", "| 04 | ps1 | |"),
     (the_calendar_is_that_of_the_syllabus, "calendar.md", "| | | ps1 | |", "| | | | ps1 |"),
     (the_calendar_is_that_of_the_syllabus, "calendar.md", "| 05, 06 |", "| 05 |"),
+    (there_is_time_to_explain_solutions, "syllabus.md", "sessions 2 to 7", "sessions 2 to 5"),
+    (there_is_time_to_explain_solutions, "syllabus.md", "| 8.1, 8.3 |", "| 8.1, 8.3, 8.6 |"),
     (hours_and_credits_add_up, "syllabus.md", "| 42 | 31 |", "| 42 | 28 |"),
     (hours_and_credits_add_up, "syllabus.md", "| 89.5 | 3 |", "| 89.5 | 5 |"),
     (sets_have_their_points, "syllabus.md", "| 01 to 03 | 22 |", "| 01 to 03 | 23 |"),
