@@ -112,7 +112,9 @@ def attention_maps(
             f"{title} at {_strongest(grid[row], source_tokens)}"
             for title, grid in zip(titles, grids, strict=True)
         ]
-        figure.alt += f"In the outlined row, {target_tokens[row]}, {', '.join(looks)}."
+        figure.alt += (
+            f"Where the outlined row, {target_tokens[row]}, looks most: {', '.join(looks)}."
+        )
     return figure
 
 

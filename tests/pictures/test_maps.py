@@ -55,7 +55,9 @@ def test_cache_growth_gives_self_attention_the_decoders_colour():
 def test_the_text_for_readers_who_cannot_see_a_grid_has_its_numbers():
     weights = np.array([[[0.9, 0.1], [0.04, 0.96]], [[0.5, 0.5], [0.3, 0.7]]])
     given = weights, list("ab"), list("xy"), ["one", "two"]
-    assert attention_maps(*given, row=1).alt.endswith("row, y, one at b (0.96), two at b (0.70).")
+    assert attention_maps(*given, row=1).alt.endswith(
+        "row, y, looks most: one at b (0.96), two at b (0.70)."
+    )
     assert attention_maps(*given).alt.endswith(
         "two. Attention map; each row looks most at: x at a (0.50), y at b (0.70)."
     )
