@@ -179,6 +179,13 @@ def grids(
         ax.set_title(title, pad=8)
     shapes = ", ".join(f"{t} ({a.shape[0]} by {a.shape[1]})" for t, a in arrays.items())
     figure.alt = f"Matrices with their numbers, side by side: {shapes}."
+    if row_labels and column_labels and len(arrays) == 1:  # a table with names: read it aloud
+        ((title, table),) = arrays.items()
+        each = [
+            f"{row}: " + ", ".join(f"{c} {n:z.2f}" for c, n in zip(column_labels, r, strict=True))
+            for row, r in zip(row_labels, table, strict=True)
+        ]
+        figure.alt = f"Table of {title}. {'. '.join(each)}."
     return figure
 
 
