@@ -179,11 +179,12 @@ def grids(
         ax.set_title(title, pad=8)
     shapes = ", ".join(f"{t} ({a.shape[0]} by {a.shape[1]})" for t, a in arrays.items())
     figure.alt = f"Matrices with their numbers, side by side: {shapes}."
-    if row_labels and column_labels and len(arrays) == 1:  # a table with names: read it aloud
-        ((title, table),) = arrays.items()
+    title, table = list(arrays.items())[-1]
+    labels = row_labels or (), column_labels or ()
+    if len(arrays) == 1 and table.shape == tuple(map(len, labels)):  # its names can be read aloud
         each = [
-            f"{row}: " + ", ".join(f"{c} {n:z.2f}" for c, n in zip(column_labels, r, strict=True))
-            for row, r in zip(row_labels, table, strict=True)
+            f"{row}: " + ", ".join(f"{c} {n:z.2f}" for c, n in zip(labels[1], r, strict=True))
+            for row, r in zip(labels[0], table, strict=True)
         ]
         figure.alt = f"Table of {title}. {'. '.join(each)}."
     return figure
