@@ -196,6 +196,14 @@ def grids(
     figure.alt = "Matrices with their numbers, side by side. " + " ".join(
         _rows_of(a, f"{title} ({a.shape[0]} by {a.shape[1]})") for title, a in arrays.items()
     )
+    title, table = list(arrays.items())[-1]
+    labels = row_labels or (), column_labels or ()
+    if len(arrays) == 1 and table.shape == tuple(map(len, labels)):  # its names can be read aloud
+        each = [
+            f"{row}: " + ", ".join(f"{c} {n:z.2f}" for c, n in zip(labels[1], r, strict=True))
+            for row, r in zip(labels[0], table, strict=True)
+        ]
+        figure.alt = f"Table of {title}. {'. '.join(each)}."
     return figure
 
 

@@ -50,6 +50,13 @@ def test_matrices_of_different_kinds_have_scales_of_their_own():
         assert [texts(axes) for axes in figure.axes] == [[n] for n in numbers]
 
 
+def test_a_table_with_names_is_read_aloud():
+    table = [[0.84, -0.001], [0.5, 12]]
+    assert grids({"share": table}, ["layer 1", "layer 2"], ["head 1", "head 2"]).alt == (
+        "Table of share. layer 1: head 1 0.84, head 2 0.00. layer 2: head 1 0.50, head 2 12.00."
+    )
+
+
 def test_the_weights_take_the_colour_of_their_role_and_positive_scores_are_blue():
     for role, colour in (("cross", CROSS), ("encoder", ENCODER)):
         figure = attention_steps([[1.0]], [[1.0]], [[1.0]], [[1.0]], ["a"], ["b"], role)
