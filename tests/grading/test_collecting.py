@@ -15,7 +15,7 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
 from tools import grade, notebooks, release
 from tools.grading.collect import collect
-from tools.grading.examiner import forbidden_words, is_test, of_nbgrader
+from tools.grading.examiner import computed_names, forbidden_words, is_test, of_nbgrader
 from tools.grading.record import Policy, fill, write_table
 from tools.grading.repair import Unreadable, plain_name, read, released, repair
 
@@ -509,6 +509,15 @@ ANSWER = "class NumberReader(nn.Module):\n    def forward(self, x):\n        ret
             "try:\n    from torch.nn import Transformer as T\nfinally:\n    pass",
             True,
         ),
+        # put together from constants
+        ('getattr(nn, "Multihead" + "Attention")', "", True),
+        (ANSWER + "getattr(nn, a + b)(x)", 'a = "Multihead"\nb = "Attention"', True),
+        (ANSWER + "getattr(nn, name)(x)", 'a = "Multihead"\nname = f"{a}Attention"', True),
+        (ANSWER + "getattr(nn, a)(x)", "exec(\"a = 'Multihead' + 'Attention'\")", True),
+        (ANSWER + "T(x)", 'text = "T = nn.Trans" + "former"\nexec(text)', True),
+        (ANSWER + "vars(nn)[a]", 'a = "".join(["Multihead", "Attention"])', True),
+        (ANSWER + 'getattr(nn, a + "Attention")', "exec(\"b = 'Multi'\\na = b + 'head'\")", True),
+        (ANSWER + "print(a + b)", 'a = "Multihead"\nb = "Attention"', False),  # only a text
     ],
 )
 def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, scratch, found):
@@ -517,6 +526,37 @@ def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, sc
     cell(notebook, "number_reader").source = answer
     notebook.cells.append(nbformat.v4.new_code_cell(scratch))
     assert list(forbidden_words(CAPSTONE, notebook)) == ["number_reader"] * found
+
+
+@pytest.mark.parametrize(
+    "answer, scratch, found",
+    [
+        (ANSWER + "getattr(nn, pick(x))", "", "getattr(nn, pick(x))"),
+        (ANSWER + "getattr(nn, a)", 'a = "Multihead"\na += "Attention"', "getattr(nn, a)"),
+        (ANSWER + "part(x)", "def part(a):\n    return getattr(nn, a)", "getattr(nn, a)"),
+        (ANSWER + "x\nexec(bytes(code))", "", "exec(bytes(code))"),
+        (ANSWER + "nn.__dict__[x[::-1]]", "", "nn.__dict__[x[::-1]]"),
+        (ANSWER + "vars(nn)[x[::-1]]", "", "vars(nn)[x[::-1]]"),
+        (ANSWER + "x", "getattr(nn, pick(x))", None),  # the answer does not lead to it
+        (ANSWER + 'getattr(x, "size")(0)', "", None),
+        (ANSWER + "self.layers[x + 1]", "", None),
+        (ANSWER + "re.compile(x)", "import re", None),
+        (ANSWER + "x\nexec(compile('y = 1', '', 'exec'))", "", None),
+    ],
+)
+def test_a_name_that_is_computed_is_for_a_person_to_look_at(answer, scratch, found):
+    notebook = released(CAPSTONE)
+    assert computed_names(CAPSTONE, notebook) == {}
+    cell(notebook, "number_reader").source = answer
+    notebook.cells.append(nbformat.v4.new_code_cell(scratch))
+    assert computed_names(CAPSTONE, notebook) == ({"number_reader": found} if found else {})
+    assert forbidden_words(CAPSTONE, notebook) == {}
+
+
+def test_no_solution_of_ours_has_to_be_looked_at_by_hand():
+    for path in release.sources():
+        source = notebooks.read(path)
+        assert computed_names(source, source) == forbidden_words(source, source) == {}
 
 
 def test_without_protection_nothing_is_graded_unless_one_says_so(tmp_path, monkeypatch):
