@@ -35,6 +35,7 @@ from tools.grading.examiner import Result, examine
 from tools.grading.final import final
 from tools.grading.record import (
     COURSE,
+    FORMULA,
     Apart,
     Policy,
     fill,
@@ -84,6 +85,14 @@ def plain_id(student: str) -> str:
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
     """Choose among the files that a student handed in, and repair the chosen one."""
     row = Row(plain_id(student), printable(files[-1].name if files else student))
+    if row.student.startswith(FORMULA):
+        row.problem = (
+            f"the id {row.student} begins with {row.student[0]}, which a spreadsheet takes for a "
+            "formula. Rename the folder or file and grade it again"
+        )
+        return row
+    if row.student != student:
+        row.notes.append(f"in the gradebook the id is {row.student}")
     books = [file for file in files if file.notebook]
     others = ", ".join(file.file for file in files if not file.notebook)
     row.problem = "" if books else f"no notebook was handed in, but {others or 'nothing'}"
@@ -206,6 +215,10 @@ def grade(
         prepare(student, files, source, assignment)
         for student, files in collect(place, assignment, zone).items()
     ]
+    for row in rows:
+        if sum(row.student == other.student for other in rows) > 1:
+            row.problem = f"two submissions would both have the id {row.student}: rename one"
+            row.notebook = None
     if not rows:
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
     print(f"{len(rows)} submissions; each runs as {describe(sandbox.way())}", flush=True)

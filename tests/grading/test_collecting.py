@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import json
+import re
 import time
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -622,6 +623,34 @@ def test_a_files_name_steers_neither_a_terminal_nor_a_spreadsheet(tmp_path, monk
     assert printed.replace("\n", "").isprintable() and "=HYPERLINK(1)[2J" in printed
     assert all(cell.isprintable() and cell[:1] not in tuple("=+-@") for cell in cells)
     assert marks[1] == ["'=HYPERLINK(1)[2J ", "-1.5"]
+
+
+@pytest.mark.parametrize("student", ["-ada", "@ada", "+ada", "=1"])
+def test_an_id_is_never_changed_without_a_word(student, tmp_path):
+    with pytest.raises(SystemExit, match=f"these ids for formulas.*: {re.escape(student)}\\. "):
+        write_table([{"student": "bo", "ps1": 1}, {"student": student, "ps1": 2}], tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    (tmp_path / student).mkdir()
+    (tmp_path / student / "ps1.ipynb").write_bytes(data(submission()))
+    ((one, files),) = collect(tmp_path, "ps1").items()
+    row = grade.prepare(one, files, SOURCE, "ps1")
+    if student[0] in "-@":  # the others are changed, because they cannot be a folder's name
+        assert "takes for a formula" in row.problem and row.notebook is None
+    else:
+        assert f"in the gradebook the id is {row.student}" in row.notes and not row.problem
+
+
+def test_two_who_would_have_one_id_are_not_graded(tmp_path, monkeypatch):
+    for name in ("a b", "a_b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ps1.ipynb").write_bytes(data(submission()))
+    monkeypatch.setattr(grade, "nbgrader_api", lambda: None)
+    monkeypatch.setattr(grade, "make_known", lambda *arguments: None)
+    monkeypatch.setattr(grade, "use_known_names", lambda *arguments: None)
+    monkeypatch.setattr(grade, "record", lambda *arguments: None)
+    monkeypatch.setattr(grade, "examine_all", lambda rows, *more: iter(rows))
+    rows = grade.grade(tmp_path, "ps1", None)
+    assert ["two submissions" in row.problem for row in rows] == [True, True, False]
 
 
 MOODLE = "Identifier,Full name,Status,Grade,Maximum Grade\nParticipant 48213,Ada,Submitted,,30.00\n"
