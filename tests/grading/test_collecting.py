@@ -554,6 +554,15 @@ def test_a_name_that_is_computed_is_for_a_person_to_look_at(answer, scratch, fou
     assert forbidden_words(CAPSTONE, notebook) == {}
 
 
+def test_code_that_is_nested_too_deeply_is_looked_at_all_the_same():
+    notebook = released(CAPSTONE)
+    deep = "x = " + " + ".join(["'a'"] * 1500) + "\n"
+    cell(notebook, "number_reader").source = ANSWER + "x\n" + deep
+    assert "too deeply" in computed_names(CAPSTONE, notebook)["number_reader"]
+    cell(notebook, "number_reader").source += "y = nn.Transformer\n"
+    assert forbidden_words(CAPSTONE, notebook) == {"number_reader": "Transformer"}
+
+
 def test_no_solution_of_ours_has_to_be_looked_at_by_hand():
     for path in release.sources():
         source = notebooks.read(path)

@@ -33,6 +33,7 @@ Texts = dict[str, str]  # {variable: the text that it has, as far as it is known
 class Statement:
     """A statement at the outermost level of a cell."""
 
+    node: ast.stmt
     defines: set[str]
     needs: set[str]  # names of the notebook that it uses
     words: set[str]  # names, attributes and modules in it
@@ -82,13 +83,24 @@ def statement(node: ast.stmt, texts: Texts) -> Statement:
                 computed.append(ast.unparse(part)[:60])
     scope = symtable.symtable(ast.unparse(node), "a cell", "exec")
     needs, defines = names_of(scope)
-    found = Statement(defines | (patched & needs), needs, words, computed)
+    found = Statement(node, defines | (patched & needs), needs, words, computed)
     for one in (statement(child, texts) for child in inner):
         found.defines |= one.defines
         found.needs |= one.needs
         found.words |= one.words
         found.computed += one.computed
     return found
+
+
+def looked_at(node: ast.stmt, texts: Texts) -> Statement:
+    """The same, also for code that is nested too deeply to be followed."""
+    try:
+        return statement(node, texts)
+    except (RecursionError, MemoryError, ValueError, SyntaxError):
+        parts = [*ast.walk(node)]
+        names = {part.id for part in parts if isinstance(part, ast.Name)}
+        words = names | {part.attr for part in parts if isinstance(part, ast.Attribute)}
+        return Statement(node, names, names, words, ["(nested too deeply to be followed)"])
 
 
 def called_by(call: ast.Call) -> str:
@@ -228,17 +240,31 @@ def names_of(scope: symtable.SymbolTable) -> tuple[set[str], set[str]]:
     return needs, defines
 
 
+def reached(answer: str, others: list[str]) -> list[Statement]:
+    """The statements of a task's cell, and those of the other cells that it leads to."""
+    own, scratch = parsed(answer), [node for source in others for node in parsed(source)]
+    try:
+        texts = texts_in(own + scratch)
+    except (RecursionError, MemoryError):
+        texts = {}
+    found = [looked_at(node, texts) for node in own]
+    rest = [looked_at(node, texts) for node in scratch]
+    names: set[str] = set()
+    for one in found:  # grows while it is read
+        names |= one.needs | one.defines
+        more = [other for other in rest if other.defines & names]
+        rest = [other for other in rest if other not in more]
+        found += more
+    return found
+
+
 def used(answer: str, others: list[str]) -> tuple[set[str], list[str]]:
     """The words in a task's cell and in whatever else it leads to, and the names it computes."""
-    own, scratch = parsed(answer), [node for source in others for node in parsed(source)]
-    texts = texts_in(own + scratch)
-    reached = [statement(node, texts) for node in own]
-    rest = [statement(node, texts) for node in scratch]
-    names: set[str] = set()
-    for one in reached:  # grows while it is read
-        names |= one.needs | one.defines
-        found = [other for other in rest if other.defines & names]
-        rest = [other for other in rest if other not in found]
-        reached += found
-    words = set().union(*(one.words for one in reached))
-    return words, [call for one in reached for call in one.computed]
+    found = reached(answer, others)
+    words = set().union(*(one.words for one in found))
+    return words, [call for one in found for call in one.computed]
+
+
+def reached_by(answer: str, others: list[str]) -> list[ast.stmt]:
+    """The same statements as trees."""
+    return [one.node for one in reached(answer, others)]

@@ -34,7 +34,11 @@ def lend_tags(source: NotebookNode, cells: list[NotebookNode]) -> None:
     for given in source.cells:
         slow = {"slow"}.intersection(tags(given))
         if slow and not given.metadata.get("nbgrader"):
-            likeness = [(same(given.source, cell.source), -i) for i, cell in enumerate(free)]
+            likeness = [
+                (same(given.source, cell.source), -i)
+                for i, cell in enumerate(free)
+                if 0.8 < (len(cell.source) + 1) / (len(given.source) + 1) < 1.25  # it is slow
+            ]
             most, place = max(likeness, default=(0.0, 0))
             if most > 0.9:
                 lent[id(free[-place])] = slow
