@@ -1,6 +1,7 @@
 """Grade what students have handed in, in one command that nothing in a submission can stop.
 
     python -m tools.grade ps1 Downloads/PS1.zip        collect, repair, grade, record
+    python -m tools.grade alike ps1                    which answers are alike: a hint to read them
     python -m tools.grade marks                        grading/marks.csv, late days and all
     python -m tools.grade marks --exam exam.csv --explained explained.csv
                                                        grading/final.csv, the mark of the course
@@ -28,13 +29,15 @@ from pathlib import Path
 
 import nbformat
 import torch
+from nbgrader.api import Gradebook
 
-from tools.grading import sandbox
+from tools.grading import alike, sandbox
 from tools.grading.collect import File, collect
 from tools.grading.examiner import Result, examine
 from tools.grading.final import final
 from tools.grading.record import (
     COURSE,
+    FORMULA,
     Apart,
     Policy,
     fill,
@@ -84,6 +87,14 @@ def plain_id(student: str) -> str:
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
     """Choose among the files that a student handed in, and repair the chosen one."""
     row = Row(plain_id(student), printable(files[-1].name if files else student))
+    if row.student.startswith(FORMULA):
+        row.problem = (
+            f"the id {row.student} begins with {row.student[0]}, which a spreadsheet takes for a "
+            "formula. Rename the folder or file and grade it again"
+        )
+        return row
+    if row.student != student:
+        row.notes.append(f"in the gradebook the id is {row.student}")
     books = [file for file in files if file.notebook]
     others = ", ".join(file.file for file in files if not file.notebook)
     row.problem = "" if books else f"no notebook was handed in, but {others or 'nothing'}"
@@ -206,6 +217,10 @@ def grade(
         prepare(student, files, source, assignment)
         for student, files in collect(place, assignment, zone).items()
     ]
+    for row in rows:
+        if sum(row.student == other.student for other in rows) > 1:
+            row.problem = f"two submissions would both have the id {row.student}: rename one"
+            row.notebook = None
     if not rows:
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
     print(f"{len(rows)} submissions; each runs as {describe(sandbox.way())}", flush=True)
@@ -304,13 +319,48 @@ def final_marks(rows: list[dict], shares: dict, policy: Policy, arguments) -> li
     return out
 
 
+def show_alike(assignment: str) -> None:
+    """Print and write which of the submissions that were graded are alike."""
+    places = sorted((folder() / "submitted").glob(f"*/{assignment}/{assignment}.ipynb"))
+    if len(places) < 2:
+        raise SystemExit(
+            f"{folder() / 'submitted'} has {len(places)} submissions of {assignment}, but two or "
+            f"more are needed. Grade them first: python -m tools.grade {assignment} …"
+        )
+    notebooks = {path.parts[-3]: read(path.read_bytes()) for path in places}
+    found = alike.pairs(source_of(assignment), notebooks)
+    print(alike.table(found, names_in_gradebook()))
+    path = folder() / f"{assignment}_alike.csv"
+    rows = [
+        {
+            "task": pair.task,
+            "one": pair.one,
+            "other": pair.other,
+            "alike in per cent": round(100 * pair.alike),
+            "usual in this task": round(100 * pair.usual),
+            "compared": pair.size,
+        }
+        for pair in found
+    ]
+    write_table(rows, path)
+    print(f"\n{alike.HINT}\nAll {len(found)} pairs are in {path}.")
+
+
+def names_in_gradebook() -> dict[str, str]:
+    """{id: name} of everybody whom the gradebook knows."""
+    if not (folder() / "gradebook.db").is_file():
+        return {}
+    with Gradebook(f"sqlite:///{folder() / 'gradebook.db'}") as gradebook:
+        return {student.id: printable(name_of(student)) for student in gradebook.students}
+
+
 def people(names: list[str]) -> str:
     return "1 student has" if len(names) == 1 else f"{len(names)} students have"
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", help="an assignment such as ps1; or marks, export, feedback")
+    parser.add_argument("what", help="an assignment such as ps1; or marks, export, feedback, alike")
     parser.add_argument("more", nargs="*", help="a folder or zip archive; for export, a table")
     parser.add_argument("--jobs", type=int, default=1, help="submissions at the same time")
     parser.add_argument(
@@ -353,6 +403,11 @@ def main(argv: list[str] | None = None) -> None:
             export(rows, "final", Path(more[1]), unread=True)  # final_marks has refused
             return
         export(rows, more[0], Path(more[1]), arguments.unread)
+        return
+    if what == "alike":
+        if len(more) != 1:
+            parser.error("alike needs an assignment, such as ps1")
+        show_alike(more[0])
         return
     if what == "feedback":
         for assignment in more:

@@ -240,15 +240,27 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
 
 
+FORMULA = ("=", "+", "-", "@")  # a text that begins so is computed by a spreadsheet
+
+
 def plain_cell(value):
     """A cell of a table for us; text that a spreadsheet would compute gets an apostrophe."""
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 def write_table(rows: list[dict], path: Path) -> None:
+    """Write a table of students. Raises SystemExit if an id could not be written as it is."""
+    ids = [str(row.get("student", "")) for row in rows]
+    if odd := [one for one in ids if plain_cell(one) != one]:
+        raise SystemExit(
+            f"{path.name} was not written. A spreadsheet would take these ids for formulas, and "
+            f"with other ids Moodle and Canvas would not find the students: {', '.join(odd)}. "
+            "Rename what was handed in under them, grade it again, and remove the old ids: "
+            "cd course && nbgrader db student remove -- ID"
+        )
     with path.open("w", newline="", encoding="utf8") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["student"])
         writer.writeheader()
