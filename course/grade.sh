@@ -2,6 +2,7 @@
 # Grade in a container: course/grade.sh ps1 ~/Downloads/ps1.zip --jobs 2   (also marks, export, …)
 # The gradebook and all that belongs to it stay in grading/, or in the folder that GRADING names.
 # SEED=2027 grades the variant that `make student SEED=2027` has handed out.
+# VARIANTS=~/mine.py does the same for variants of your own.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 grading=${GRADING:-$here/grading}
@@ -9,8 +10,8 @@ mkdir -p -m 700 "$grading"
 grading=$(cd "$grading" && pwd)
 docker build --quiet -f "$here/course/Dockerfile" -t transformers-grader "$here" >/dev/null
 
-# The argument that is a file or folder here is shown to the container, read-only. For export, it is
-# copied to the gradebook's folder, where the table that was filled in will be, too.
+# The argument that is a file or folder here is shown to the container, read-only. For export and
+# marks, tables are copied to the gradebook's folder, where the table that was filled in will be, too.
 what=${1-}
 [ $# -eq 0 ] || shift
 given=$#
@@ -24,7 +25,7 @@ while [ "$given" -gt 0 ]; do
         continue
     fi
     full=$(cd "$(dirname -- "$word")" && pwd)/$name
-    if [ "$what" = export ]; then
+    if [ "$what" = export ] || [ "$what" = marks ]; then
         [ "$full" = "$grading/$name" ] || cp -- "$word" "$grading/"
         set -- "$@" "/grading/$name"
     else
@@ -36,6 +37,10 @@ done
 set -- transformers-grader "$what" "$@"
 if [ -n "${input-}" ]; then
     set -- --volume "$input:/in/$(basename -- "$input"):ro" "$@"
+fi
+if [ -n "${VARIANTS-}" ]; then
+    own=$(cd "$(dirname -- "$VARIANTS")" && pwd)/$(basename -- "$VARIANTS")
+    set -- --volume "$own:/variants.py:ro" --env VARIANTS=/variants.py "$@"
 fi
 echo "In what follows, /grading is $grading."
 # SYS_ADMIN is for making the namespaces; what runs in them has lost every capability.

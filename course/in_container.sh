@@ -1,8 +1,9 @@
 #!/bin/sh
 # What the container of grade.sh runs: the grader, as root, so that submissions can be other users.
 set -u
-if [ -n "${SEED-}" ]; then
-    python -m tools.variants "$SEED" >/dev/null || exit
+if [ -n "${SEED-}${VARIANTS-}" ]; then
+    SEED=${SEED:-0}
+    python -m tools.variants "$SEED" ${VARIANTS:+--variants "$VARIANTS"} >/dev/null || exit
     export COURSE_SOURCE="/grader/build/source-$SEED"
 fi
 python -m tools.grade "$@"

@@ -1,13 +1,47 @@
-"""Other versions of some tasks, so that last year's answers do not pass.
+"""Other versions of the tasks, so that last year's answers do not pass.
 
-{set: {task: {cell: [(old, new), …]}}}. A cell is named by its grade_id, or by how its text begins.
-Each replacement must apply exactly once. tests/grading/test_variants.py checks this, and that the
-new solution passes the new tests while the old one does not. `python -m tools.variants SEED` uses
-them, and course/grading.md says when.
+{set: {task: {cell: [(old, new), …]}}}. A cell is named by its grade_id, by its id, or by how its
+text begins. Each replacement must apply exactly once, whichever other tasks change as well.
+tests/grading/test_variants.py checks this, and that the new solution passes the new tests while
+the old one loses at least half of the points. `python -m tools.variants SEED` uses them, and
+course/grading.md says when, and how to keep versions of your own to yourself.
 """
 
 VARIANTS = {
     "ps1": {
+        "masked_softmax": {
+            "## 1": [
+                (
+                    "The sink is one more score, which is learned, and it takes its share of the weight like a column of its own. Afterwards its share is thrown away,",
+                    "The sink is a positive number, which is learned. It is added to the sum of the exponentials by which each of them is divided,",
+                ),
+                ("Scores and sinks may be in the hundreds.", "Scores may be in the hundreds."),
+            ],
+            "masked_softmax": [
+                ("column = sink[:, None, None]", "column = sink.log()[:, None, None]")
+            ],
+            "masked_softmax_seen": [
+                ("torch.tensor([1.0])", "torch.tensor([math.e])"),
+                (
+                    "sink, powers = numbers(3, seed=3), ",
+                    "sink, powers = numbers(3, seed=3).exp(), ",
+                ),
+                ("+ sink.exp()[:, None, None]", "+ sink[:, None, None]"),
+            ],
+            "masked_softmax_rows": [
+                (", numbers(2).requires_grad_()", ", numbers(2).exp().requires_grad_()"),
+                ("+ sink.detach().exp()[:, None, None]", "+ sink.detach()[:, None, None]"),
+                (
+                    "* (1 - kept.sum(-1))  # by the sink",
+                    "* (1 - kept.sum(-1)) / sink.detach()[:, None]  # by the sink",
+                ),
+                (
+                    "[[[[0.21194, 0.57612, 0.0]]], [[[0.0, 0.0, 0.0]]]]",
+                    "[[[[0.26894, 0.73106, 0.0]]], [[[1 / 302, 1 / 302, 0.0]]]]",
+                ),
+                ('"large scores and sinks"', '"large scores, and a large sink"'),
+            ],
+        },
         "multi_query": {
             "## 2": [
                 (
@@ -86,6 +120,58 @@ VARIANTS = {
                 ("200 + math.log(1 + math.e)", "200 + math.log2(3)"),
             ],
         },
+        "diagnose": {
+            "## 6": [
+                (
+                    "if the scores are divided by d_k instead of its root",
+                    "if the scores are not divided by anything",
+                ),
+                (
+                    "if it takes True to mean hidden",
+                    "if the mask is applied after the softmax, so that the shares of what is hidden are lost",
+                ),
+            ],
+            "diagnose": [
+                (
+                    "attend(query, key, torch.eye(5), mask)  # one value",
+                    "attend(query, key, torch.eye(5), mask | True)  # one value",
+                ),
+                ('    if weights[:, 0].any():\n        return "mask"\n', ""),
+                (
+                    "    too_flat = (query @ key.T / 4).masked_fill(~mask, -math.inf).softmax(dim=-1)\n",
+                    "    masked = attend(query, key, torch.eye(5), mask)\n"
+                    "    if not torch.allclose(masked.sum(dim=-1), torch.ones(3)):\n"
+                    '        return "mask"\n'
+                    "    too_sharp = (query @ key.T).softmax(dim=-1)\n",
+                ),
+                ("torch.allclose(weights, too_flat)", "torch.allclose(weights, too_sharp)"),
+            ],
+            "diagnose_two": [
+                ("axis=-1, inverted=False", "axis=-1, late=False"),
+                (
+                    "scores = scores.masked_fill(mask if inverted else ~mask, -math.inf)",
+                    "scores = scores if late else scores.masked_fill(~mask, -math.inf)",
+                ),
+                (
+                    "scores.softmax(axis).nan_to_num(0.0) @ value",
+                    "(scores.softmax(axis).nan_to_num(0.0) * mask) @ value",
+                ),
+                (
+                    'diagnose(suspect(inverted=True)), "mask", "an inverted mask"',
+                    'diagnose(suspect(late=True)), "mask", "a mask that comes too late"',
+                ),
+            ],
+            "diagnose_all": [
+                (
+                    'diagnose(suspect(inverted=True)), "mask", "an inverted mask"',
+                    'diagnose(suspect(late=True)), "mask", "a mask that comes too late"',
+                ),
+                (
+                    'diagnose(suspect(power=1.0)), "d_k", "a division by d_k"',
+                    'diagnose(suspect(power=0.0)), "d_k", "no division"',
+                ),
+            ],
+        },
     },
     "ps2": {
         "wide_parameters": {
@@ -98,6 +184,144 @@ VARIANTS = {
                 ("(1, 1), 8,", "(1, 1), 4,"),
                 ("4 * 4 * 2 + 10 * 4 * 2 + 4 * 4", "4 * 4 * 2 + 10 * 4 * 2"),
                 ("1_312_768", "1_310_720"),
+            ],
+        },
+        "wide_attention": {
+            "## 2": [
+                (
+                    "broadcastable to (batch, heads, target, source) or None. ",
+                    "broadcastable to (batch, heads, target, source) or None. As in some recent models, each head first divides every query and every key by its root mean square (over the head's own numbers), so that no score can become large. The values stay as they are. ",
+                )
+            ],
+            "wide_attention": [
+                (
+                    "        found, _ = attention(query, key, value, mask)\n",
+                    "        query, key = (part / part.square().mean(-1, keepdim=True).sqrt() for part in (query, key))\n"
+                    "        found, _ = attention(query, key, value, mask)\n",
+                )
+            ],
+            "wide_attention_numbers": [
+                (
+                    "        powers = (query[..., columns] @ key[..., columns].transpose(1, 2) / 2**0.5).exp() * kept\n",
+                    "        pair = query[:, :, None, columns], key[:, None, :, columns]\n"
+                    "        powers = (2**0.5 * torch.cosine_similarity(*pair, dim=-1)).exp() * kept\n",
+                )
+            ],
+        },
+        "look_at_both": {
+            "## 3": [
+                (
+                    "(batch, 1, 1, source_i).",
+                    "(batch, 1, 1, source_i). Return the output and, as (batch, target), the share of its weight that each target position gave to the first memory, averaged over the heads.",
+                )
+            ],
+            "look_at_both": [
+                (
+                    "    return layer(y, torch.cat(memories, dim=1), torch.cat(masks, dim=-1))\n",
+                    "    query = split_heads(layer.w_q(y), layer.num_heads)\n"
+                    "    key, value = layer.keys_values(torch.cat(memories, dim=1))\n"
+                    "    found, weights = attention(query, key, value, torch.cat(masks, dim=-1))\n"
+                    "    share = weights[..., : memories[0].size(1)].sum(dim=-1).mean(dim=1)\n"
+                    "    return layer.w_o(merge_heads(found)), share\n",
+                )
+            ],
+            "look_at_both_shape": [
+                (
+                    "both = look_at_both(layer, y, memories, masks)\n",
+                    "both, share = look_at_both(layer, y, memories, masks)\n"
+                    'agree(tuple(share.shape), (2, 3), "the shape of the shares")\n',
+                ),
+                (
+                    "swapped = look_at_both(layer, y, memories[::-1], masks[::-1])\n",
+                    "swapped, rest = look_at_both(layer, y, memories[::-1], masks[::-1])\n"
+                    'agree(share + rest, torch.ones(2, 3), "what both memories get together")\n',
+                ),
+            ],
+            "look_at_both_numbers": [
+                (
+                    "got = look_at_both(layer, y, memories, (german, french))",
+                    "got, share = look_at_both(layer, y, memories, (german, french))",
+                ),
+                (
+                    'agree(got, wanted, "one softmax over both")\n',
+                    'agree(got, wanted, "one softmax over both")\n'
+                    "first = (powers[0].sum(-1, keepdim=True) / total)[..., 0].mean(1)\n"
+                    'agree(share, first, "the share of the first memory")\n',
+                ),
+                (
+                    "alone = look_at_both(layer, y, memories, (german & False, french))",
+                    "alone, share = look_at_both(layer, y, memories, (german & False, french))\n"
+                    'agree(share, torch.zeros(2, 3), "the share of a memory that is hidden")',
+                ),
+            ],
+        },
+        "gated_layer": {
+            "## 4": [
+                (
+                    "So its output is multiplied by the tanh of a number, `gate`, which is learned and starts at 0.",
+                    "So its output is multiplied, column by column, by the tanh of a vector `gate`, which is learned and starts at 0.",
+                ),
+                (
+                    "The gate is an `nn.Parameter` with one number.",
+                    "The gate is an `nn.Parameter` with d_model numbers, one for each column.",
+                ),
+            ],
+            "gated_layer": [("torch.zeros(1)", "torch.zeros(d_model)")],
+            "gated_layer_closed": [
+                (
+                    "layer.gate.detach().abs().sum().item(), 0.0, ",
+                    "layer.gate.detach(), torch.zeros(8), ",
+                )
+            ],
+            "gated_layer_open": [
+                ('"gate": torch.tensor([0.7])', '"gate": torch.linspace(-0.7, 0.7, 8)'),
+                ("0.6043678 * look", "torch.linspace(-0.7, 0.7, 8).tanh() * look"),
+            ],
+            "gated_layer_gradient": [
+                ("layer.gate.numel(), 1, ", "layer.gate.numel(), 8, "),
+                ('"gate": torch.tensor([gate])', '"gate": torch.full((8,), gate)'),
+            ],
+        },
+        "where_from": {
+            "## 5": [
+                (
+                    "The queries come from y. The keys come from y or from the memory, and so do the values, independently of each other.",
+                    "The keys come from the memory. The queries come from y or from the memory, and so do the values, independently of each other.",
+                ),
+                ("keys first.", "queries first."),
+            ],
+            "where_from": [
+                (
+                    "attend(y, memory)[1], attend(y, other_memory)[1]",
+                    "attend(y, memory)[1], attend(other_y, memory)[1]",
+                ),
+                (
+                    'keys = "y" if torch.allclose(weights, moved) else "memory"',
+                    'queries = "memory" if torch.allclose(weights, moved) else "y"',
+                ),
+                (
+                    "y, other_y, memory, other_memory = torch.randn(4, 1, 5, 16)",
+                    "y, other_y, memory = torch.randn(3, 1, 5, 16)",
+                ),
+                ("    return keys, ", "    return queries, "),
+            ],
+            "where_from_right": [
+                ("def suspect(keys, values, seed=0)", "def suspect(queries, values, seed=0)"),
+                (
+                    "(y, origin[keys], origin[values])",
+                    "(origin[queries], memory, origin[values])",
+                ),
+                (
+                    'suspect("memory", "memory")), ("memory", "memory"), "cross-attention"',
+                    'suspect("y", "memory")), ("y", "memory"), "cross-attention"',
+                ),
+                (
+                    'suspect("y", "y", seed=9)), ("y", "y"), "self-attention"',
+                    'suspect("memory", "y", seed=9)), ("memory", "y"), "queries from the memory"',
+                ),
+            ],
+            "where_from_all": [
+                ('f"keys and values from {pair}"', 'f"queries and values from {pair}"')
             ],
         },
         "shared_cross": {
@@ -157,6 +381,100 @@ VARIANTS = {
                 (".log() / 2", ".log2() / 2"),
             ],
         },
+        "go_on": {
+            "## 2": [
+                (
+                    "Do not worry about speed here.",
+                    "Return a second value as well, (batch,): the sum of the log-probabilities of the tokens that the model has chosen, EOS included. The prefix and the PAD after the end are not among them. Do not worry about speed here.",
+                )
+            ],
+            "go_on": [
+                (
+                    "    while ids.size(1) <= length:\n",
+                    "    total = torch.zeros(len(ids))\n    while ids.size(1) <= length:\n",
+                ),
+                (
+                    "        word = model.output(states[:, -1]).argmax(dim=-1).masked_fill(ended, PAD)\n",
+                    "        best, word = model.output(states[:, -1]).log_softmax(dim=-1).max(dim=-1)\n"
+                    "        total += best.masked_fill(ended, 0.0)\n"
+                    "        word = word.masked_fill(ended, PAD)\n",
+                ),
+                ("    return ids[:, 1:]\n", "    return ids[:, 1:], total\n"),
+            ],
+            "go_on_shape": [
+                (
+                    "ids = go_on(model, source_ids, prefix, 5)\n",
+                    "ids, total = go_on(model, source_ids, prefix, 5)\n"
+                    'agree(tuple(total.shape), (2,), "the shape of the sums")\n',
+                ),
+                ("ids = go_on(small_model(3)", "ids, total = go_on(small_model(3)"),
+            ],
+            "go_on_words": [
+                ("    rows = []\n", "    rows, sums = [], []\n"),
+                ("        row = [BOS, *begun]\n", "        row, shares = [BOS, *begun], []\n"),
+                (
+                    "            row.append(model(source[None], torch.tensor([row]))[0, -1].argmax().item())\n",
+                    "            shares.append(model(source[None], torch.tensor([row]))[0, -1].softmax(-1))\n"
+                    "            row.append(shares[-1].argmax().item())\n",
+                ),
+                (
+                    "        rows.append(row[1:])\n    return torch.tensor(rows)\n",
+                    "        rows.append(row[1:])\n"
+                    "        written = row[len(begun) + 1 :]\n"
+                    "        last = written.index(EOS) + 1 if EOS in written else len(written)\n"
+                    "        sums.append(sum(math.log(one.max().item()) for one in shares[:last]))\n"
+                    "    return torch.tensor(rows), torch.tensor(sums)\n",
+                ),
+                (
+                    "        wanted = one_by_one(model, source_ids, prefix, 6)\n        agree((wanted == EOS)",
+                    "        wanted, sums = one_by_one(model, source_ids, prefix, 6)\n        agree((wanted == EOS)",
+                ),
+                (
+                    'agree(go_on(model, source_ids, prefix, 6), wanted, f"model {seed}")\n',
+                    "got, total = go_on(model, source_ids, prefix, 6)\n"
+                    '        agree(got, wanted, f"model {seed}")\n'
+                    '        agree(total, sums, f"model {seed}: the log-probabilities", 1e-3)\n',
+                ),
+                (
+                    "        wanted = one_by_one(model, source_ids, prefix, 6)\n        for row",
+                    "        wanted, sums = one_by_one(model, source_ids, prefix, 6)\n        for row",
+                ),
+                (
+                    'agree(go_on(model, source_ids, prefix, 6), wanted.masked_fill(after, PAD), "after the end")\n',
+                    "got, total = go_on(model, source_ids, prefix, 6)\n"
+                    '        agree(got, wanted.masked_fill(after, PAD), "after the end")\n'
+                    '        agree(total, sums, "the log-probabilities up to the end", 1e-3)\n',
+                ),
+            ],
+        },
+        "token_by_token": {
+            "## 3": [
+                ("## 3 · One token a step", "## 3 · Two tokens a step"),
+                (
+                    "**one token at a time**",
+                    "**two tokens at a time** (the last one alone, if their number is odd)",
+                ),
+                (
+                    "return the logits of all positions, (batch, target, vocab_size). They must equal those of one pass over the whole.",
+                    "return the log-probabilities of all positions, (batch, target, vocab_size). They must equal those that one pass over the whole gives.",
+                ),
+            ],
+            "token_by_token": [
+                ("target_ids.split(1, dim=1)", "target_ids.split(2, dim=1)"),
+                (
+                    "model.output(torch.cat(steps, dim=1))",
+                    "model.output(torch.cat(steps, dim=1)).log_softmax(dim=-1)",
+                ),
+            ],
+            "token_by_token_equal": [
+                (
+                    "model(source_ids[:1], whole), ",
+                    "model(source_ids[:1], whole).softmax(-1).log(), ",
+                ),
+                ("model(source_ids, both), ", "model(source_ids, both).softmax(-1).log(), "),
+            ],
+            "token_by_token_once": [("[1] * 6", "[2, 2, 1, 1]")],
+        },
         "needed": {
             "## 4": [
                 (
@@ -190,8 +508,272 @@ VARIANTS = {
                 ("torch.ones(3, 4, dtype", "torch.ones(4, 3, dtype"),
             ],
         },
+        "diagnose": {
+            "## 6": [
+                (
+                    "if the target's words all stand at position 0",
+                    "if the source's words all stand at position 0",
+                ),
+                (
+                    "if cross-attention sees the first source word only",
+                    "if cross-attention sees the last position of the source only",
+                ),
+            ],
+            "diagnose": [
+                ("(weights[..., 1:] == 0).all()", "(weights[..., :-1] == 0).all()"),
+                (
+                    "    # The same word again and again: without positions every place says the same.\n"
+                    "    again = run(source, torch.full((1, 4), 13))[0][0]\n"
+                    "    if torch.allclose(again, again[:1].expand_as(again), atol=1e-5):\n",
+                    "    # The source backwards: without positions it is the same bag of words.\n"
+                    "    backwards, _ = run(source.flip(1), target)\n"
+                    "    if torch.allclose(backwards, before, atol=1e-5):\n",
+                ),
+            ],
+            "suspects": [
+                (
+                    "source_mask & (torch.arange(memory.size(1)) == 0)",
+                    "source_mask & (torch.arange(memory.size(1)) == memory.size(1) - 1)",
+                )
+            ],
+            "diagnose_order": [
+                (
+                    "table = model.target_embedding.positions",
+                    "table = model.source_embedding.positions",
+                ),
+                (
+                    "model.target_embedding.positions = table",
+                    "model.source_embedding.positions = table",
+                ),
+            ],
+        },
     },
     "capstone": {
         "held_out": {"in_words": [("random.Random(2017)", "random.Random(SEED)")]},
+        "make_batch": {
+            "# Capstone": [
+                (
+                    "and writes the digits, train it",
+                    "and writes the digits from the last to the first, train it",
+                )
+            ],
+            "## 1": [
+                (
+                    "the target in digits, between BOS and EOS",
+                    "the target in digits **from the last to the first** (45 becomes 5 4), between BOS and EOS",
+                )
+            ],
+            "make_batch": [("list(str(n))", "list(str(n))[::-1]")],
+            "make_batch_seen": [
+                ('["4", "5"], "the digits of 45"', '["5", "4"], "the digits of 45"')
+            ],
+            "make_batch_ids": [("for digit in digits]", "for digit in digits[::-1]]")],
+            "train_reader_learns": [
+                ('"".join(tokenizer.decode(row))', '"".join(tokenizer.decode(row))[::-1]')
+            ],
+            "train_reader_well": [
+                (
+                    '"".join(tokenizer.decode(row)) for row',
+                    '"".join(tokenizer.decode(row))[::-1] for row',
+                )
+            ],
+            "## 5": [
+                (
+                    "No batch, no cache.",
+                    "The model writes the last digit first. No batch, no cache.",
+                )
+            ],
+            "hear": [('int("".join(digits))', 'int("".join(digits[::-1]))')],
+            "hear_steps": [
+                ("Writes 4 0 7 whatever", "Writes 7 0 4 whatever"),
+                ('["4", "0", "7", "<eos>"]', '["7", "0", "4", "<eos>"]'),
+                ('["9", "0", "<eos>"]', '["0", "9", "<eos>"]'),
+            ],
+            "## 6": [
+                (
+                    "the query that *writes* digit t (it has read BOS and the digits before)",
+                    "the query that *writes* the digit t places before the last one (it has read BOS and the digits behind that one)",
+                )
+            ],
+            "look_numbers": [
+                (
+                    'tokenizer.ids["4"], tokenizer.ids["5"], EOS',
+                    'tokenizer.ids["5"], tokenizer.ids["4"], EOS',
+                )
+            ],
+            "code-35": [('[*str(number), "<eos>"]', '[*str(number)[::-1], "<eos>"]')],
+        },
+        "number_reader": {
+            "## 2": [
+                (
+                    "Sizes: 64 wide,",
+                    "The encoder reads as an interpreter listens, from left to right: no word of the source hears a later one. (The decoder may look at all of them.) Sizes: 64 wide,",
+                )
+            ],
+            "number_reader": [
+                (
+                    "        x = self.source_embedding(source_ids)\n",
+                    "        past = source_mask & causal_mask(source_ids.size(1))\n"
+                    "        x = self.source_embedding(source_ids)\n",
+                ),
+                ("x = layer(x, source_mask)", "x = layer(x, past)"),
+            ],
+            "number_reader_future": [
+                (
+                    '    differ(model(source, changed)[:, 3], logits[:, 3], "the last digit")\n',
+                    '    differ(model(source, changed)[:, 3], logits[:, 3], "the last digit")\n'
+                    "    states, other = model.encode(source)[0], model.encode(source + 1)[0]\n"
+                    '    differ(other, states, "other words")\n'
+                    "    other = model.encode(torch.tensor([[4, 5, 6, 8, EOS]]))[0]\n"
+                    '    agree(other[:, :3], states[:, :3], "a later word of the source must not be heard")\n',
+                )
+            ],
+            "number_reader_padding": [
+                (
+                    '        differ(model(other, target)[:, 0], logits[:, 0], f"source word {place}, at the first digit")\n',
+                    '        differ(model(other, target)[:, 0], logits[:, 0], f"source word {place}, at the first digit")\n'
+                    "        after, before = model.encode(other)[0], model.encode(source)[0]\n"
+                    '        agree(after[:, :place], before[:, :place], f"source word {place}, by earlier ones")\n'
+                    '        differ(after[:, 4], before[:, 4], f"source word {place}, by the last one")\n',
+                )
+            ],
+            "number_reader_wiring": [
+                (
+                    "    model, contexts = NumberReader(higher, lower).eval(), []\n",
+                    "    model, contexts = NumberReader(higher, lower).eval(), []\n"
+                    "    with torch.no_grad():\n"
+                    "        states, other = (model.encode(ids)[0] for ids in (source, source.flip(1)))\n"
+                    "        again = model.encode(torch.cat([source[:, :2], source[:, 2:].flip(1)], 1))[0]\n"
+                    '    differ(other[:, :2], states[:, :2], "other words")\n'
+                    '    agree(again[:, :2], states[:, :2], "later words of the source must not be heard")\n',
+                )
+            ],
+        },
+        "batch_loss": {
+            "## 3": [
+                (
+                    "The mean cross-entropy over **real** labels of a batch, as one number",
+                    "For each number of a batch, the **sum** of the cross-entropies of its **real** labels, and of these sums the mean, as one number",
+                )
+            ],
+            "batch_loss": [
+                (
+                    "F.cross_entropy(logits[real], batch.target_labels[real])",
+                    'F.cross_entropy(logits[real], batch.target_labels[real], reduction="sum") / len(logits)',
+                )
+            ],
+            "batch_loss_even": [
+                ('3.7842, "log 44")', '11.3526, "three times log 44")'),
+                ('3.7842, "log 44, for another number")', '7.5684, "twice log 44")'),
+            ],
+            "batch_loss_padding": [
+                (
+                    "slope.exp().sum().log() - slope[labels].mean(), ",
+                    "2.5 * slope.exp().sum().log() - slope[labels].sum() / 2, ",
+                ),
+                ('"five real labels, counted alike"', '"five real labels in two numbers"'),
+            ],
+        },
+        "train_reader": {
+            "## 4": [
+                (
+                    "and returns it. It should",
+                    "and returns it together with a list of its losses, one `float` for each training step. It should",
+                )
+            ],
+            "train_reader": [
+                ("    for step in range(", "    losses = []\n    for step in range("),
+                (
+                    "        optimizer.zero_grad()\n",
+                    "        losses.append(loss.item())\n        optimizer.zero_grad()\n",
+                ),
+                ("    return model.eval()\n", "    return model.eval(), losses\n"),
+            ],
+            "code-22": [("reader = train_reader(seed=0)", "reader, losses = train_reader(seed=0)")],
+            "train_reader_learns": [
+                ("trained = train_reader(", "trained, _ = train_reader("),
+                (
+                    "### BEGIN HIDDEN TESTS\nasked = ",
+                    "### BEGIN HIDDEN TESTS\n"
+                    'agree(type(losses[0]), float, "the kind of the losses")\n'
+                    'agree(min(losses) < losses[0] / 2, True, "the losses fall")\n'
+                    "asked = ",
+                ),
+            ],
+            "ablation": [
+                ("model = train_reader(seed, kind)", "model, _ = train_reader(seed, kind)")
+            ],
+        },
+        "hear": {
+            "## 5": [
+                (
+                    "a list of German number words → the number, a plain `int`, written greedily, at most eight digits. If the model writes no digit at all, return -1.",
+                    "a list of German number words → a pair. First comes the number, a plain `int`, written greedily, at most eight digits (-1 if the model writes no digit at all). Then comes the smallest of the probabilities of what it wrote, EOS included, a plain `float`: how sure it was where it was least sure.",
+                )
+            ],
+            "hear": [
+                ("    ids = [BOS]\n", "    ids, sure = [BOS], 1.0\n"),
+                (
+                    "        ids.append(model.decode(torch.tensor([ids]), memory, source_mask)[0, -1].argmax().item())\n",
+                    "        logits = model.decode(torch.tensor([ids]), memory, source_mask)[0, -1]\n"
+                    "        ids.append(logits.argmax().item())\n"
+                    "        sure = min(sure, logits.softmax(dim=-1).max().item())\n",
+                ),
+                ("if digits else -1", "if digits else -1, sure"),
+            ],
+            "hear_steps": [
+                (
+                    'agree(hear(parrot, ["vier", "hundert", "sieben"]), 407, "what the parrot says")\n',
+                    'heard, sure = hear(parrot, ["vier", "hundert", "sieben"])\n'
+                    'agree(heard, 407, "what the parrot says")\n'
+                    'agree(sure, 0.05946, "how sure it is")\n',
+                ),
+                (
+                    'agree(hear(parrot, ["neunzig"]), 90, "another parrot")',
+                    'agree(hear(parrot, ["neunzig"])[0], 90, "another parrot")',
+                ),
+            ],
+            "hear_ends": [
+                ('agree(hear(parrot, ["fünf"]), 5,', 'agree(hear(parrot, ["fünf"])[0], 5,'),
+                (
+                    'agree(hear(parrot, ["ein"]), 11_111_111,',
+                    'agree(hear(parrot, ["ein"])[0], 11_111_111,',
+                ),
+                ('agree(hear(parrot, ["ein"]), -1,', 'agree(hear(parrot, ["ein"])[0], -1,'),
+            ],
+            "ablation": [
+                (
+                    "        heard = hear(model, in_words(number))\n",
+                    "        heard, _ = hear(model, in_words(number))\n",
+                )
+            ],
+        },
+        "look": {
+            "## 6": [
+                (
+                    "the map of the **last** decoder layer's cross-attention while the model writes this number, averaged over heads, as (digits + 1, words + 1).",
+                    "the maps of the **last** decoder layer's cross-attention while the model writes this number, one for each head, as (heads, digits + 1, words + 1).",
+                ),
+                ("Row t is", "Row t of each map is"),
+            ],
+            "look": [("[0].mean(dim=0)\n", "[0]\n")],
+            "look_shape": [
+                ("(tuple(weights.shape), (4, 6), ", "(tuple(weights.shape), (4, 4, 6), "),
+                ("torch.ones(4), ", "torch.ones(4, 4), "),
+                ("(tuple(weights.shape), (3, 2), ", "(tuple(weights.shape), (4, 3, 2), "),
+                ("torch.ones(3), ", "torch.ones(4, 3), "),
+            ],
+            "look_numbers": [
+                ("wanted = sum(maps) / 4", "wanted = torch.stack(maps)"),
+                (
+                    "differ(wanted[:, 1:], wanted[:, :-1], ",
+                    "differ(wanted[..., 1:], wanted[..., :-1], ",
+                ),
+                ("differ(wanted[1:], wanted[:-1], ", "differ(wanted[:, 1:], wanted[:, :-1], "),
+            ],
+            "code-35": [
+                ("        look(reader, number),\n", "        look(reader, number).mean(dim=0),\n")
+            ],
+        },
     },
 }

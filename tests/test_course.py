@@ -1,5 +1,6 @@
 """course/*.md: what they name exists, timetables add up, advice follows what was measured."""
 
+import functools
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -120,14 +121,20 @@ def weeks_of(text, heading, columns):
     return [row for row in table if "hours" not in row]
 
 
-def counted_hours(notebooks_, papers, sets):
-    """Reading as the notebooks say, half an hour a paper, and the hours of a set."""
-    minutes = {
+@functools.cache
+def reading_minutes():
+    """{notebook: the minutes to read that its first cell gives}."""
+    return {
         path.stem[:2]: int(
             re.search(r"(\d+) minutes to read", notebooks.read(path).cells[0].source)[1]
         )
         for path in notebooks.paths()
     }
+
+
+def counted_hours(notebooks_, papers, sets):
+    """Reading as the notebooks say, half an hour a paper, and the hours of a set."""
+    minutes = reading_minutes()
     one = "one of" in notebooks_
     read = ["13", "14", "15", "16", "17"] if one else re.findall(r"\b\d\d\b", notebooks_)
     found = (max if one else sum)([minutes[n] for n in read] or [0])
@@ -141,7 +148,7 @@ def homework_adds_up(text, series):
     ten = [(week, read, papers, sets, hours, 2 if "two weeks" in week else 1)
            for week, read, papers, sets, hours in weeks_of(text, "Ten weeks", 5)]  # fmt: skip
     fourteen = [(week, read, "", sets, hours, 1)
-                for week, _, read, sets, hours, _ in weeks_of(text, "Fourteen weeks", 6)
+                for week, _, _, read, sets, hours, _ in weeks_of(text, "Fourteen weeks", 7)
                 ]  # fmt: skip
     costs = {row[0]: int(row[4].split()[0]) for row in rows(text, 5) if row[0] in SETS}
     for table, last, most in ((ten, 12, 4.2), (fourteen, 13, 2.3)):
@@ -163,18 +170,124 @@ def homework_adds_up(text, series):
 
 def lectures_take_every_deck(text, series):
     """In order, each in one week, whose tutorial practises what the lecture has shown."""
-    shown = []
-    for week, lecture, *_, exercises in weeks_of(text, "Fourteen weeks", 6):
-        decks = lecture.split(" and ")
+    shown, times = [], exercise_minutes(series)
+    for week, lecture, *_, exercises in weeks_of(text, "Fourteen weeks", 7):
+        decks = [deck for deck, _, _ in DECK.findall(lecture)]
         known = {number for deck in decks for number in series[deck][2]}
         assert set(exercises.split(", ")) <= known, week
-        texts = "\n".join(cell.source for deck in decks
-                          for cell in notebooks.read(*notebooks.paths(deck)).cells)  # fmt: skip
-        pattern = re.compile(r"^\*\*(\d+\.\d+) · .*?\*\* \*\w+, (\d+) min", re.MULTILINE)
-        minutes = dict(pattern.findall(texts))
-        assert sum(int(minutes[n]) for n in exercises.split(", ")) <= 55, f"{week} is too full"
+        assert sum(times[n] for n in exercises.split(", ")) <= 55, f"{week} is too full"
         shown += decks
-    assert shown == list(series)
+    assert list(dict.fromkeys(shown)) == list(series)
+
+
+# A deck as a timetable names it: "02 (30 min)", "03, first part (30 min)", "15, slides (9 minutes)"
+DECK = re.compile(r"\b(\d\d)(?:, (first|second) part|, slides)? \((\d+) min(?:utes)?\)")
+
+
+def lengths(deck):
+    """{part: the minutes in which the notes of a deck's first slide say that it can be given}."""
+    notes = next((COURSE / "slides").glob(f"{deck}_*.md")).read_text(encoding="utf8")
+    notes = notes.split("\n---\n")[0]
+    time = re.search(r"^\*\*Time\.\*\*.*$", notes, re.MULTILINE)[0]
+    found = {"": set(map(int, re.findall(r"(?:takes about|For) (\d+) minutes", time)))}
+    if two := re.search(r"takes about (\d+) minutes, or (\d+) without .* about (\d+)\.$", notes,
+                        re.MULTILINE):  # fmt: skip
+        found |= {"first": {int(two[1]), int(two[2])}, "second": {int(two[3])}}
+    return found
+
+
+def a_lecture_has_room_for_its_talk_and_its_votes(text, series):
+    """Each deck in a length that its notes describe, and four minutes for each vote."""
+    part = text.split("### A lecture")[1].split("\n### ")[0]
+    room = sum(minutes(end) - minutes(start) for start, end in
+               (row[0].split("–") for row in rows(part, 3) if "deck" in row[1]))  # fmt: skip
+    assert f"A lecture has {room} minutes" in text
+    for week, lecture, votes, *_ in weeks_of(text, "Fourteen weeks", 7):
+        decks = DECK.findall(lecture)
+        for deck, half, time in decks:
+            assert int(time) in lengths(deck)[half], f"{week}: deck {deck} has no such length"
+        talk = sum(int(time) for *_, time in decks)
+        assert 2 <= int(votes) <= 4 and talk + 4 * int(votes) <= room, f"{week} is too full"
+
+
+def exercise_minutes(series):
+    """{number of an exercise: the minutes that its notebook gives}."""
+    pattern = re.compile(r"^\*\*(\d+\.\d+) · .*?\*\* \*\w+, (\d+) min", re.MULTILINE)
+    cells = [cell.source for n in series for cell in notebooks.read(*notebooks.paths(n)).cells]
+    return {number: int(time) for number, time in pattern.findall("\n".join(cells))}
+
+
+def slides_fit_where_they_are_shown(text, series):
+    """A row with slides has time for them, in a length of the deck, and for its exercises."""
+    times, found = exercise_minutes(series), 0
+    for time, what, numbers in rows(text.split("## Problem sets")[0], 3):
+        loose = re.search(r"(\d, |the )slides(?! \(\d+ minutes\))", what)
+        assert not loose, f"{time}: how many minutes?"
+        decks = DECK.findall(what)
+        for deck, half, much in decks:
+            assert int(much) in lengths(deck)[half], f"{time}: deck {deck} has no such length"
+        if decks:
+            start, end = map(minutes, time.split("–"))
+            work = sum(times[n] for n in numbers.split(", ") if n)
+            assert sum(int(much) for *_, much in decks) + work <= end - start, f"{time}: {what}"
+            found += 1
+    assert found >= 8
+
+
+def what_is_read_in_class_fits(text, series):
+    """In the afternoon and the week, a notebook without slides gets the time to read it."""
+    times = exercise_minutes(series)
+    day = text.split("### The afternoon")[1].split("\n## Ten weeks")[0]
+    for part in re.split(r"^### ", day, flags=re.MULTILINE):
+        room, need = {}, {}
+        for time, what, numbers in rows(part, 3):
+            if (name := what[:2]) in series and "slides" not in what:
+                start, end = map(minutes, time.split("–"))
+                room[name] = room.get(name, 0) + end - start
+                need.setdefault(name, 0 if name == "12" else reading_minutes()[name])
+                need[name] += sum(times[n] for n in numbers.split(", ") if n)
+        assert [n for n in room if need[n] > room[n]] == [], part.split("\n")[0]
+
+
+def there_is_time_to_explain_solutions(text, series):
+    """In the ten weeks, for everybody, in rows that the exercises leave half empty."""
+    times = exercise_minutes(series) | {"8.5": 30}  # of two hours, its session takes the beginning
+    each, first, last, people = map(int, re.search(
+        r"let (\d+) people do so in each of sessions (\d+) to (\d+), .* a class of (\d+)\.",
+        text.replace("let four", "let 4")).groups())  # fmt: skip
+    assert each * (last - first + 1) == people
+    sessions = re.split(r"^### Session ", text.split("## Problem sets")[0], flags=re.MULTILINE)
+    for number in range(first, last + 1):
+        room = work = 0
+        for time, _, numbers in rows(sessions[number], 3)[1:]:
+            start, end = map(minutes, time.split("–"))
+            room += end - start if numbers else 0
+            work += sum(times[n] for n in numbers.split(", ") if n)
+        assert work < room / 2 and work + 5 * each <= room - 20, f"session {number}"
+
+
+def hours_and_credits_add_up(text, series):
+    """In class as the timetables say, homework as the tables of the weeks say, 30 hours a point."""
+    part = text.split("## Hours and credits")[1].split("\n## ")[0]
+    table = {row[0]: [float(n) for n in row[1:]] for row in rows(part, 7) if row[0] != "format"}
+    timed = re.split(r"^### ", text.split("## Problem sets")[0], flags=re.MULTILINE)[1:]
+    spans = []
+    for one in timed:
+        times = [row[0].split("–") for row in rows(one, 3) if row[0] != "time"]
+        lunch = 60 if "| lunch |" in one else 0
+        spans.append((minutes(times[-1][1]) - minutes(times[0][0]) - lunch) / 60)
+    afternoon, week, ten, lectures = spans[:1], spans[1:6], spans[6:15], spans[15:]
+    in_class = [sum(afternoon), sum(week), sum(ten), 14 * sum(lectures)]
+    assert [row[0] for row in table.values()] == in_class
+    for name, heading, columns in (("ten weeks", "Ten weeks", 5),
+                                   ("fourteen weeks", "Fourteen weeks", 7)):  # fmt: skip
+        homework = sum(
+            float(row[4 if columns == 5 else 5]) for row in weeks_of(text, heading, columns)
+        )
+        assert table[name][1] == round(homework), f"homework of {name}"
+    for name, (*parts, together, points) in table.items():
+        assert sum(parts) == together, name
+        assert abs(together / 30 - points) <= 0.25, f"{name}: {together} hours for {points} points"
 
 
 def solutions_wait_for_late_work(text, series):
@@ -184,7 +297,7 @@ def solutions_wait_for_late_work(text, series):
                  for name in re.findall(r"(problem set \d) discussed", session)}  # fmt: skip
     due = {row[3].split(",")[0]: int(row[0][0]) for row in weeks_of(text, "Ten weeks", 5)
            if "**due**" in row[3]}  # fmt: skip
-    fourteen = {int(row[0].split()[1]): row[3] for row in weeks_of(text, "Fourteen weeks", 6)}
+    fourteen = {int(row[0].split()[1]): row[4] for row in weeks_of(text, "Fourteen weeks", 7)}
     for name in ("problem set 1", "problem set 2", "problem set 3"):
         assert discussed[name] > due[name], name
         (ends,) = [week for week, sets in fourteen.items() if re.match(f"{name}.*due", sets)]
@@ -193,14 +306,39 @@ def solutions_wait_for_late_work(text, series):
     assert not re.search(r"problem set \d: ", "".join(sessions)), "is that a discussion?"
 
 
+def the_calendar_is_that_of_the_syllabus(text, series):
+    """Decks, and when a set is handed out, due, graded (a week later) and discussed."""
+    table = rows(text.split("## Week by week")[1], 7)[1:]
+    plan = weeks_of(text_of("syllabus.md"), "Fourteen weeks", 7)
+    assert [row[0] for row in table] == [str(n) for n in range(1, 15)]
+    begins, due, discussed = {}, {}, {}
+    for number, (_, lecture, _, _, sets, *_) in enumerate(plan, start=1):
+        assert table[number - 1][1].split(", ") == [deck for deck, *_ in DECK.findall(lecture)]
+        for name, short in SETS.items():
+            if sets.startswith(f"{name},"):
+                begins.setdefault(short, number)
+                due |= {short: number} if "**due**" in sets else {}
+            discussed |= {short: number} if f"{name} discussed" in sets else {}
+    there = lambda column: {row[column]: int(row[0]) for row in table if row[column]}
+    assert there(2) == begins and there(3) == due and there(5) == discussed
+    assert there(4) == {name: week + 1 for name, week in due.items()}
+
+
 def a_large_class_adds_up(text, series):
-    table = rows(text.split("## A class of 120")[1].split("\n## ")[0], 3)[1:]
-    for work, much, hours in table:
+    part = text.split("## A class of 120")[1].split("\n## ")[0]
+    sums = {"lecturer": 0, "tutors": 0, "all four": 0}
+    marking = 0
+    for who, work, much, hours in rows(part, 4)[1:]:
         number, each, unit = re.match(r"(\d+) .*, (\d+) (second|minute)s each", much).groups()
         wanted = int(number) * int(each) / {"second": 3600, "minute": 60}[unit]
         assert wanted == float(hours), work
-    marking = sum(int(row[2]) for row in table[2:])
-    assert f"Marking adds up to {marking} hours" in text
+        sums[who] += int(hours)
+        marking += int(hours) if work.startswith("marking") else 0
+    one = {who: round(sums[who] / people + sums["all four"] / 4)
+           for who, people in (("lecturer", 1), ("tutors", 3))}  # fmt: skip
+    assert f"Marking adds up to {marking} hours" in part
+    assert f"Everything together adds up to {sum(sums.values())} hours: " in part
+    assert f"{one['lecturer']} for the lecturer and {one['tutors']} for each tutor" in part
 
 
 def guide_is_complete(text, series):
@@ -253,7 +391,7 @@ RULES = [
     (homework_adds_up, "syllabus.md", "| 05 and 06 | | 1.2 |", "| 05 | | 1.2 |"),
     (homework_adds_up, "syllabus.md", "capstone, four hours | 4.0", "capstone, two hours | 2.0"),
     (lectures_take_every_deck, "syllabus.md", "| 13.1, 13.2, 13.4,", "| 15.1, 13.2, 13.4,"),
-    (lectures_take_every_deck, "syllabus.md", "| 13 and 14 |", "| 14 and 13 |"),
+    (lectures_take_every_deck, "syllabus.md", "| 13 (30 min) and 14", "| 14 (30 min) and 13"),
     (solutions_wait_for_late_work, "syllabus.md", "set 2 discussed | 1.2", "set 3 discussed | 1.2"),
     (
         solutions_wait_for_late_work,
@@ -264,6 +402,37 @@ RULES = [
     (lectures_take_every_deck, "syllabus.md", "| 3.0 | 8.1,", "| 3.0 | 8.5, 8.1,"),
     (a_large_class_adds_up, "syllabus.md", "720 answers", "240 answers"),
     (a_large_class_adds_up, "syllabus.md", "adds up to 40 hours", "adds up to 30 hours"),
+    (a_large_class_adds_up, "syllabus.md", "| lecturer | lectures |", "| tutors | lectures |"),
+    (
+        a_lecture_has_room_for_its_talk_and_its_votes,
+        "syllabus.md",
+        "| 15 (45 min) and 16 (15 min) |",
+        "| 15 (45 min) and 16 (45 min) |",
+    ),
+    (
+        a_lecture_has_room_for_its_talk_and_its_votes,
+        "syllabus.md",
+        "second part (50 min) | 4",
+        "second part (40 min) | 4",
+    ),
+    (a_lecture_has_room_for_its_talk_and_its_votes, "syllabus.md", "(65 min) | 2", "(65 min) | 3"),
+    (
+        a_lecture_has_room_for_its_talk_and_its_votes,
+        "syllabus.md",
+        "| 0:05–0:45 |",
+        "| 0:05–0:40 |",
+    ),
+    (slides_fit_where_they_are_shown, "syllabus.md", "02, slides (15 min", "02, slides (30 min"),
+    (slides_fit_where_they_are_shown, "syllabus.md", "02, slides (15 min", "02, slides (10 min"),
+    (slides_fit_where_they_are_shown, "syllabus.md", "03, slides (20 minutes):", "03, slides:"),
+    (what_is_read_in_class_fits, "syllabus.md", "03: the leak; then", "the leak; then"),
+    (the_calendar_is_that_of_the_syllabus, "calendar.md", "| 04 | | ps1 |", "| 04 | ps1 | |"),
+    (the_calendar_is_that_of_the_syllabus, "calendar.md", "| | | ps1 | |", "| | | | ps1 |"),
+    (the_calendar_is_that_of_the_syllabus, "calendar.md", "| 05, 06 |", "| 05 |"),
+    (there_is_time_to_explain_solutions, "syllabus.md", "sessions 2 to 7", "sessions 2 to 5"),
+    (there_is_time_to_explain_solutions, "syllabus.md", "| 8.1, 8.3 |", "| 8.1, 8.3, 8.6 |"),
+    (hours_and_credits_add_up, "syllabus.md", "| 42 | 31 |", "| 42 | 28 |"),
+    (hours_and_credits_add_up, "syllabus.md", "| 89.5 | 3 |", "| 89.5 | 5 |"),
     (sets_have_their_points, "syllabus.md", "| 01 to 03 | 22 |", "| 01 to 03 | 23 |"),
     (guide_is_complete, "guide.md", "**Provoke.** `cross(y, y)`", "`cross(y, y)`"),
     (guide_is_complete, "guide.md", "drawing `stack`", "drawing `stock`"),

@@ -87,6 +87,33 @@ def test_a_dozen_projects_each_with_all_parts():
         assert re.search(r"\*\*Takes\*\* \d+ hours", body), title
 
 
+# ---- The rubric --------------------------------------------------------------------------------
+
+VERDICT = re.compile(r"^\*\*([\d½]+) of (\d+)\.?\*\*(?: \((.*?)\))?", re.MULTILINE)
+
+
+def number(text):
+    """½ and 2½ as people write them."""
+    return float(text.removesuffix("½") or "0") + 0.5 * text.endswith("½")
+
+
+def test_every_question_has_answers_with_few_points_and_their_sums():
+    asked = sections(text_of("rubric.md"), "### ")
+    assert len(asked) == 8
+    for title, body in asked.items():
+        most = int(re.search(r"(\d+) points", title)[1])
+        found = VERDICT.findall(body)
+        assert len(found) == 3 == len(re.findall(r"^> \*\*[ABC]\.\*\* \"", body, re.MULTILINE)), (
+            title
+        )
+        for points, of, parts in found:
+            assert int(of) == most, title
+            assert parts or points == "0", title
+            assert not parts or sum(map(number, parts.split(" + "))) == number(points), title
+        reached = [number(points) / most for points, *_ in found]
+        assert min(reached) < 0.2 and any(0.2 < share < 0.8 for share in reached), title
+
+
 # ---- Policies and exam -------------------------------------------------------------------------
 
 

@@ -137,8 +137,11 @@ def test_what_can_be_drawn_is_sharp(path, drawings):
 
 
 TIME = re.compile(
-    r"\*\*Time\.\*\* The talk takes about (\d+) minutes\. For (\d+) minutes, drop (.+)\."
+    r"\*\*Time\.\*\* The talk takes about (\d+) minutes\. For (\d+) minutes, drop (.+?)\."
+    r"(?: For (\d+) minutes, show only (.+)\.)?$",
+    re.MULTILINE,
 )
+NAMED = re.compile(r'"(.+?)"(?=, | and |$)')
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -151,10 +154,43 @@ def test_a_deck_says_how_long_the_talk_takes_and_what_to_drop(path):
     timing = guide.partition("\n## ")[0].partition("**Timing.**")[2].splitlines()[0]
     if planned := re.search(r"Plan (\d+) minutes to read.* and (\d+) to discuss", timing):
         assert long == int(planned[1]) + int(planned[2]), "the guide says another time"
-    dropped = re.findall(r'"(.+?)"(?=, | and |$)', said[3])
+    dropped, shown = NAMED.findall(said[3]), NAMED.findall(said[5] or "")
     titles = [slide.title.removeprefix("## ") for slide in found[1:-1]]
-    assert len(set(dropped)) == len(dropped) and set(dropped) <= set(titles)
+    for some in (dropped, shown):
+        assert len(set(some)) == len(some) and set(some) <= set(titles)
+    assert shown == [title for title in titles if title in shown], "in the deck's order"
     assert len(dropped) / len(found) == pytest.approx(1 - short / long, abs=0.12)
+    if shown:
+        assert len(shown) * long / len(found) == pytest.approx(int(said[4]), abs=2.5)
+
+
+TWO = re.compile(
+    r'\*\*Two lectures\.\*\* The first ends with "(.+?)" and takes about (\d+) minutes, or (\d+) '
+    r'without "(.+?)"\. The second begins with "(.+?)" and takes about (\d+)\.'
+)
+
+
+def test_a_talk_for_two_lectures_is_cut_where_all_pages_say():
+    (path,) = notebooks.paths("03_")
+    found, course = deck(path), ROOT / "course"
+    end, first, shorter, without, start, second = TWO.search(found[0].notes).groups()
+    titles = [slide.title.removeprefix("## ") for slide in found]
+    cut = titles.index(start)
+    assert titles[cut - 1] == end and without in titles[:cut]
+    one = int(TIME.search(found[0].notes)[1]) / len(found)  # minutes for a slide
+    assert int(first) == pytest.approx(cut * one, abs=3)
+    assert int(shorter) == pytest.approx((cut - 1) * one, abs=3)
+    assert int(first) + int(second) == pytest.approx(len(found) * one, abs=3)
+    assert "two lectures" in found[cut].notes
+    for name in ("guide.md", "syllabus.md"):
+        assert f'"{end}"' in (course / name).read_text(encoding="utf8"), name
+
+
+def test_one_word_for_one_way_of_asking_a_class():
+    """The guide explains what a vote is; nothing asks for raised hands."""
+    for path in [*slides.DECKS.glob("*.md"), *(ROOT / "course").glob("*.md")]:
+        found = re.findall(r"(?i)show of hands|hands up|(?:by|with) hands", path.read_text("utf8"))
+        assert found == [], path.name
 
 
 # ---- The rules -------------------------------------------------------------------------------

@@ -25,6 +25,23 @@ NAMES = [
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
 
 
+@pytest.mark.parametrize(
+    "settings, asked",
+    [
+        ({}, None),
+        ({"SEED": "7"}, ["7"]),
+        ({"VARIANTS": "mine.py"}, ["0", "--variants", str(Path("mine.py").resolve())]),
+        ({"SEED": "7", "VARIANTS": "~/m.py"}, ["7", "--variants", str(Path.home() / "m.py")]),
+    ],
+)
+def test_a_seed_and_variants_of_ones_own_make_the_sets(settings, asked, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Environment, "teach", lambda self, *words: calls.append([*words]))
+    found = Environment(settings).sets()
+    assert calls == ([["tools.variants", *asked]] if asked else [])
+    assert found == ({"COURSE_SOURCE": str(ROOT / "build" / f"source-{asked[0]}")} if asked else {})
+
+
 def test_help_lists_every_target_and_setting(capsys):
     main([])
     said = capsys.readouterr().out

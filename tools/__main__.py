@@ -67,6 +67,7 @@ SETTINGS = {
     "SET": "for grade and mark: the problem set, such as SET=ps1",
     "FROM": "for grade: the folder or zip archive with the submissions",
     "SEED": "for release, student, grade, mark: a number, such as the year, that varies the tasks",
+    "VARIANTS": "for the same: a file with variants of the tasks that only you have",
     "ADDRESS": "for student: where the students' repository will live",
 }
 

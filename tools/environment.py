@@ -95,12 +95,13 @@ class Environment:
         call([str(self.python().parent / name), *arguments], {})
 
     def sets(self) -> dict[str, str]:
-        """Where the problem sets are: with SEED, they are written into a folder now."""
-        seed = self.settings.get("SEED", "")
-        if not seed:
+        """Where the problem sets are: with SEED or VARIANTS, they are written into a folder now."""
+        seed, own = (self.settings.get(name, "") for name in ("SEED", "VARIANTS"))
+        if not seed and not own:
             return {}
-        self.teach("tools.variants", seed)
-        return {"COURSE_SOURCE": str(ROOT / "build" / f"source-{seed}")}
+        file = ["--variants", str(Path(own).expanduser().resolve())] if own else []
+        self.teach("tools.variants", seed or "0", *file)
+        return {"COURSE_SOURCE": str(ROOT / "build" / f"source-{seed or 0}")}
 
     def chosen(self) -> list[str]:
         """The setting NOTEBOOK as arguments: none or one."""

@@ -1,9 +1,13 @@
 """Grade what students have handed in, in one command that nothing in a submission can stop.
 
     python -m tools.grade ps1 Downloads/PS1.zip        collect, repair, grade, record
+    python -m tools.grade alike ps1                    which answers are alike: a hint to read them
     python -m tools.grade marks                        grading/marks.csv, late days and all
+    python -m tools.grade marks --exam exam.csv --explained explained.csv
+                                                       grading/final.csv, the mark of the course
     python -m tools.grade export ps1 worksheet.csv     points into Moodle's or Canvas' table, once
-                                                       every answer has been read (or --unread)
+                                                       every answer has been read (or --unread);
+                                                       final in place of ps1 is the course's mark
     python -m tools.grade feedback ps1                 a page for each student, no hidden tests
 
 The input is a folder or zip archive from Moodle, Canvas, GitHub or nbgrader. GRADING names the
@@ -25,16 +29,19 @@ from pathlib import Path
 
 import nbformat
 import torch
+from nbgrader.api import Gradebook
 
-from tools.grading import sandbox
+from tools.grading import alike, sandbox
 from tools.grading.collect import File, collect
 from tools.grading.examiner import Result, examine
+from tools.grading.final import final
 from tools.grading.record import (
     COURSE,
+    FORMULA,
     Apart,
     Policy,
     fill,
-    marks,
+    marks_and_shares,
     name_of,
     plain_cell,
     printable,
@@ -80,6 +87,14 @@ def plain_id(student: str) -> str:
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
     """Choose among the files that a student handed in, and repair the chosen one."""
     row = Row(plain_id(student), printable(files[-1].name if files else student))
+    if row.student.startswith(FORMULA):
+        row.problem = (
+            f"the id {row.student} begins with {row.student[0]}, which a spreadsheet takes for a "
+            "formula. Rename the folder or file and grade it again"
+        )
+        return row
+    if row.student != student:
+        row.notes.append(f"in the gradebook the id is {row.student}")
     books = [file for file in files if file.notebook]
     others = ", ".join(file.file for file in files if not file.notebook)
     row.problem = "" if books else f"no notebook was handed in, but {others or 'nothing'}"
@@ -202,6 +217,10 @@ def grade(
         prepare(student, files, source, assignment)
         for student, files in collect(place, assignment, zone).items()
     ]
+    for row in rows:
+        if sum(row.student == other.student for other in rows) > 1:
+            row.problem = f"two submissions would both have the id {row.student}: rename one"
+            row.notebook = None
     if not rows:
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
     print(f"{len(rows)} submissions; each runs as {describe(sandbox.way())}", flush=True)
@@ -267,18 +286,72 @@ def export(rows: list[dict], assignment: str, given: Path, unread: bool) -> None
     known = [column.removesuffix(" counts") for column in rows[0] if column.endswith(" counts")]
     if assignment not in known:
         raise SystemExit(f"Nobody has points for {assignment}; there are {', '.join(known)}.")
-    waiting = [row["name"] for row in rows if row[f"{assignment} to read"]]
-    if waiting and not unread:
-        some = ", ".join(waiting[:10]) + (" and others" if len(waiting) > 10 else "")
-        raise SystemExit(
-            f"{people(waiting)} an answer in {assignment} that nobody has read yet: "
-            f"{some}. It counts 0 so far. Mark it first (make mark SET={assignment}),"
-            " or add --unread to export what there is."
-        )
+    if not unread:
+        refuse_unread(rows, [assignment])
     out = given.with_name(f"{given.stem}_filled.csv")
     filled, left = fill(given, rows, assignment, out)
     count = "1 student" if filled == 1 else f"{filled} students"
     print(f"{count} filled in {out}" + (f"; not in it: {', '.join(left)}" if left else ""))
+
+
+def refuse_unread(rows: list[dict], assignments: list[str]) -> None:
+    """Raises SystemExit if somebody's answer would count 0 only because nobody has read it."""
+    for assignment in assignments:
+        waiting = [row["name"] for row in rows if row.get(f"{assignment} to read")]
+        if waiting:
+            some = ", ".join(waiting[:10]) + (" and others" if len(waiting) > 10 else "")
+            raise SystemExit(
+                f"{people(waiting)} an answer in {assignment} that nobody has read yet: "
+                f"{some}. It counts 0 so far. Mark it first (make mark SET={assignment}),"
+                " or add --unread to go on with what there is."
+            )
+
+
+def final_marks(rows: list[dict], shares: dict, policy: Policy, arguments) -> list[dict]:
+    """Write grading/final.csv, the mark of the course, and say what should be looked at."""
+    if not arguments.unread:
+        refuse_unread(rows, list(policy.weights or {}))
+    out, said = final(rows, shares, policy, arguments.exam, arguments.explained, arguments.project)
+    write_table(out, folder() / "final.csv")
+    passed = sum(row["passed"] == "yes" for row in out)
+    print(f"{len(out)} students in {folder() / 'final.csv'}, {passed} passed")
+    print("\n".join(printable(line) for line in said), end="\n" if said else "")
+    return out
+
+
+def show_alike(assignment: str) -> None:
+    """Print and write which of the submissions that were graded are alike."""
+    places = sorted((folder() / "submitted").glob(f"*/{assignment}/{assignment}.ipynb"))
+    if len(places) < 2:
+        raise SystemExit(
+            f"{folder() / 'submitted'} has {len(places)} submissions of {assignment}, but two or "
+            f"more are needed. Grade them first: python -m tools.grade {assignment} …"
+        )
+    notebooks = {path.parts[-3]: read(path.read_bytes()) for path in places}
+    found = alike.pairs(source_of(assignment), notebooks)
+    print(alike.table(found, names_in_gradebook()))
+    path = folder() / f"{assignment}_alike.csv"
+    rows = [
+        {
+            "task": pair.task,
+            "one": pair.one,
+            "other": pair.other,
+            "alike in per cent": round(100 * pair.alike),
+            "usual in this task": round(100 * pair.usual),
+            "compared": pair.size,
+        }
+        for pair in found
+    ]
+    write_table(rows, path)
+    print(f"\n{alike.HINT}\nAll {len(found)} pairs are in {path}.")
+
+
+def names_in_gradebook() -> dict[str, str]:
+    """{id: name} of everybody whom the gradebook knows."""
+    if not (folder() / "gradebook.db").is_file():
+        return {}
+    with Gradebook(f"sqlite:///{folder() / 'gradebook.db'}") as gradebook:
+        return {student.id: printable(name_of(student)) for student in gradebook.students}
 
 
 def people(names: list[str]) -> str:
@@ -287,7 +360,7 @@ def people(names: list[str]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", help="an assignment such as ps1; or marks, export, feedback")
+    parser.add_argument("what", help="an assignment such as ps1; or marks, export, feedback, alike")
     parser.add_argument("more", nargs="*", help="a folder or zip archive; for export, a table")
     parser.add_argument("--jobs", type=int, default=1, help="submissions at the same time")
     parser.add_argument(
@@ -299,6 +372,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--unprotected", action="store_true", help="grade even where code can read your files"
     )
+    parser.add_argument("--exam", type=Path, help="for the mark: a table of student, points")
+    parser.add_argument(
+        "--explained", type=Path, help="for the mark: a table of who has explained a solution"
+    )
+    parser.add_argument(
+        "--project", type=Path, help="for the mark: student, points of projects for the capstone"
+    )
     parser.add_argument("--policy", type=Path, default=COURSE / "policy.toml")
     arguments = parser.parse_args(argv)
     what, more = arguments.what, arguments.more
@@ -306,14 +386,28 @@ def main(argv: list[str] | None = None) -> None:
     if what in ("marks", "export"):
         if not (folder() / "gradebook.db").is_file():
             raise SystemExit(f"There is no gradebook in {folder()}. Has anything been graded?")
-        rows = marks(f"sqlite:///{folder() / 'gradebook.db'}", Policy.of(arguments.policy))
+        policy = Policy.of(arguments.policy)
+        rows, shares = marks_and_shares(f"sqlite:///{folder() / 'gradebook.db'}", policy)
         if what == "marks":
+            if more:
+                parser.error(f"marks takes no {more[0]}; an exam's table comes after --exam")
             write_table(rows, folder() / "marks.csv")
             print(f"{len(rows)} students in {folder() / 'marks.csv'}")
+            if arguments.exam or arguments.explained or arguments.project:
+                final_marks(rows, shares, policy, arguments)
             return
         if len(more) != 2:
             parser.error("export needs an assignment and the table that Moodle or Canvas gave")
+        if more[0] == "final":
+            rows = final_marks(rows, shares, policy, arguments)
+            export(rows, "final", Path(more[1]), unread=True)  # final_marks has refused
+            return
         export(rows, more[0], Path(more[1]), arguments.unread)
+        return
+    if what == "alike":
+        if len(more) != 1:
+            parser.error("alike needs an assignment, such as ps1")
+        show_alike(more[0])
         return
     if what == "feedback":
         for assignment in more:

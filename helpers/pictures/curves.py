@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from IPython.display import DisplayHandle, display
@@ -35,20 +35,24 @@ def lines(
     among: Sequence[str] = (),
     steps: bool = False,
     zero: bool = False,
+    faded: Collection[str] = (),
+    same: float = 0.01,
 ) -> Figure:
     """Curves with their names at their right ends; log may be "x", "y" or "xy".
 
     A series is (x, y), or (x, y, low, high) to shade the range between low and high. If x holds
-    words, they become the ticks. Each name in `among` has the same colour in every picture. Curves
-    that coincide from end to end share one label. With `steps`, a curve stays level around each x
-    and jumps halfway to the next, like the rows of a table. With `zero`, the vertical axis begins
-    at zero.
+    words, they become the ticks. Each name in `among` has the same colour in every picture, and
+    "name, and more words" has the colour of "name". Curves in `faded` are thin and pale. Curves
+    that never differ by more than `same` of the picture's height share one label. With `steps`, a
+    curve stays level around each x and jumps halfway to the next, like the rows of a table. With
+    `zero`, the vertical axis begins at zero.
     """
     figure, (axes,) = new_figure(3.4)
     styles = ("-", "--", "-.", ":", "-", "--", "-.", ":", "-", "--")
     ends = []
     for place, (name, (x, y, *band)) in enumerate(series.items()):
-        place = among.index(name) if name in among else place
+        known = name if name in among else name.partition(", ")[0]
+        place = among.index(known) if known in among else place
         colour, style = SERIES[place % len(SERIES)], styles[place % len(styles)]
         if isinstance(x[0], str):
             axes.set_xticks(range(len(x)), x)
@@ -59,6 +63,8 @@ def lines(
                 across, as_array(band[0]), as_array(band[1]), color=colour, alpha=0.15
             )
         (curve,) = axes.plot(across, up, color=colour, linestyle=style, linewidth=2)
+        if name in faded:
+            curve.set(linewidth=1.4, alpha=0.5)
         curve.set_marker("o" if len(x) < 9 else "")
         curve.set_drawstyle("steps-mid" if steps else "default")
         ends.append((across[-1], up[-1], name, colour))
@@ -72,7 +78,7 @@ def lines(
         axes.axhline(baseline[1], color=MUTED, linestyle=":", linewidth=1.5)
         ends.append((axes.get_xlim()[1], baseline[1], baseline[0], MUTED))
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    _label_ends(axes, _merge_same(axes, ends))
+    _label_ends(axes, _merge_same(axes, ends, same))
     parts = [
         f"{name} goes from {as_array(y)[0]:.3g} to {as_array(y)[-1]:.3g}"
         for name, (_, y, *_) in series.items()
@@ -215,16 +221,17 @@ class LiveCurve:
         self.drawn = time.monotonic()
 
 
-def _merge_same(axes: Axes, ends: Sequence[End]) -> list[End]:
-    """The ends of all curves; those that never differ by 1% of the picture's height share one."""
+def _merge_same(axes: Axes, ends: Sequence[End], same: float) -> list[End]:
+    """The ends of all curves; those that never differ by `same` of the height share one."""
     axes.autoscale_view()  # or the limits are those of an empty picture
     to_height = axes.transScale + axes.transLimits
     curves = [to_height.transform(line.get_xydata()) for line in axes.lines[: len(ends)]]
     merged: list[tuple[End, np.ndarray]] = []
     for end, curve in zip(ends, curves, strict=True):
         for i, ((x, y, name, _), other) in enumerate(merged):
-            if curve.shape == other.shape and abs(curve - other).max() < 0.01:
-                merged[i] = ((x, y, f"{name} and {end[2]}", INK), other)
+            if curve.shape == other.shape and abs(curve - other).max() < same:
+                space = " " if len(name + end[2]) < 25 else "\n"  # a long label takes two lines
+                merged[i] = ((x, y, f"{name} and{space}{end[2]}", INK), other)
                 break
         else:
             merged.append((end, curve))
@@ -235,11 +242,12 @@ def _label_ends(axes: Axes, ends: Sequence[End]) -> None:
     """Write names at the right ends of curves, moved apart where they would touch."""
     low, high = axes.get_ylim()
     to_height = axes.transScale + axes.transLimits
-    placed: list[float] = []
+    free = -math.inf  # above this height nothing is written yet
     for x, y, name, colour in sorted(ends, key=lambda end: end[1]):
+        half = 0.0425 * len(name.splitlines())
         height = float(to_height.transform((x, min(max(y, low), high)))[1])
-        height = max([height, *(other + 0.085 for other in placed)])
-        placed.append(height)
+        height = max(height, free + half)
+        free = height + half
         axes.text(
             1.015, height, name, color=colour, transform=axes.transAxes, va="center", fontsize=9.5
         )

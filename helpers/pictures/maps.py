@@ -106,9 +106,21 @@ def attention_maps(
             ax.add_patch(frame)
             _write_weights(ax, grid[row : row + 1], row, 7.5)
         ax.set_title(title, pad=8)
-    figure.alt = f"{len(grids)} attention maps side by side: {', '.join(titles)}. " + (
-        _describe_map(grids[0], source_tokens, target_tokens, titles[0], rows)
-    )
+    figure.alt = f"{len(grids)} attention maps side by side. "
+    if row is None:
+        maps = (
+            _describe_map(g, source_tokens, target_tokens, t, rows)
+            for g, t in zip(grids, titles, strict=True)
+        )
+        figure.alt += " ".join(maps)
+    else:
+        looks = [
+            f"{title} at {_strongest(grid[row], source_tokens)}"
+            for title, grid in zip(titles, grids, strict=True)
+        ]
+        figure.alt += (
+            f"Where the outlined row, {target_tokens[row]}, looks most: {', '.join(looks)}."
+        )
     return figure
 
 
@@ -120,9 +132,12 @@ def attention_steps(
     weights: Numbers,
     source_tokens: Sequence[str],
     target_tokens: Sequence[str],
-    role: str = "cross",
+    role: str = "encoder",
 ) -> Figure:
-    """Scores, scaled, masked, softmax: four grids of real numbers; masked cells are hatched."""
+    """Scores, scaled, masked, softmax: four grids of real numbers; masked cells are hatched.
+
+    Positive scores are blue and negative ones grey; the weights have the colour of `role`.
+    """
     figure, axes = new_figure(1.7 + 0.42 * len(target_tokens), 4)
     titles = ("1  scores", "2  ÷ √d_k", "3  mask", "4  softmax")
     limit = np.abs(as_array(scores)).max()
@@ -131,7 +146,7 @@ def attention_steps(
     for index, (ax, grid) in enumerate(zip(axes, (scores, scaled, masked, weights), strict=True)):
         grid = _matrix(grid, len(target_tokens), len(source_tokens))
         hidden = blocked if index > 1 else np.zeros_like(blocked)
-        colours = _sequential(ROLES[role]) if index == 3 else _diverging(ROLES[role])
+        colours = _sequential(ROLES[role]) if index == 3 else _diverging()
         low, high = (0, 1) if index == 3 else (-limit, limit)
         ax.imshow(np.where(hidden, 0, grid), cmap=colours, vmin=low, vmax=high, aspect="auto")
         _write_numbers(ax, grid, hidden, "−∞" if index == 2 else "0", 2 if index == 3 else 1, size)
@@ -140,7 +155,8 @@ def attention_steps(
     figure.alt = (
         "Four grids with the same rows and columns: scores, scores divided by the square root of "
         f"d_k, scores with {int(blocked.sum())} masked cells at minus infinity, and weights after "
-        "softmax, where the masked cells are 0 and each row sums to 1."
+        "softmax, where the masked cells are 0 and each row sums to 1. "
+        f"{_rows_of(scores, 'Scores', target_tokens)} {_rows_of(weights, 'Weights', target_tokens)}"
     )
     return figure
 
@@ -177,8 +193,17 @@ def grids(
         beside = row_labels if row_labels and fits else [""] * len(array)
         _token_axes(ax, names or [""] * array.shape[1], beside)
         ax.set_title(title, pad=8)
-    shapes = ", ".join(f"{t} ({a.shape[0]} by {a.shape[1]})" for t, a in arrays.items())
-    figure.alt = f"Matrices with their numbers, side by side: {shapes}."
+    figure.alt = "Matrices with their numbers, side by side. " + " ".join(
+        _rows_of(a, f"{title} ({a.shape[0]} by {a.shape[1]})") for title, a in arrays.items()
+    )
+    title, table = list(arrays.items())[-1]
+    labels = row_labels or (), column_labels or ()
+    if len(arrays) == 1 and table.shape == tuple(map(len, labels)):  # its names can be read aloud
+        each = [
+            f"{row}: " + ", ".join(f"{c} {n:z.2f}" for c, n in zip(labels[1], r, strict=True))
+            for row, r in zip(labels[0], table, strict=True)
+        ]
+        figure.alt = f"Table of {title}. {'. '.join(each)}."
     return figure
 
 
@@ -227,7 +252,7 @@ def positions(encoding: Numbers) -> Figure:
     """Positions (length, d_model): the table, four of its columns, similarity over distance."""
     table = as_array(encoding)
     figure, (heat, curves, similar) = new_figure(3.1, 3, width_ratios=[1.1, 1, 1])
-    image = heat.imshow(table, cmap=_diverging(ENCODER), vmin=-1, vmax=1, aspect="auto")
+    image = heat.imshow(table, cmap=_diverging(), vmin=-1, vmax=1, aspect="auto")
     heat.set(title="the table", xlabel="column", ylabel="position")
     figure.colorbar(image, ax=heat, shrink=0.7)
     for i, column in enumerate((0, table.shape[1] // 4, table.shape[1] // 2)):
@@ -359,7 +384,7 @@ def _sequential(colour: str) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("role", ["white", colour])
 
 
-def _diverging(colour: str = CROSS) -> LinearSegmentedColormap:
+def _diverging(colour: str = ENCODER) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("signed", ["#9CA3AF", "white", colour])
 
 
@@ -459,6 +484,19 @@ def _hatch(axes: Axes, hidden: np.ndarray) -> None:
         axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, hatch="////", ec=OFF, linewidth=0))
 
 
+def _strongest(weights: np.ndarray, tokens: Sequence[str]) -> str:
+    return f"{tokens[int(weights.argmax())]} ({weights.max():.2f})"
+
+
+def _rows_of(grid: Numbers, title: str, names: Sequence[str] = ()) -> str:
+    """The numbers of a small matrix, or the first row of a larger one, for `figure.alt`."""
+    rows = [", ".join(f"{n:z.2f}".removesuffix(".00") for n in row) for row in as_array(grid)]
+    if as_array(grid).size > 16:
+        return f"{title}, first row: {rows[0]}."
+    named = [f"{name} {row}" for name, row in zip(names, rows, strict=True)] if names else rows
+    return f"{title}: {'; '.join(named)}."
+
+
 def _describe_map(
     grid: np.ndarray,
     source_tokens: Sequence[str],
@@ -467,7 +505,7 @@ def _describe_map(
     rows: str | None = None,
 ) -> str:
     strongest = [
-        f"{target} at {source_tokens[grid[row].argmax()]} ({grid[row].max():.2f})"
+        f"{target} at {_strongest(grid[row], source_tokens)}"
         for row, target in enumerate(target_tokens)
         if grid[row].max() > 0
     ]

@@ -16,7 +16,7 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 from tests.grading.attacks import ATTACKS, ISOLATED, WRONG
 from tools import grade, notebooks, release
 from tools.grading import sandbox
-from tools.grading.examiner import examine, of_nbgrader
+from tools.grading.examiner import examine, of_nbgrader, trusted
 from tools.grading.sandbox import Limits
 
 pytestmark = [
@@ -165,6 +165,45 @@ def test_a_cell_that_claims_to_be_ours_never_runs_in_our_process(claim, tmp_path
     assert not reached.exists()
     assert result.tests["a00_test"] is not None and result.tests["prefix_mask_batch"] is None
     assert forged.metadata["nbgrader"] == claim  # the submission itself stays as it was
+
+
+def test_what_one_test_has_given_away_does_not_work_in_the_next():
+    source = part("imports", "tools", "diagnose", "diagnose_two", "diagnose_all")
+    submission = copy.deepcopy(source)
+    submission.cells[2].source = """\
+kept = []
+
+
+def diagnose(attend):
+    kept.append(attend)
+    found = kept[0](torch.zeros(3, 4), torch.zeros(5, 4), torch.eye(5), torch.ones(3, 5) > 0)
+    return "right" if len(kept) == 1 and found.shape == (3, 5) else "axis"
+"""
+    result = examine(source, submission, PATIENT)
+    assert "an inverted mask" in result.tests["diagnose_two"]  # what it keeps works so far
+    assert "belongs to an earlier test" in result.tests["diagnose_all"]
+
+
+def test_no_cell_has_more_time_because_it_says_so():
+    source = notebooks.read(release.COURSE / "source" / "capstone" / "capstone.ipynb")
+    submission = copy.deepcopy(source)
+    (training,) = [c for c in source.cells if "slow" in notebooks.tags(c) and not of_nbgrader(c)]
+    scratch = nbformat.v4.new_code_cell("while True:\n    pass")
+    submission.cells += [scratch, copy.deepcopy(training), copy.deepcopy(training)]
+    for cell in submission.cells:
+        cell.metadata["tags"] = ["slow", "setup", "mine"]
+    slow, setup = (
+        [c for c in trusted(source, submission) if tag in notebooks.tags(c)]
+        for tag in ("slow", "setup")
+    )
+    tests = [name for c in slow if (name := of_nbgrader(c).get("grade_id"))]
+    assert tests == ["train_reader_learns", "train_reader_well", "train_reader_short", "ablation"]
+    assert [c.source for c in slow if not of_nbgrader(c)] == [training.source]
+    assert [c.source for c in setup] == [notebooks.setup_source()]
+    assert all("mine" in notebooks.tags(c) for c in slow + setup)
+    for cell in submission.cells:
+        cell.metadata["tags"] = "slow"  # no list
+    assert len([c for c in trusted(source, submission) if "slow" in notebooks.tags(c)]) == 5
 
 
 @pytest.mark.parametrize("way", ["namespaces", "plain"])

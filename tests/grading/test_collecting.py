@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import json
+import re
 import time
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
 from tools import grade, notebooks, release
 from tools.grading.collect import collect
-from tools.grading.examiner import forbidden_words, is_test, of_nbgrader
+from tools.grading.examiner import computed_names, forbidden_words, is_test, of_nbgrader
 from tools.grading.record import Policy, fill, write_table
 from tools.grading.repair import Unreadable, plain_name, read, released, repair
 
@@ -509,6 +510,15 @@ ANSWER = "class NumberReader(nn.Module):\n    def forward(self, x):\n        ret
             "try:\n    from torch.nn import Transformer as T\nfinally:\n    pass",
             True,
         ),
+        # put together from constants
+        ('getattr(nn, "Multihead" + "Attention")', "", True),
+        (ANSWER + "getattr(nn, a + b)(x)", 'a = "Multihead"\nb = "Attention"', True),
+        (ANSWER + "getattr(nn, name)(x)", 'a = "Multihead"\nname = f"{a}Attention"', True),
+        (ANSWER + "getattr(nn, a)(x)", "exec(\"a = 'Multihead' + 'Attention'\")", True),
+        (ANSWER + "T(x)", 'text = "T = nn.Trans" + "former"\nexec(text)', True),
+        (ANSWER + "vars(nn)[a]", 'a = "".join(["Multihead", "Attention"])', True),
+        (ANSWER + 'getattr(nn, a + "Attention")', "exec(\"b = 'Multi'\\na = b + 'head'\")", True),
+        (ANSWER + "print(a + b)", 'a = "Multihead"\nb = "Attention"', False),  # only a text
     ],
 )
 def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, scratch, found):
@@ -517,6 +527,46 @@ def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, sc
     cell(notebook, "number_reader").source = answer
     notebook.cells.append(nbformat.v4.new_code_cell(scratch))
     assert list(forbidden_words(CAPSTONE, notebook)) == ["number_reader"] * found
+
+
+@pytest.mark.parametrize(
+    "answer, scratch, found",
+    [
+        (ANSWER + "getattr(nn, pick(x))", "", "getattr(nn, pick(x))"),
+        (ANSWER + "getattr(nn, a)", 'a = "Multihead"\na += "Attention"', "getattr(nn, a)"),
+        (ANSWER + "part(x)", "def part(a):\n    return getattr(nn, a)", "getattr(nn, a)"),
+        (ANSWER + "x\nexec(bytes(code))", "", "exec(bytes(code))"),
+        (ANSWER + "nn.__dict__[x[::-1]]", "", "nn.__dict__[x[::-1]]"),
+        (ANSWER + "vars(nn)[x[::-1]]", "", "vars(nn)[x[::-1]]"),
+        (ANSWER + "x", "getattr(nn, pick(x))", None),  # the answer does not lead to it
+        (ANSWER + 'getattr(x, "size")(0)', "", None),
+        (ANSWER + "self.layers[x + 1]", "", None),
+        (ANSWER + "re.compile(x)", "import re", None),
+        (ANSWER + "x\nexec(compile('y = 1', '', 'exec'))", "", None),
+    ],
+)
+def test_a_name_that_is_computed_is_for_a_person_to_look_at(answer, scratch, found):
+    notebook = released(CAPSTONE)
+    assert computed_names(CAPSTONE, notebook) == {}
+    cell(notebook, "number_reader").source = answer
+    notebook.cells.append(nbformat.v4.new_code_cell(scratch))
+    assert computed_names(CAPSTONE, notebook) == ({"number_reader": found} if found else {})
+    assert forbidden_words(CAPSTONE, notebook) == {}
+
+
+def test_code_that_is_nested_too_deeply_is_looked_at_all_the_same():
+    notebook = released(CAPSTONE)
+    deep = "x = " + " + ".join(["'a'"] * 1500) + "\n"
+    cell(notebook, "number_reader").source = ANSWER + "x\n" + deep
+    assert "too deeply" in computed_names(CAPSTONE, notebook)["number_reader"]
+    cell(notebook, "number_reader").source += "y = nn.Transformer\n"
+    assert forbidden_words(CAPSTONE, notebook) == {"number_reader": "Transformer"}
+
+
+def test_no_solution_of_ours_has_to_be_looked_at_by_hand():
+    for path in release.sources():
+        source = notebooks.read(path)
+        assert computed_names(source, source) == forbidden_words(source, source) == {}
 
 
 def test_without_protection_nothing_is_graded_unless_one_says_so(tmp_path, monkeypatch):
@@ -582,6 +632,34 @@ def test_a_files_name_steers_neither_a_terminal_nor_a_spreadsheet(tmp_path, monk
     assert printed.replace("\n", "").isprintable() and "=HYPERLINK(1)[2J" in printed
     assert all(cell.isprintable() and cell[:1] not in tuple("=+-@") for cell in cells)
     assert marks[1] == ["'=HYPERLINK(1)[2J ", "-1.5"]
+
+
+@pytest.mark.parametrize("student", ["-ada", "@ada", "+ada", "=1"])
+def test_an_id_is_never_changed_without_a_word(student, tmp_path):
+    with pytest.raises(SystemExit, match=f"these ids for formulas.*: {re.escape(student)}\\. "):
+        write_table([{"student": "bo", "ps1": 1}, {"student": student, "ps1": 2}], tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    (tmp_path / student).mkdir()
+    (tmp_path / student / "ps1.ipynb").write_bytes(data(submission()))
+    ((one, files),) = collect(tmp_path, "ps1").items()
+    row = grade.prepare(one, files, SOURCE, "ps1")
+    if student[0] in "-@":  # the others are changed, because they cannot be a folder's name
+        assert "takes for a formula" in row.problem and row.notebook is None
+    else:
+        assert f"in the gradebook the id is {row.student}" in row.notes and not row.problem
+
+
+def test_two_who_would_have_one_id_are_not_graded(tmp_path, monkeypatch):
+    for name in ("a b", "a_b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ps1.ipynb").write_bytes(data(submission()))
+    monkeypatch.setattr(grade, "nbgrader_api", lambda: None)
+    monkeypatch.setattr(grade, "make_known", lambda *arguments: None)
+    monkeypatch.setattr(grade, "use_known_names", lambda *arguments: None)
+    monkeypatch.setattr(grade, "record", lambda *arguments: None)
+    monkeypatch.setattr(grade, "examine_all", lambda rows, *more: iter(rows))
+    rows = grade.grade(tmp_path, "ps1", None)
+    assert ["two submissions" in row.problem for row in rows] == [True, True, False]
 
 
 MOODLE = "Identifier,Full name,Status,Grade,Maximum Grade\nParticipant 48213,Ada,Submitted,,30.00\n"

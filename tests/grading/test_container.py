@@ -46,6 +46,33 @@ def test_a_filled_table_is_not_lost_with_the_container(tmp_path):
     assert (tmp_path / "kept" / "worksheet.csv").read_text() == "Identifier,Grade"
 
 
+def test_tables_for_the_mark_are_both_shown_to_the_container(tmp_path):
+    for name in ("exam.csv", "held.csv"):
+        (tmp_path / name).write_text("student,points")
+    words = asked(tmp_path, "marks", "--exam", "exam.csv", "--explained", "held.csv")
+    after = words[words.index("transformers-grader") + 1 :]
+    assert after == ["marks", "--exam", "/grading/exam.csv", "--explained", "/grading/held.csv"]
+
+
+def test_variants_of_ones_own_come_along(tmp_path, monkeypatch):
+    (tmp_path / "my own.py").write_text("VARIANTS = {}")
+    monkeypatch.setenv("VARIANTS", "my own.py")
+    words = asked(tmp_path, "ps1", ".")
+    assert f"{tmp_path}/my own.py:/variants.py:ro" in words and "VARIANTS=/variants.py" in words
+
+
+def test_the_container_grades_the_variants(tmp_path):
+    program(tmp_path / "bin" / "python", f'echo "$@" $COURSE_SOURCE >> {tmp_path}/called')
+    program(tmp_path / "bin" / "chown", "")
+    path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "GRADING": str(tmp_path), "VARIANTS": "/variants.py"}
+    script = ROOT / "course" / "in_container.sh"
+    subprocess.run(["sh", str(script), "ps1"], env={**environment, "SEED": ""}, check=True)
+    first, second = (tmp_path / "called").read_text().splitlines()
+    assert first == "-m tools.variants 0 --variants /variants.py"
+    assert second == "-m tools.grade ps1 /grader/build/source-0"
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 def test_what_the_container_writes_belongs_to_the_folders_owner(tmp_path):
     grading = tmp_path / "grading"

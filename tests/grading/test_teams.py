@@ -8,7 +8,8 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
 from nbgrader.api import Gradebook
 
-from tools.grading.record import COURSE, Policy, fill, marks
+from tools.grading.final import final
+from tools.grading.record import COURSE, Policy, fill, marks, marks_and_shares
 from tools.release import environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's
@@ -54,6 +55,16 @@ def test_all_members_get_the_last_submission_of_their_team(database, tmp_path):
     table.write_text("Identifier,Grade\nParticipant ada,\nParticipant cy,\n", encoding="utf8")
     assert fill(table, list(rows.values()), "capstone", tmp_path / "out.csv")[0] == 2
     assert (tmp_path / "out.csv").read_text().count(",3.0") == 2
+
+
+def test_what_the_gradebook_has_goes_into_the_final_mark(database, tmp_path):
+    (tmp_path / "exam.csv").write_text("student,points\nada,30\n", encoding="utf8")
+    weights = {"ps1": 1, "capstone": 3, "exam": 4}
+    policy = Policy({"capstone": DUE}, cost=50, teams=TEAMS, weights=weights)
+    out, said = final(*marks_and_shares(database, policy), policy, tmp_path / "exam.csv")
+    exact = {row["student"]: row["exact"] for row in out}
+    assert exact["ada"] == 46.25  # (0.8 · 1 + 0.6 · 0.5 · 3 + 0.5 · 4) / 8
+    assert exact["cy"] == 11.25 and "Without points in the exam, 3: bo, cy, di" in said
 
 
 def test_without_teams_everybody_has_their_own(database):

@@ -1,53 +1,147 @@
 """Each other version of a task: its solution passes its tests, and last year's does not."""
 
+import re
+
 import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
-from tests.test_problem_sets import SOURCES, cells_of, graded_cells, task_of
-from tools.variants import VARIANTS, chosen, varied
+from tests.test_problem_sets import SOURCES, tasks
+from tools import variants
+from tools.notebooks import read
+from tools.variants import VARIANTS, chosen, failed, load, main, problems, varied
 
 PLACES = [f"{name}/{task}" for name, tasks in VARIANTS.items() for task in tasks]
+TRAINS = {"capstone/make_batch", "capstone/train_reader"}  # tried all together below
 
 
-def failures(notebook, answers, name, wanted) -> list[str]:
-    """The tests of these tasks that the answers fail."""
-    names: dict = {"__name__": "__main__"}
-    for cell_id, cell in cells_of(notebook, cell_type="code", grade=False).items():
-        exec(answers.get(cell_id, cell.source), names)
-    failed = []
-    for test, cell in graded_cells(notebook).items():
-        if task_of(test, name) in wanted:
-            try:
-                exec(cell.source, names)
-            except Exception:
-                failed.append(test)
-    return failed
-
-
-@pytest.mark.parametrize("place", [p for p in PLACES if not p.startswith("capstone")])
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [p for p in PLACES if p not in TRAINS])
 def test_last_years_answer_fails_and_the_new_one_passes(place):
     name, task = place.split("/")
-    notebook = varied(SOURCES[name], name, [task], 7)
-    wanted = {task, "join"} if task == "attend_part" else {task}
-    assert failures(notebook, {}, name, wanted) == []
-    old = cells_of(SOURCES[name], solution=True, cell_type="code")
-    assert failures(notebook, {task: old[task].source}, name, {task})
+    assert problems(SOURCES[name], name, task, VARIANTS[name][task]) == []
+
+
+def test_every_task_has_another_version():
+    for name in SOURCES:
+        assert {*tasks(name)} - {"join"} <= {*VARIANTS[name]}, name  # `join` changes with its part
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOURCES)
+def test_all_other_versions_go_together(name):
+    """A seed may choose any of them. In the capstone, this trains as well."""
+    notebook = varied(SOURCES[name], name, VARIANTS[name], 7)
+    assert failed(notebook, {}, {*variants.tests_of(notebook)} - {"ablation"}) == {}
+
+
+@pytest.mark.slow
+def test_last_years_training_and_digits_fail_too():
+    for task in ("make_batch", "train_reader"):
+        notebook = varied(SOURCES["capstone"], "capstone", {task: VARIANTS["capstone"][task]}, 7)
+        (old,) = [c for c in SOURCES["capstone"].cells if variants.is_at(c, task)]
+        for cell in notebook.cells:  # a short training is enough to see that they fail
+            cell.source = cell.source.replace("steps=300", "steps=2").replace("steps=50", "steps=1")
+        lost = failed(notebook, {task: old.source.replace("steps=300", "steps=2")}, {task})
+        assert {*lost} == {*variants.tests_of(notebook)[task]}
 
 
 def test_the_capstones_held_out_numbers_are_others():
-    cell = cells_of(varied(SOURCES["capstone"], "capstone", ["held_out"], 7))["in_words"]
+    held_out = {"held_out": VARIANTS["capstone"]["held_out"]}
+    notebook = varied(SOURCES["capstone"], "capstone", held_out, 7)
+    (cell,) = [c for c in notebook.cells if variants.is_at(c, "in_words")]
     assert "random.Random(7)" in cell.source
 
 
 def test_a_seed_chooses_and_0_chooses_nothing():
     for name in VARIANTS:
-        assert chosen(name, 0) == [] and chosen(name, 7) == chosen(name, 7) != []
+        assert chosen(name, 0) == {} and chosen(name, 7) == chosen(name, 7) != {}
+        assert 2 * len(chosen(name, 7)) >= len(VARIANTS[name])
     assert len({str(chosen("ps1", seed)) for seed in range(1, 20)}) > 4
-    with pytest.raises(ValueError, match="is not once"):
-        varied(
-            varied(SOURCES["ps1"], "ps1", ["join"] and ["packed_mask"], 1),
-            "ps1",
-            ["packed_mask"],
-            1,
-        )
+    task = {"packed_mask": VARIANTS["ps1"]["packed_mask"]}
+    with pytest.raises(ValueError, match="0 times .*not once"):
+        varied(varied(SOURCES["ps1"], "ps1", task, 1), "ps1", task, 1)
+
+
+# ---- Variants of an instructor's own ----
+
+OWN = """
+VARIANTS = {
+    "ps1": {
+        "prefix_mask": {
+            "## 4": [("what is not later than itself", "what is earlier than itself")],
+            "prefix_mask": [("place <= place[:, None]", "place < place[:, None]")],
+            "prefix_mask_seen": [
+                ("[1, 1, 1, 0], [1, 1, 1, 1]", "[1, 1, 0, 0], [1, 1, 1, 0]"),
+            ],
+            "prefix_mask_batch": [("s < prefix or s <= t", "s < prefix or s < t")],
+        }
+    }
+}
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """own(text): the path of a file with variants that is in no repository."""
+    monkeypatch.setattr(variants, "ROOT", tmp_path / "repository")
+
+    def write(text):
+        (tmp_path / "mine.py").write_text(text)
+        return str(tmp_path / "mine.py")
+
+    return write
+
+
+@pytest.mark.parametrize("seed", ["", "7", "2027"])
+def test_variants_of_ones_own_are_always_used(own, seed, tmp_path, capsys):
+    main([*([seed] if seed else []), "--variants", own(OWN)])
+    folder = tmp_path / "repository" / "build" / f"source-{seed or 0}"
+    assert "earlier than itself" in str(read(folder / "ps1" / "ps1.ipynb"))
+    said = dict(re.findall(r"/(\w+): (.*)", capsys.readouterr().out))
+    assert "prefix_mask" in said["ps1"] and (said["ps2"] == "as it is") == (not seed)
+
+
+def test_one_can_try_ones_own(own, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--variants", own(OWN), "--check"])
+    assert not end.value.code and "ps1, prefix_mask: right" in capsys.readouterr().out
+    for old, new, said in (
+        ("s < prefix or s < t", "s < prefix or s <= t + 1", "own solution fails prefix_mask_batch"),
+        ('place < place[:, None]")', 'place <= place[:, None]")', "own solution fails"),
+        ('"prefix_mask": [(', '"prefix_mask": [("past", "was"), (', "not once"),
+    ):
+        assert old in OWN
+        with pytest.raises(SystemExit) as end:
+            main(["--variants", own(OWN.replace(old, new)), "--check"])
+        assert end.value.code and said in capsys.readouterr().out
+    same = 'VARIANTS = {"ps1": {"prefix_mask": {"prefix_mask": [("past =", "past  =")]}}}'
+    with pytest.raises(SystemExit) as end:
+        main(["--variants", own(same), "--check"])
+    assert "loses only 0 of 3 points" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (None, "no such file"),
+        ("VARIANTS = {", "cannot be read: SyntaxError"),
+        ("import nothing_like_this", "cannot be read: ModuleNotFoundError"),
+        ("variants = {}", "needs a dictionary VARIANTS"),
+        ('VARIANTS = {"ps9": {}}', "no set 'ps9'; there are capstone, ps1"),
+        ('VARIANTS = {"ps1": ["join"]}', "ps1 must be a dictionary of tasks"),
+        ('VARIANTS = {"ps1": {"join": {"join": [("old",)]}}}', "ps1, join must look like"),
+        ('VARIANTS = {"ps1": {"join": {"join": ("old", "new")}}}', "ps1, join must look like"),
+        ('VARIANTS = {"ps1": {"join": {"joyn": [("a", "b")]}}}', "0 cells are called 'joyn'"),
+        ('VARIANTS = {"ps1": {"join": {"join": [("xyz", "b")]}}}', "'xyz' is 0 times in 'join'"),
+    ],
+)
+def test_a_wrong_file_is_named(own, text, said, tmp_path):
+    path = own(text) if text else str(tmp_path / "none.py")
+    with pytest.raises(SystemExit, match=re.escape(said)):
+        main(["2027", "--variants", path])
+    assert not (tmp_path / "repository").exists()  # nothing half done
+
+
+def test_the_file_that_comes_along_is_in_the_form_that_is_asked_for():
+    assert load(variants.FILE) == VARIANTS

@@ -42,6 +42,16 @@ def test_a_name_keeps_its_colour_whatever_else_is_drawn():
     assert len(set.union(*drawn.values())) == 3
 
 
+def test_a_model_keeps_its_colour_before_and_after():
+    series = {n: ([1, 2], [3, 4]) for n in ("a, before", "a, after", "b, before", "c, or not")}
+    among = ("b", "a", "c, or not")
+    figure = lines(series, "x", "y", among=among, faded={"a, before"})
+    before, after, other, whole = figure.axes[0].lines
+    assert before.get_color() == after.get_color() and before.get_alpha() < 1
+    assert after.get_alpha() is None and before.get_linewidth() < after.get_linewidth()
+    assert len({line.get_color() for line in (after, other, whole)}) == 3
+
+
 def test_curves_that_lie_on_each_other_share_a_label():
     def labels(y, other, log=""):
         figure = lines({"a": ([0, 1], y), "b": ([0, 1], other)}, "x", "y", ("even", 1.0), log)
@@ -52,6 +62,21 @@ def test_curves_that_lie_on_each_other_share_a_label():
     assert labels([5, 2], [5.06, 2]) == ["a", "b", "even"]
     assert labels([5, 2], [3, 2]) == ["a", "b", "even"]  # the same end, but not the same way
     assert labels([500, 2], [500, 1], "y") == ["a", "b", "even"]
+
+
+def test_same_says_how_near_curves_must_be_and_a_long_label_takes_two_lines():
+    curves = {"ends": ([0, 1], [9.0, 1.0]), "high": ([0, 1], [9.0, 1.4])}
+
+    def labels(same, *more):
+        figure = lines(curves | {name: ([0, 1], [1.0, 1.0]) for name in more}, "x", "y", same=same)
+        png(figure)
+        return {text.get_text(): text.get_position()[1] for text in figure.axes[0].texts}
+
+    assert set(labels(0.01)) == {"ends", "high"} and set(labels(0.06)) == {"ends and high"}
+    written = labels(0.06, "a curve with a long name", "another one with a long name")
+    long = "a curve with a long name and\nanother one with a long name"
+    assert set(written) == {"ends and high", long}
+    assert abs(written[long] - written["ends and high"]) >= 0.1275 - 1e-9  # 1.5 lines apart
 
 
 def test_a_table_is_drawn_as_steps():

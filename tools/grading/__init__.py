@@ -5,8 +5,11 @@
 `sandbox`   starts that process: another user, namespaces of its own, limits; kills what is left
 `examiner`  the process that runs the tests and calls the submission's functions over the wire
 `forbidden` looks in an answer for what its task forbids
+`tags`      which cells are slow or the set-up, whatever a submission says
+`alike`     which answers are alike, as a hint to read them
 `repair`    makes what was handed in fit what was handed out, where it is clear how
 `harmless`  lets nothing that a student wrote act in the browser of its reader
 `collect`   finds the submissions in what Moodle, Canvas, GitHub or nbgrader give
 `record`    the gradebook, feedback, late days and the tables that Moodle and Canvas take
+`final`     adds the exam and the solutions explained, and makes the mark of the course
 """

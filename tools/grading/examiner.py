@@ -9,11 +9,13 @@ import ast
 import contextlib
 import copy
 import io
+import itertools
 import json
 import math
 import multiprocessing
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 import nbformat
@@ -27,6 +29,7 @@ from helpers.transformer import Transformer
 from tools.grading import sandbox
 from tools.grading.forbidden import used
 from tools.grading.sandbox import Limits, Sandbox
+from tools.grading.tags import lend_tags
 from tools.grading.wire import Failed, Gone, Mark, Wire
 from tools.notebooks import setup_source
 
@@ -95,10 +98,11 @@ class Talk:
         self.limits, self.name = limits, name
         self.box: Sandbox | None = None
         self.life, self.seconds, self.until = 0, 0.0, math.inf
-        self.functions, self.leaves = [], []
+        self.functions: dict = {}  # {number: what this test has given to the submission}
+        self.numbers, self.leaves = itertools.count(), []
 
     def start(self) -> None:
-        self.functions, self.leaves = [], []
+        self.functions, self.leaves = {}, []
         if self.life == 0:
             self.until = time.monotonic() + self.limits.whole
         self.box = Sandbox(self.limits, self.name, self.until)
@@ -127,8 +131,8 @@ class Talk:
 
     def begin(self, seconds: float) -> None:
         """A cell or a test begins. The submission's process stops itself at the limit; if it does
-        not, it is killed a little later."""
-        self.leaves = []
+        not, it is killed a little later. What an earlier test has given to it works no longer."""
+        self.functions, self.leaves = {}, []
         self.box.expect(1.25 * seconds + 2)
         self.wire.ask("begin", seconds, 0)
 
@@ -164,6 +168,8 @@ class Talk:
     # ---- What the submission may ask: to call a function that a test has given it ----
 
     def serve(self, number, arguments, named, grows):
+        if number not in self.functions:
+            raise LookupError("this function belongs to an earlier test")
         with self.turn(False), torch.set_grad_enabled(bool(grows)):
             return detached(self.functions[number](*arguments, **named))
 
@@ -185,14 +191,17 @@ class Talk:
             methods = {n: getattr(value, n) for n in METHODS if hasattr(value, n)}
             return Mark("model", methods)
         if callable(value):
-            self.functions.append(value)
-            return Mark("function", len(self.functions) - 1)
+            number = next(self.numbers)
+            self.functions[number] = value
+            return Mark("function", number)
         raise TypeError(f"{type(value).__name__} cannot be passed to a submission")
 
     def built(self, model):
         """How to build the same model there. What a test has changed or listens to stays here."""
         if isinstance(model, Transformer):
             what, plain, numbers = "Transformer", Transformer, asdict(model.config)
+            if getattr(model, "decodes_to_logits", False):  # as the capstone's NumberReader does
+                what, plain = "LogitsTransformer", type(model)
         else:
             what, plain = "MultiHeadAttention", MultiHeadAttention
             numbers = dict(d_model=model.d_model, num_heads=model.num_heads)
@@ -283,7 +292,8 @@ def trusted(source: NotebookNode, notebook: NotebookNode) -> list[NotebookNode]:
     """The submission's cells, each with what the instructor's notebook says about it.
 
     Students can edit metadata. A cell that claims to be locked or a test, but isn't one in the
-    instructor's notebook, is theirs, so it must never run in the examiner's own process.
+    instructor's notebook, is theirs, so it must never run in the examiner's own process. Nor does
+    a cell get more time because it says that it is slow.
     """
     known, cells = known_cells(source), []
     for cell in notebook.cells:
@@ -293,23 +303,32 @@ def trusted(source: NotebookNode, notebook: NotebookNode) -> list[NotebookNode]:
         if name in known and known[name].cell_type == cell.cell_type:
             cell.metadata["nbgrader"] = copy.deepcopy(of_nbgrader(known[name]))
         cells.append(cell)
+    lend_tags(source, cells)
     return cells
+
+
+def answers_with_limits(source: NotebookNode, notebook: NotebookNode) -> Iterator:
+    """(task, what it forbids, the words that its answer uses, the names that it computes)"""
+    free = [cell for cell in trusted(source, notebook) if is_free(cell)]
+    for cell in source.cells:
+        task, words = of_nbgrader(cell).get("grade_id"), cell.metadata.get("forbids", [])
+        for answer in [c for c in free if words and of_nbgrader(c).get("grade_id") == task]:
+            yield task, words, *used(answer.source, [c.source for c in free if c is not answer])
 
 
 def forbidden_words(source: NotebookNode, notebook: NotebookNode) -> dict[str, str]:
     """{task: what it forbids and the answer uses}; a task's metadata say what it forbids."""
-    free = {id(cell): cell for cell in trusted(source, notebook) if is_free(cell)}
     found = {}
-    for cell in source.cells:
-        task = of_nbgrader(cell).get("grade_id")
-        words = cell.metadata.get("forbids", [])
-        for answer in [
-            c for c in free.values() if of_nbgrader(c).get("grade_id") == task and words
-        ]:
-            others = [c.source for c in free.values() if c is not answer]
-            hits = [word for word in words if word in used(answer.source, others)]
-            found |= {task: hits[0]} if hits else {}
+    for task, words, seen, _ in answers_with_limits(source, notebook):
+        hits = [word for word in words if word in seen]
+        found |= {task: hits[0]} if hits else {}
     return found
+
+
+def computed_names(source: NotebookNode, notebook: NotebookNode) -> dict[str, str]:
+    """{task: how it looks up a name, in a way that may hide something that it forbids}"""
+    found = answers_with_limits(source, notebook)
+    return {task: computed[0] for task, _, _, computed in found if computed}
 
 
 class Examiner:
@@ -326,6 +345,8 @@ class Examiner:
         self.result, self.skip = Result(), set()
         for task, word in self.forbidden.items():
             self.result.notes.append(f"{task}: uses {word}, which this task forbids: no points")
+        for task, call in computed_names(source, notebook).items():
+            self.result.notes.append(f"{task}: look at this by hand, its name is computed: {call}")
 
     def run(self) -> Result:
         try:

@@ -2,6 +2,10 @@
 
 Only the task's own cell counts, and whatever in the student's other cells it leads to. So it does
 no harm to compare with torch's class in a scratch cell.
+
+A name may be put together from constants, as in `getattr(nn, "Multihead" + "Attention")`, also by
+way of variables that are assigned once. What is put together in any other way is not guessed. It is
+only reported, so that a person looks at it.
 """
 
 import ast
@@ -17,32 +21,41 @@ AS_CODE = {"eval", "exec", "run_cell", "run_cell_async", "run_code", "ex", "ev"}
 AS_CODE |= {"run_cell_magic", "run_line_magic", "getattr", "attrgetter", "methodcaller"}
 AS_CODE |= {"import_module", "__import__", "locate", "resolve_name", "import_item"}
 AS_CODE |= {"__getattr__", "__getattribute__"}
+CODE = {"eval", "exec", "run_cell", "run_cell_async", "run_code", "ex", "ev", "compile"}
+NAMED = {"getattr": 1, "__getattr__": -1, "__getattribute__": -1}  # which argument is the name
 AS_KEY = {"get", "pop", "setdefault", "__getitem__", "itemgetter"}
+
+
+Texts = dict[str, str]  # {variable: the text that it has, as far as it is known}
 
 
 @dataclass
 class Statement:
     """A statement at the outermost level of a cell."""
 
+    node: ast.stmt
     defines: set[str]
     needs: set[str]  # names of the notebook that it uses
     words: set[str]  # names, attributes and modules in it
+    computed: list[str]  # calls that look up a name that cannot be known without running them
 
 
-def statements(source: str) -> list[Statement]:
+def parsed(source: str) -> list[ast.stmt]:
     """The statements of a cell, with or without magics; none if it is not Python."""
     lines = source.splitlines(keepends=True)
     if lines and lines[0].startswith("%%"):  # such as %%time
         lines = lines[1:]
     try:
-        text = TransformerManager().transform_cell("".join(lines))
-        return [statement(node) for node in ast.parse(text).body]
+        return ast.parse(TransformerManager().transform_cell("".join(lines))).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
 
 
-def statement(node: ast.stmt) -> Statement:
-    patched, words = set(), set()
+def statement(node: ast.stmt, texts: Texts) -> Statement:
+    patched: set[str] = set()
+    words: set[str] = set()
+    computed = []
+    inner = []  # statements in texts that are run as code
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
             words.add(part.id)
@@ -54,19 +67,145 @@ def statement(node: ast.stmt) -> Statement:
         elif isinstance(part, ast.ImportFrom):
             words |= {*(part.module or "").split(".")}
         elif isinstance(part, ast.Call):
-            called = getattr(part.func, "id", getattr(part.func, "attr", ""))
+            called = called_by(part)
             patched |= root(part.args[0]) if called == "setattr" and part.args else set()
             arguments = [*part.args, *(keyword.value for keyword in part.keywords)]
-            compiled = getattr(part.func, "id", "") == "compile"  # not re.compile
-            if called in AS_CODE or compiled:
-                words |= {w for argument in arguments for w in written(argument)}
+            if called in AS_CODE or is_code(part):
+                words |= {w for argument in arguments for w in written(argument, texts)}
+                if any(unknown(one, texts) for one in naming(called, arguments)):
+                    computed.append(ast.unparse(part)[:60])
             elif called in AS_KEY:
-                words |= {w for argument in arguments[:1] for w in spelt(argument)}
+                words |= {w for argument in arguments[:1] for w in spelt(argument, texts)}
+            inner += code_in(part, texts)
         elif isinstance(part, ast.Subscript):  # vars(nn)["Transformer"]
-            words |= spelt(part.slice)
+            words |= spelt(part.slice, texts)
+            if is_namespace(part.value) and unknown(part.slice, texts):
+                computed.append(ast.unparse(part)[:60])
     scope = symtable.symtable(ast.unparse(node), "a cell", "exec")
     needs, defines = names_of(scope)
-    return Statement(defines | (patched & needs), needs, words)
+    found = Statement(node, defines | (patched & needs), needs, words, computed)
+    for one in (statement(child, texts) for child in inner):
+        found.defines |= one.defines
+        found.needs |= one.needs
+        found.words |= one.words
+        found.computed += one.computed
+    return found
+
+
+def looked_at(node: ast.stmt, texts: Texts) -> Statement:
+    """The same, also for code that is nested too deeply to be followed."""
+    try:
+        return statement(node, texts)
+    except (RecursionError, MemoryError, ValueError, SyntaxError):
+        parts = [*ast.walk(node)]
+        names = {part.id for part in parts if isinstance(part, ast.Name)}
+        words = names | {part.attr for part in parts if isinstance(part, ast.Attribute)}
+        return Statement(node, names, names, words, ["(nested too deeply to be followed)"])
+
+
+def called_by(call: ast.Call) -> str:
+    return getattr(call.func, "id", getattr(call.func, "attr", ""))
+
+
+def is_code(call: ast.Call) -> bool:
+    """Whether it runs text as code: exec, but not re.compile."""
+    called = called_by(call)
+    return called in CODE and (called != "compile" or isinstance(call.func, ast.Name))
+
+
+def naming(called: str, arguments: list[ast.expr]) -> list[ast.expr]:
+    """The arguments that say what is looked up or run."""
+    if called in NAMED:
+        return arguments[NAMED[called] :][:1]
+    return arguments if called in ("attrgetter",) else arguments[:1]
+
+
+def is_namespace(node: ast.AST) -> bool:
+    """vars(nn), globals(), nn.__dict__"""
+    called = isinstance(node, ast.Call) and called_by(node) in ("vars", "globals", "locals")
+    return called or (isinstance(node, ast.Attribute) and node.attr == "__dict__")
+
+
+def code_in(call: ast.Call, texts: Texts) -> list[ast.stmt]:
+    """What a call such as exec("x = 1") runs, if that can be known."""
+    if not is_code(call):
+        return []
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    known = [text for one in arguments[:1] if (text := folded(one, texts)) is not None]
+    return [node for text in known for node in parsed(text)]
+
+
+# ---- Texts that are put together ----
+
+
+def folded(node: ast.AST, texts: Texts) -> str | None:
+    """The text that an expression has if it is made of constants; None if it is not."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.Name):
+        return texts.get(node.id)
+    if isinstance(node, ast.NamedExpr):
+        return folded(node.value, texts)
+    parts: list = []
+    between: str | None = ""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = [node.left, node.right]
+    elif isinstance(node, ast.JoinedStr):
+        parts = [p.value if isinstance(p, ast.FormattedValue) else p for p in node.values]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+        between = folded(node.func.value, texts) if node.func.attr == "join" else None
+        parts = getattr(node.args[0], "elts", [])
+    found = [folded(part, texts) for part in parts]
+    if not parts or between is None or any(text is None for text in found):
+        return None
+    return between.join(text for text in found if text is not None)
+
+
+def unknown(node: ast.AST, texts: Texts) -> bool:
+    """Whether a name that is looked up can only be known by running the code."""
+    inside = node
+    if isinstance(node, ast.Call) and is_code(node) and node.args:  # exec(compile(…))
+        inside = node.args[0]
+    if isinstance(inside, ast.NamedExpr):
+        return unknown(inside.value, texts)
+    return folded(inside, texts) is None
+
+
+def texts_in(trees: list[ast.stmt]) -> Texts:
+    """The variables that are given a value once, in all of this code, and that is a known text."""
+    trees, texts = [*trees], {}
+    for _ in range(5):  # one may be made of another, and be in a text that is run
+        given: dict[str, list] = {}
+        more = []
+        for part in (part for tree in trees for part in ast.walk(tree)):
+            if isinstance(part, ast.Assign):
+                for target in part.targets:
+                    if isinstance(target, ast.Name):
+                        given.setdefault(target.id, []).append(part.value)
+            elif isinstance(part, ast.AnnAssign | ast.NamedExpr):
+                if isinstance(part.target, ast.Name) and part.value is not None:
+                    given.setdefault(part.target.id, []).append(part.value)
+            elif isinstance(part, ast.arg):
+                given.setdefault(part.arg, []).extend([None, None])  # any value
+            elif isinstance(part, ast.Call):
+                more += code_in(part, texts)
+        known = {ast.dump(tree) for tree in trees}
+        new = [tree for tree in more if ast.dump(tree) not in known]
+        stored = [
+            part.id
+            for tree in [*trees, *new]
+            for part in ast.walk(tree)
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+        ]
+        before = dict(texts)
+        for name, values in given.items():
+            if len(values) == 1 == stored.count(name):
+                text = folded(values[0], texts)
+                texts |= {} if text is None else {name: text}
+        trees += new
+        if texts == before and not new:
+            break
+    return texts
 
 
 def root(node: ast.AST) -> set[str]:
@@ -75,17 +214,16 @@ def root(node: ast.AST) -> set[str]:
     return {node.id} if isinstance(node, ast.Name) else set()
 
 
-def spelt(node: ast.AST) -> set[str]:
+def spelt(node: ast.AST, texts: Texts) -> set[str]:
     """The words of a string such as "nn.Transformer"."""
-    if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
-        return set()
-    return {word for word in node.value.replace("(", ".").split(".") if word.isidentifier()}
+    text = folded(node, texts) or ""
+    return {word for word in text.replace("(", ".").split(".") if word.isidentifier()}
 
 
-def written(node: ast.AST) -> set[str]:
+def written(node: ast.AST, texts: Texts) -> set[str]:
     """All words of the strings in an argument, such as "from torch.nn import Transformer as T"."""
-    constants = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
-    return {w for text in constants if isinstance(text, str) for w in re.findall(r"\w+", text)}
+    found = [folded(part, texts) for part in ast.walk(node) if isinstance(part, ast.expr)]
+    return {word for text in found if text for word in re.findall(r"\w+", text)}
 
 
 def names_of(scope: symtable.SymbolTable) -> tuple[set[str], set[str]]:
@@ -102,14 +240,31 @@ def names_of(scope: symtable.SymbolTable) -> tuple[set[str], set[str]]:
     return needs, defines
 
 
-def used(answer: str, others: list[str]) -> set[str]:
-    """The words in a task's cell, and in whatever of the other cells it leads to."""
-    reached = statements(answer)
-    rest = [one for source in others for one in statements(source)]
+def reached(answer: str, others: list[str]) -> list[Statement]:
+    """The statements of a task's cell, and those of the other cells that it leads to."""
+    own, scratch = parsed(answer), [node for source in others for node in parsed(source)]
+    try:
+        texts = texts_in(own + scratch)
+    except (RecursionError, MemoryError):
+        texts = {}
+    found = [looked_at(node, texts) for node in own]
+    rest = [looked_at(node, texts) for node in scratch]
     names: set[str] = set()
-    for one in reached:  # grows while it is read
+    for one in found:  # grows while it is read
         names |= one.needs | one.defines
-        found = [other for other in rest if other.defines & names]
-        rest = [other for other in rest if other not in found]
-        reached += found
-    return set().union(*(one.words for one in reached))
+        more = [other for other in rest if other.defines & names]
+        rest = [other for other in rest if other not in more]
+        found += more
+    return found
+
+
+def used(answer: str, others: list[str]) -> tuple[set[str], list[str]]:
+    """The words in a task's cell and in whatever else it leads to, and the names it computes."""
+    found = reached(answer, others)
+    words = set().union(*(one.words for one in found))
+    return words, [call for one in found for call in one.computed]
+
+
+def reached_by(answer: str, others: list[str]) -> list[ast.stmt]:
+    """The same statements as trees."""
+    return [one.node for one in reached(answer, others)]

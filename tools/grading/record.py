@@ -97,7 +97,11 @@ class Policy:
     cost: float = 10.0  # per cent of a set's points, for each further day
     most_days: int = 7  # later than this, nothing counts
     grace: int = 15  # minutes
-    weights: dict[str, float] | None = None  # of the sets in the mark; equal if not given
+    weights: dict[str, float] | None = None  # of the parts of the mark; equal if not given
+    exam_points: float = 60.0  # of the whole exam
+    project_points: float = 12.0  # of a project in place of the capstone
+    exam_least: float = 0.0  # per cent of them that are needed to pass
+    to_pass: float = 50.0  # per cent of everything together
     teams: dict[str, list[list[str]]] = field(default_factory=dict)  # {set: its teams}
     zone: tzinfo | None = None  # of the dates in the platform's archive; this machine's if None
 
@@ -114,6 +118,16 @@ class Policy:
                 f'{path}: due.timezone is {name!r}, but must be a name such as "Europe/Berlin".'
             ) from None
         policy.weights, policy.teams = data.get("weights"), data.get("teams", {})
+        for part, weight in (policy.weights or {}).items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
+                raise SystemExit(f"{path}: weights.{part} is {weight!r}, but must be a number.")
+        for name, value in data.get("pass", {}).items():
+            place = {"of_the_exam": "exam_least", "of_everything": "to_pass"}.get(name, name)
+            if place not in ("exam_points", "project_points", "exam_least", "to_pass"):
+                raise SystemExit(f"{path}: there is no pass.{name}.")
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise SystemExit(f"{path}: pass.{name} is {value!r}, but must be above 0.")
+            setattr(policy, place, value)
         for name, time in policy.due.items():
             if not isinstance(time, datetime) or time.tzinfo is None:
                 raise SystemExit(f"{path}: due.{name} must be a time with its offset from UTC.")
@@ -157,7 +171,14 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 def marks(database: str, policy: Policy) -> list[dict]:
     """One row a student: each set's points, days late and what counts; the mark in per cent."""
-    rows = []
+    return marks_and_shares(database, policy)[0]
+
+
+def marks_and_shares(
+    database: str, policy: Policy
+) -> tuple[list[dict], dict[str, dict[str, float]]]:
+    """(the rows of `marks`, {student: {set handed in: the share that counts, not rounded}})."""
+    rows, reached = [], {}
     with Gradebook(database) as gradebook:
         names = [a.name for a in gradebook.assignments]
         most = {a.name: a.max_score for a in gradebook.assignments}
@@ -171,7 +192,7 @@ def marks(database: str, policy: Policy) -> list[dict]:
             shares = policy.kept(times)
             row = {"student": student.id, "name": name_of(student)}
             weights = policy.weights or dict.fromkeys(names, 1.0)
-            mark = 0.0
+            mark, reached[student.id] = 0.0, {}
             for name in names:
                 late, share = shares.get(name, (0, 0.0))
                 score = handed[name].score if name in handed else 0.0
@@ -182,10 +203,13 @@ def marks(database: str, policy: Policy) -> list[dict]:
                 }
                 open_ = name in handed and handed[name].needs_manual_grade
                 row[f"{name} to read"] = "yes" if open_ else ""
-                mark += weights.get(name, 0.0) * score * share / (most[name] or 1)
+                part = score * share / (most[name] or 1)
+                mark += weights.get(name, 0.0) * part
+                if name in handed:
+                    reached[student.id][name] = part
             row["per cent"] = round(100 * mark / (sum(weights.get(n, 0.0) for n in names) or 1), 1)
             rows.append(row)
-    return sorted(rows, key=lambda row: row["name"])
+    return sorted(rows, key=lambda row: row["name"]), reached
 
 
 def share_in_teams(everybody: dict[str, dict], teams: dict[str, list[list[str]]]) -> None:
@@ -216,15 +240,27 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
 
 
+FORMULA = ("=", "+", "-", "@")  # a text that begins so is computed by a spreadsheet
+
+
 def plain_cell(value):
     """A cell of a table for us; text that a spreadsheet would compute gets an apostrophe."""
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 def write_table(rows: list[dict], path: Path) -> None:
+    """Write a table of students. Raises SystemExit if an id could not be written as it is."""
+    ids = [str(row.get("student", "")) for row in rows]
+    if odd := [one for one in ids if plain_cell(one) != one]:
+        raise SystemExit(
+            f"{path.name} was not written. A spreadsheet would take these ids for formulas, and "
+            f"with other ids Moodle and Canvas would not find the students: {', '.join(odd)}. "
+            "Rename what was handed in under them, grade it again, and remove the old ids: "
+            "cd course && nbgrader db student remove -- ID"
+        )
     with path.open("w", newline="", encoding="utf8") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["student"])
         writer.writeheader()

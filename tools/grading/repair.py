@@ -6,7 +6,6 @@ table. What cannot be read at all, or is another notebook, raises Unreadable wit
 
 import ast
 import copy
-import difflib
 import json
 import re
 from pathlib import PurePath
@@ -14,13 +13,10 @@ from pathlib import PurePath
 import nbformat
 from nbformat import NotebookNode
 
-from tools.colab import CELL
 from tools.grading.examiner import is_locked, is_test, names_in, of_nbgrader, without_hidden
-from tools.notebooks import setup_source
+from tools.grading.tags import lend_tags, same
 
 MEGABYTES = 200  # larger files are not read
-# How the set-up cell begins, in either edition. Colab's users begin cells of their own with @title.
-SETUP = tuple(text.splitlines()[0] + "\n" for text in (setup_source(), CELL.read_text("utf8")))
 COPY = re.compile(r"^(copy of|kopie von)\s+|(\s*\(\d+\)|[ _-]+(copy|kopie)( ?\d+)?|-\d+)$", re.I)
 
 
@@ -73,13 +69,6 @@ def read(data: bytes) -> NotebookNode:
     if not notebook.cells:
         raise Unreadable("the notebook has no cells")
     return notebook
-
-
-def same(one: str, other: str) -> float:
-    """How much two texts have in common, from 0 to 1."""
-    if one.strip() == other.strip():
-        return 1.0
-    return difflib.SequenceMatcher(None, one[:3000], other[:3000], autojunk=False).ratio()
 
 
 def answered(cell, released) -> bool:
@@ -293,16 +282,7 @@ def place(notebook, handed_out, source, found, ids, notes) -> None:
             cell.source = ids[name].source
         if tags is None:
             cell.metadata.pop("tags", None)
-    free = [c for c in notebook.cells if not of_nbgrader(c)]
-    given = [c for c in source.cells if not of_nbgrader(c) and c.cell_type == "code"]
-    for cell in free:
-        if cell.cell_type == "code":  # set-up and training cells keep their tags
-            like = [g for g in given if same(g.source, cell.source) > 0.9]
-            own = [t for t in cell.metadata.get("tags", []) if t not in ("setup", "slow")]
-            if cell.source.startswith(SETUP):
-                own.append("setup")
-            more = like[0].metadata.get("tags", []) if like else []
-            cell.metadata.tags = own + [tag for tag in more if tag not in own]
+    lend_tags(source, notebook.cells)
     seen = set()
     for cell in notebook.cells:
         if cell.get("id") in seen or not re.fullmatch(r"[\w-]{1,64}", str(cell.get("id", ""))):

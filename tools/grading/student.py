@@ -62,6 +62,16 @@ class Model(torch.nn.Module):
         return value + 0 * self.number if grows else value
 
 
+class LogitsTransformer(Transformer):
+    """A model that can be trained in here: `decode` gives logits, as it does in the capstone."""
+
+    def decode(self, target_ids, memory, source_mask):
+        return self.output(super().decode(target_ids, memory, source_mask))
+
+    def forward(self, source_ids, target_ids):
+        return self.decode(target_ids, *self.encode(source_ids))
+
+
 class Worker:
     def __init__(self, shell: InteractiveShell):
         self.shell, self.things, self.leaves = shell, [], {}
@@ -166,11 +176,11 @@ class Worker:
         if kind == "model":
             return Model(content)
         what, numbers, state, methods = content
-        made = (
-            Transformer(TransformerConfig(**numbers))
-            if what == "Transformer"
-            else MultiHeadAttention(**numbers)
-        )
+        if what == "MultiHeadAttention":
+            made = MultiHeadAttention(**numbers)
+        else:
+            kind = LogitsTransformer if what == "LogitsTransformer" else Transformer
+            made = kind(TransformerConfig(**numbers))
         made.load_state_dict(state)
         for place, method in methods.items():  # of the model, or of one of its layers
             owner, _, name = place.rpartition(".")
