@@ -42,16 +42,19 @@ def attention_map(
     role: str = "cross",
     title: str | None = None,
     mask: Numbers | None = None,
+    rows: str | None = None,
 ) -> Figure:
     """One map of attention weights (target, source), from white (0) to the role's colour (1).
 
     Rows are target_tokens, the queries; columns are source_tokens, the keys. Cells in `gold`,
     pairs (target index, source index), are outlined. Where `mask` (target, source) is False, the
-    cell is hatched: it could not be attended to. Raises ValueError if labels do not fit.
+    cell is hatched: it could not be attended to. `rows` is written above the rows' labels and says
+    what they are, such as "about to write". Raises ValueError if labels do not fit.
     """
     grid = _matrix(weights, len(target_tokens), len(source_tokens))
     figure, (axes,) = new_figure(1.5 + 0.36 * len(target_tokens))
     _draw_map(axes, grid, source_tokens, target_tokens, gold, role)
+    _title_rows(axes, rows)
     if mask is not None:
         _hatch(axes, ~_matrix(mask, *grid.shape).astype(bool))
         axes.set_xlabel("hatched: hidden by the mask", fontsize=9, color=MUTED)
@@ -59,7 +62,7 @@ def attention_map(
     bar = figure.colorbar(axes.images[0], ax=axes, shrink=0.8, pad=0.02)
     bar.set_label("attention weight")
     bar.outline.set_visible(False)
-    figure.alt = _describe_map(grid, source_tokens, target_tokens, title)
+    figure.alt = _describe_map(grid, source_tokens, target_tokens, title, rows)
     if mask is not None:
         figure.alt += " Cells that the mask hides are hatched."
     return figure
@@ -74,10 +77,12 @@ def attention_maps(
     gold: Collection[tuple[int, int]] | None = None,
     role: str = "cross",
     row: int | None = None,
+    rows: str | None = None,
 ) -> Figure:
     """Small multiples on one scale: weights (maps, target, source), a title for each map.
 
     `row` names a target token by its index: its row is outlined in each map, with its numbers.
+    `rows` says what the rows' labels are, as in `attention_map`.
     """
     grids = as_array(weights)
     if grids.ndim != 3 or len(grids) != len(titles):
@@ -86,14 +91,15 @@ def attention_maps(
             f"got {grids.shape}"
         )
     columns = min(2, len(grids)) if len(source_tokens) > 5 else min(4, len(grids))
-    rows = -(-len(grids) // columns)
-    figure, axes = new_figure(rows * (1.25 + 0.27 * len(target_tokens)), columns, rows)
+    lines = -(-len(grids) // columns)
+    figure, axes = new_figure(lines * (1.25 + 0.27 * len(target_tokens)), columns, lines)
     for ax in axes[len(grids) :]:
         ax.set(xticks=[], yticks=[])
         ax.set_axis_off()
     for ax, grid, title in zip(axes, grids, titles, strict=False):
         grid = _matrix(grid, len(target_tokens), len(source_tokens))
         _draw_map(ax, grid, source_tokens, target_tokens, gold, role, numbers=False)
+        _title_rows(ax, rows)
         if row is not None:
             frame = Rectangle((-0.46, row - 0.46), len(source_tokens) - 0.08, 0.92, fill=False)
             frame.set(edgecolor=INK, linewidth=1.6)
@@ -101,7 +107,7 @@ def attention_maps(
             _write_weights(ax, grid[row : row + 1], row, 7.5)
         ax.set_title(title, pad=8)
     figure.alt = f"{len(grids)} attention maps side by side: {', '.join(titles)}. " + (
-        _describe_map(grids[0], source_tokens, target_tokens, titles[0])
+        _describe_map(grids[0], source_tokens, target_tokens, titles[0], rows)
     )
     return figure
 
@@ -430,6 +436,14 @@ def _draw_map(
         _write_weights(axes, grid, 0, 9)
 
 
+def _title_rows(axes: Axes, title: str | None) -> None:
+    """Write in the empty corner, above the rows' labels, what these labels are."""
+    if title:
+        corner: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (-3, 5)}
+        look: dict[str, Any] = {"fontsize": 9, "color": MUTED, "ha": "right", "va": "bottom"}
+        axes.annotate(f"{title} ↓", textcoords="offset points", **corner, **look)
+
+
 def _write_weights(axes: Axes, grid: np.ndarray, first: int, size: float) -> None:
     """The weights of 0.05 and more; the grid's first row is the map's row `first`."""
     for row, column in np.argwhere(grid >= 0.05):
@@ -446,7 +460,11 @@ def _hatch(axes: Axes, hidden: np.ndarray) -> None:
 
 
 def _describe_map(
-    grid: np.ndarray, source_tokens: Sequence[str], target_tokens: Sequence[str], title: str | None
+    grid: np.ndarray,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
+    title: str | None,
+    rows: str | None = None,
 ) -> str:
     strongest = [
         f"{target} at {source_tokens[grid[row].argmax()]} ({grid[row].max():.2f})"
@@ -454,4 +472,5 @@ def _describe_map(
         if grid[row].max() > 0
     ]
     name = f"{title}. " if title else ""
-    return f"{name}Attention map; each row looks most at: {', '.join(strongest[:16])}."
+    meaning = f" ({rows})" if rows else ""
+    return f"{name}Attention map; each row{meaning} looks most at: {', '.join(strongest[:16])}."

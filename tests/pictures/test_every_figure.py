@@ -60,6 +60,15 @@ FIGURES = {
     "attention_maps": lambda: pictures.attention_maps(
         shares(4, 8, 9), WORDS, ENGLISH, list("abcd")
     ),
+    "attention_map, rows named": lambda: pictures.attention_map(
+        shares(8, 9), WORDS, ENGLISH, title="x", rows="about to write"
+    ),
+    "attention_map, short words": lambda: pictures.attention_map(
+        np.eye(3), list("abc"), list("xyz"), title="x", rows="has just read"
+    ),
+    "attention_maps, rows named": lambda: pictures.attention_maps(
+        shares(4, 8, 9), WORDS, ENGLISH, list("abcd"), rows="about to write"
+    ),
     "attention_steps": lambda: pictures.attention_steps(
         SCORES, SCORES / 2, MASKED, shares(3, 5), WORDS[:5], ENGLISH[:3]
     ),

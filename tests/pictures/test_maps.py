@@ -3,7 +3,13 @@
 import numpy as np
 from matplotlib.colors import to_hex
 
-from helpers.pictures.maps import attention_maps, attention_steps, cache_growth, grids
+from helpers.pictures.maps import (
+    attention_map,
+    attention_maps,
+    attention_steps,
+    cache_growth,
+    grids,
+)
 from helpers.pictures.style import CROSS, DECODER, ENCODER, png
 
 
@@ -19,6 +25,18 @@ def test_one_row_of_every_map_can_be_outlined_with_its_numbers():
     assert [texts(axes) for axes in figure.axes] == [["0.96"], ["0.30", "0.70"]]
     (frame,) = figure.axes[0].patches
     assert (frame.get_y(), round(frame.get_width(), 2)) == (0.54, 1.92)
+
+
+def test_a_map_says_what_its_rows_are_in_the_picture_and_in_its_description():
+    plain, named = (
+        attention_map(np.eye(2), list("ab"), list("xy"), rows=r) for r in (None, "read")
+    )
+    assert texts(named.axes[0]) == [*texts(plain.axes[0]), "read ↓"]
+    assert "each row (read) looks" in named.alt
+    assert "each row looks" in plain.alt
+    figure = attention_maps(np.ones((2, 1, 1)), ["a"], ["x"], ["one", "two"], rows="written")
+    assert [texts(axes) for axes in figure.axes] == [["written ↓"]] * 2
+    assert "row (written) looks" in figure.alt
 
 
 def test_matrices_of_different_kinds_have_scales_of_their_own():
