@@ -122,7 +122,8 @@ def record_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """
     layers = {n: m for n, m in model.named_modules() if isinstance(m, MultiHeadAttention)}
     if not layers:
-        raise ValueError(f"model must contain MultiHeadAttention, got {type(model).__name__}")
+        got = f"{type(model).__module__}.{type(model).__name__}"
+        raise ValueError(f"model must contain helpers.attention.MultiHeadAttention, got {got}")
     before = {name: layer.attention for name, layer in layers.items()}
     maps: dict[str, Tensor] = {}
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from helpers.checks import Wrong, ask, choice, close, exercise, expect_like, to_array
-from helpers.checks.reading import numbers, output, verdict
+from helpers.checks.reading import numbers, output, several, verdict
 
 
 def _softmax(scores: np.ndarray, axis: int | None = -1) -> np.ndarray:
@@ -15,22 +15,45 @@ def _softmax(scores: np.ndarray, axis: int | None = -1) -> np.ndarray:
 
 
 @exercise("1.1")
-def check_rows(answer: Any) -> str:
-    """Predict: what each row of the weights sums to, and how many rows there are for 9 words."""
-    total, rows = numbers(answer, "the sum of a row", "the number of rows")
-    if (total, rows) == (9, 1):
-        raise Wrong("the other way round: first the sum of one row, then the number of rows")
-    if total == 9:
-        raise Wrong("the first number is the sum of one row: softmax makes it a distribution")
-    if total == 100:
+def check_empty_query(answer: Any) -> str:
+    """Predict: with the query (0, 0), the weight of *gefunden*, and the output (two numbers)."""
+    if isinstance(answer, list | tuple) and len(answer) == 2:
+        answer = [answer[0], *several(answer[1])]  # (weight, output)
+    weight, first, second = numbers(answer, "the weight", "the output's first", "its second")
+    got = (weight, first, second)
+
+    def like(*wanted: float) -> bool:
+        return close(got[: len(wanted)], wanted, 0.01)
+
+    if like(1, 1, 2):
+        raise Wrong(
+            "e to the power of 0 is 1, but shares add up to 1: divide by the sum of all four"
+        )
+    if like(0.81):
+        raise Wrong("that is what the query (2, 0) got; what is the score of each word for (0, 0)?")
+    if like(1):
+        raise Wrong("no key fits the query (0, 0) better than another, so nobody gets everything")
+    if like(0):
+        raise Wrong("a score of 0 isn't a share of 0: softmax takes e to its power, which is 1")
+    if like(25) or like(100):
         raise Wrong("that is a percentage; shares add up to 1")
-    if total != 1:
-        raise Wrong("a row holds shares of attention: what do all the shares add up to?")
-    if rows == 81:
-        raise Wrong("81 is the number of weights; how many rows do they form?")
-    if rows != 9:
-        raise Wrong("there is one row per query, and every word asks one question")
-    return "each of the 9 words hands out exactly 1 of attention"
+    if like(1 / 3):
+        raise Wrong("four words share the weight: *hat* looks at itself, too")
+    if not like(0.25):
+        raise Wrong("all four scores are 0: what shares does softmax make of equal scores?")
+    if like(0.25, 0.5, 0.25):
+        raise Wrong("the output the other way round: first the number for 'participle'")
+    if like(0.25, 0.25, 0.25):
+        raise Wrong("the weight is right; but *Hund* and *Ball* both have the value (0, 1)")
+    if like(0.25, 1 / 3, 2 / 3):
+        raise Wrong("the weight is right; but *hat* takes a quarter for its own value, (0, 0)")
+    if like(0.25, 1, 2):
+        raise Wrong(
+            "the weight is right; those are the sums of the values: multiply by the weights"
+        )
+    if not like(0.25, 0.25, 0.5):
+        raise Wrong("the weight is right; the output is the mean of all four values")
+    return "a word that asks for nothing gets a little of everything"
 
 
 def _attend(scale: Callable, axis: int | None = -1) -> Callable:

@@ -1,95 +1,100 @@
 """Checks of notebook 02, multi-head attention. Heads are counted from 1 in words and pictures."""
 
-import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import helpers
 from helpers.attention import MultiHeadAttention, attention, merge_heads, split_heads
-from helpers.checks import Wrong, ask, choice, close, exercise, expect, expect_like, to_array
-from helpers.checks.reading import numbers, output
+from helpers.checkpoints import load_model
+from helpers.checks import Wrong, ask, choice, close, exercise, expect, expect_like
+from helpers.checks.reading import numbers, output, words
+from helpers.corpora.toy import RUNNING, vocabulary
+from helpers.decoding import cross_attention_maps
+from helpers.tokenizer import Tokenizer
 
 
 @exercise("2.1")
-def check_parameters(answer: Any) -> str:
-    """Predict: parameters of MultiHeadAttention with d_model = 64, with 1 head and with 8."""
-    one, eight = numbers(answer, "with 1 head", "with 8 heads")
-    right = 4 * (64 * 64 + 64)
-    if one != eight and one in (right, 4 * 64 * 64):
-        raise Wrong("heads share out the columns of the same matrices: does the size change?")
-    if one == eight == 4 * 64 * 64:
-        raise Wrong("the weights are right; each of the four linear maps also has a bias")
-    if one == eight and one in (3 * (64 * 64 + 64), 3 * 64 * 64):
-        raise Wrong("that is three of the four maps: W_O is missing")
-    if one == eight and one in (64 * 64 + 64, 64 * 64):
-        raise Wrong("that is one of the four maps: there are W_Q, W_K, W_V and W_O")
-    if (one, eight) != (right, right):
-        raise Wrong("count W_Q, W_K, W_V and W_O: each d_model by d_model, plus a bias")
-    return "four maps of 64 · 64 + 64 each; heads cost no parameters"
+def check_doubled_heads(answer: Any) -> str:
+    """Predict: by which factors parameters, d_k and weights change with 8 heads instead of 4."""
+    parameters, d_k, weights = numbers(answer, "parameters", "d_k", "attention weights")
+    if parameters == 2:
+        raise Wrong("more heads share out the columns of the same matrices: do those grow?")
+    if d_k == 8:
+        raise Wrong("8 is the new d_k. By which factor has it changed? It was 16")
+    if d_k == 2:
+        raise Wrong("twice as many heads share the same 64 columns: does each get more of them?")
+    if d_k == 1:
+        raise Wrong("d_k is d_model / heads, and the number of heads has doubled")
+    if weights == 1:
+        raise Wrong("each head has a map of its own, with a weight for each pair of words")
+    if weights in (0.5, 4):
+        raise Wrong(
+            "a map stays as large as it is, a row and a column for each word; count the maps"
+        )
+    if (parameters, d_k, weights) != (1, 0.5, 2):
+        raise Wrong("three factors are needed, new divided by old; 1 means that nothing changes")
+    return "no more parameters, narrower heads, and twice as many maps to compute"
 
 
 @exercise("2.2")
-def check_merge(answer: Any) -> str:
-    """Implement: (batch, heads, length, d_k) -> (batch, length, d_model)."""
-    cases = [
-        (torch.arange(float(b * h * s * d)).reshape(b, h, s, d),)
-        for b, h, s, d in ((2, 3, 5, 4), (3, 4, 2, 6))
-    ]
+def check_unscramble(answer: Any) -> str:
+    """Repair: what was merged by reshape alone (batch, length, d_model) -> as merge_heads gives."""
+    cases = []
+    for b, h, s, d in ((2, 3, 5, 4), (3, 4, 2, 6)):
+        x = torch.arange(float(b * h * s * d)).reshape(b, h, s, d)
+        cases.append((x.reshape(b, s, h * d), h))
 
-    def lengths(x: Tensor) -> tuple[int, int, int]:
-        return len(x), x.size(2), x.size(1) * x.size(3)
+    def apart(x: Tensor, heads: int) -> Tensor:
+        return x.reshape(len(x), heads, x.size(1), -1)
 
     expect_like(
         answer,
-        merge_heads,
+        lambda x, heads: merge_heads(apart(x, heads)),
         cases,
         {
-            "reshape alone mixes words: heads and length must be transposed first": (
-                lambda x: x.reshape(lengths(x))
+            "nothing has changed: split_heads and merge_heads undo each other. What undoes the "
+            "reshape?": lambda x, heads: x,
+            "the heads are apart again, as they were before the reshape; now merge them": apart,
+            "heads and words have changed places; now join the last two dimensions": (
+                lambda x, heads: apart(x, heads).transpose(1, 2)
             ),
+            "that scrambles it a second time: the numbers have to go the other way": (
+                lambda x, heads: split_heads(x, heads).reshape(x.shape)
+            ),
+            "this splits words that are scrambled already: first undo the reshape": split_heads,
             "the columns of the heads are interleaved: keep each head's d_k together": (
-                lambda x: x.permute(0, 2, 3, 1).flatten(2)
-            ),
-            "the heads are averaged; they should be side by side": lambda x: x.mean(1),
-            "the heads are added up; they should be side by side": lambda x: x.sum(1),
-            "heads and length have changed places; now join the last two dimensions": (
-                lambda x: x.transpose(1, 2)
+                lambda x, heads: apart(x, heads).permute(0, 2, 3, 1).flatten(2)
             ),
         },
-        "merging is the inverse of split_heads: compare with it",
+        "first bring the heads back as they were before the reshape, then merge them properly",
     )
-    return "the inverse of split_heads"
+    return "a reshape moves no number, so another one undoes it"
 
 
 @exercise("2.3")
-def check_two_places(answer: Any) -> str:
-    """Break one head: the best weights of one head for two different needs."""
-    found = to_array(answer)
-    if found is None:
-        raise Wrong("numbers are needed here: two rows of three weights")
-    if found.shape == (3, 2):
-        raise Wrong("turn it round: a row for each head, a column for each word")
-    if found.shape != (2, 3):
-        raise Wrong(f"two heads over three words make (2, 3), yours is {found.shape}")
-    if not close(found.sum(-1), [1.0, 1.0]):
-        raise Wrong("each head's weights must sum to 1")
-    if (found < 0).any():
-        raise Wrong("a weight is a share, and never negative")
-    if close(found[0], found[1]):
-        raise Wrong("both heads look alike: then one head would do")
-    if close(found, [[0, 0, 1], [1, 0, 0]]):
-        raise Wrong("the heads look at each other's word: head 1 owns column 1, head 2 column 2")
-    if not close(found.max(-1), [1.0, 1.0]):
-        raise Wrong("a mixture gets you less: each head should put all its attention on one word")
-    expect(found, [[1, 0, 0], [0, 0, 1]], "head 1 should fetch the 6, and head 2 the 8")
-    return "one head alone has the same shares for both columns: never 6 and 8"
+def check_heads_needed(answer: Any) -> str:
+    """Sort: how many heads fetch (7, 5), (3.5, 4) and (8, 6) from (6, 5), (0, 0), (7, 8)."""
+    first, second, third = numbers(answer, "for (7, 5)", "for (3.5, 4)", "for (8, 6)")
+    if not {first, second, third} <= {0, 1, 2}:
+        raise Wrong("write 1, 2 or 0 for each wish, for example (1, 1, 1)")
+    if first == 1:
+        raise Wrong("to get 7, all the weight goes to gefunden: which second number comes with it?")
+    if first == 0:
+        raise Wrong("(7, 5): 7 is in the first column and 5 in the second; give each to a head")
+    if second != 1:
+        raise Wrong("(3.5, 4): what is half of gefunden and half of den?")
+    if third != 0:
+        raise Wrong("(8, 6): can an average of 6, 0 and 7 be 8?")
+    return "an average lies between the numbers; two heads are free in each column, but no freer"
 
 
 @exercise("2.4")
 def check_multi_head(answer: Any) -> str:
-    """Implement multi-head attention from ready projections."""
+    """Find the mistake: multi-head attention from ready projections, scaled by √d_model."""
     torch.manual_seed(0)
     cases = [
         (torch.randn(b, t, d), torch.randn(b, s, d), torch.randn(b, s, d), heads)
@@ -155,11 +160,8 @@ check_quiz = choice(
 def check_strongest(answer: Any) -> str:
     """Look inside: the column with the largest weight for each head and query of one sentence."""
     torch.manual_seed(0)
-    # The notebook's own class, if its cell was run, because its record_attention looks for that.
-    own = getattr(inspect.unwrap(answer), "__globals__", {}) if callable(answer) else {}
-    kind = own.get("MultiHeadAttention", MultiHeadAttention)
     for width, heads, length in ((8, 4, 5), (6, 2, 3)):
-        layer, x = kind(width, heads), 3 * torch.randn(1, length, width)
+        layer, x = MultiHeadAttention(width, heads), 3 * torch.randn(1, length, width)
         default = layer.attention
         weights = _weights(layer, x)[0]
         got = ask(answer, layer, x)
@@ -179,6 +181,38 @@ def check_strongest(answer: Any) -> str:
         if layer.attention is not default:
             raise Wrong("the layer still records: use `with`, which puts it back as it was")
     return "what a layer computed on the way, without a change to its code"
+
+
+@exercise("2.7")
+def check_found_heads(answer: Any) -> str:
+    """Find out: where each head of the translator's last layer looks as it writes "found"."""
+    got = words(answer)
+    model = load_model(Path(helpers.__file__).parent / "data" / "translator.safetensors")
+    source, target = RUNNING.source, RUNNING.target
+    maps = cross_attention_maps(model, Tokenizer(vocabulary()), source, target)
+    looks = [  # layer, row -> a word for each head
+        [[[*source, "<eos>"][i] for i in row] for row in layer.argmax(-1).T.tolist()]
+        for layer in maps.values()
+    ]
+    row = target.index("found")
+    right = words(looks[-1][row])
+    if got == right:
+        return "no head is torn: together they make the 0.75 and the 0.25 of notebook 00"
+    if len(got) == 1:
+        raise Wrong("four words are needed, one for each head")
+    if got == words(looks[0][row]):
+        raise Wrong("that is the first layer; the last one has the index 1")
+    if got == words(looks[-1][row - 1]):
+        raise Wrong("that row writes 'dog'; the one that writes 'found' has read 'dog' already")
+    if got == words(looks[-1][row + 1]):
+        raise Wrong("that row has read 'found' already; take the one before it")
+    if len(got) != 4:
+        raise Wrong(f"four words are needed, one for each head; these are {len(got)}")
+    if sorted(got) == sorted(right):
+        raise Wrong("the words are right, but which head is which? Head 1 comes first")
+    if set(got) == {right[0]}:
+        raise Wrong("not all of them look there: where does the 0.25 of notebook 00 come from?")
+    raise Wrong("take the last layer's maps, the row of 'dog', and the largest weight of each head")
 
 
 def _weights(layer: Any, x: Tensor) -> Tensor:

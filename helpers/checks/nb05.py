@@ -16,35 +16,47 @@ from helpers.masks import padding_mask
 
 @exercise("5.1")
 def check_what_moves(answer: Any) -> str:
-    """Predict: how many of 9 output vectors move if the last word changes; if padding is added."""
-    word, padding = numbers(answer, "moved by the word", "moved by the padding")
-    if (word, padding) == (0, 9):
-        raise Wrong("the other way round: first what the changed word moves")
-    if word == 1:
-        raise Wrong("only one if no word could look at another; here every word sees every other")
-    if word == 8:
-        raise Wrong("those are the eight others; the output of the changed word changes as well")
-    if word != 9:
-        raise Wrong("the encoder has no causal mask: who can see the last word?")
-    if padding != 0:
-        raise Wrong("padding is masked: what no word may look at can't change any output")
-    return "all nine hear the word, none hears the padding"
+    """Predict: each word sees itself and its two neighbours; the fourth of nine words changes.
+
+    How many outputs change with one layer, and how many with three?
+    """
+    one, three = numbers(answer, "with one layer", "with three layers")
+    if (one, three) == (7, 3):
+        raise Wrong("the other way round: first one layer, then three")
+    if one == 9:
+        raise Wrong("that would be without the mask; here only three words look at the fourth")
+    if one == 1:
+        raise Wrong("its two neighbours look at the fourth word, so their outputs change as well")
+    if one == 2:
+        raise Wrong("those are the two neighbours; the fourth word looks at itself, too")
+    if one != 3:
+        raise Wrong("one layer: which words may look at the fourth?")
+    if three == 3:
+        raise Wrong("the second layer hears of the change from the third and the fifth word, too")
+    if three == 9:
+        raise Wrong(
+            "each layer carries the change one word further to each side; how far in three?"
+        )
+    if three == 5:
+        raise Wrong("those are two layers: the third carries it one word further to each side")
+    if three != 7:
+        raise Wrong("one layer is right; each further one carries the change how many words on?")
+    return "each layer carries the news one word further to either side"
 
 
 @exercise("5.2")
 def check_encoder_layer(answer: Any) -> str:
-    """Implement a post-norm encoder layer's forward from its parts, dropout off."""
+    """Implement a pre-norm encoder layer's forward from its parts, dropout off."""
     torch.manual_seed(0)
-    layer = EncoderLayer(16, 4, 32, dropout=0.0).eval()
+    layer = EncoderLayer(16, 4, 32, dropout=0.0, norm_first=True).eval()
     norms = (layer.add_norm_self.norm, layer.add_norm_ff.norm)
     for norm in norms:  # otherwise both would be the same, and a swap would not show
         torch.nn.init.normal_(norm.weight), torch.nn.init.normal_(norm.bias)
     parts = (layer.self_attention, layer.feed_forward, *norms)
     cases = [(torch.randn(2, 5, 16), *parts), (torch.randn(1, 3, 16), *parts)]
 
-    def pre_norm(x: Tensor, a: Callable, f: Callable, n: Callable, m: Callable) -> Tensor:
-        h = x + a(n(x), n(x))
-        return h + f(m(h))
+    def attended(x: Tensor, a: Callable, n: Callable) -> Tensor:
+        return x + a(n(x), n(x))
 
     with torch.no_grad():
         expect_like(
@@ -52,46 +64,58 @@ def check_encoder_layer(answer: Any) -> str:
             lambda x, *parts: layer(x),
             cases,
             {
-                "both residuals are missing: each step ADDS to what came in": (
-                    lambda x, a, f, n, m: m(f(n(a(x, x))))
+                "this is post-norm; in pre-norm, each norm comes before its sub-layer": (
+                    lambda x, a, f, n, m: m((h := n(x + a(x, x))) + f(h))
                 ),
-                "the second residual is missing: add what went into the feed-forward": (
-                    lambda x, a, f, n, m: m(f(n(x + a(x, x))))
+                "both residuals are missing: each step ADDS to what came in": (
+                    lambda x, a, f, n, m: f(m(a(n(x), n(x))))
+                ),
+                "the second residual is missing: add what went into its norm": (
+                    lambda x, a, f, n, m: f(m(attended(x, a, n)))
                 ),
                 "the first residual is missing: add x to what attention found": (
-                    lambda x, a, f, n, m: m(n(a(x, x)) + f(n(a(x, x))))
+                    lambda x, a, f, n, m: (h := a(n(x), n(x))) + f(m(h))
+                ),
+                "the residual is x itself, not the norm of x": (
+                    lambda x, a, f, n, m: (h := n(x) + a(n(x), n(x))) + f(m(h)),
+                    lambda x, a, f, n, m: m(h := attended(x, a, n)) + f(m(h)),
+                    lambda x, a, f, n, m: m(h := n(x) + a(n(x), n(x))) + f(m(h)),
+                ),
+                "both arguments of attention should be normalised: the words look at each other": (
+                    lambda x, a, f, n, m: (h := x + a(n(x), x)) + f(m(h)),
+                    lambda x, a, f, n, m: (h := x + a(x, n(x))) + f(m(h)),
                 ),
                 "the feed-forward should read the result of the attention step, not x": (
-                    lambda x, a, f, n, m: m(n(x + a(x, x)) + f(x))
+                    lambda x, a, f, n, m: attended(x, a, n) + f(m(x))
                 ),
                 "the second residual adds the attention step's result, not the first x": (
-                    lambda x, a, f, n, m: m(x + f(n(x + a(x, x))))
+                    lambda x, a, f, n, m: x + f(m(attended(x, a, n)))
                 ),
-                "this is pre-norm; the exercise asks for the paper's post-norm": pre_norm,
                 "the two norms are swapped: norm_1 belongs to attention": (
-                    lambda x, a, f, n, m: n(m(x + a(x, x)) + f(m(x + a(x, x))))
+                    lambda x, a, f, n, m: (h := attended(x, a, m)) + f(n(h))
                 ),
-                "one norm is used twice: norm_1 after attention, norm_2 after the feed-forward": (
-                    lambda x, a, f, n, m: n(n(x + a(x, x)) + f(n(x + a(x, x)))),
-                    lambda x, a, f, n, m: m(m(x + a(x, x)) + f(m(x + a(x, x)))),
+                "one norm is used twice: norm_1 before attention, norm_2 before the feed-forward": (
+                    lambda x, a, f, n, m: (h := attended(x, a, n)) + f(n(h)),
+                    lambda x, a, f, n, m: (h := attended(x, a, m)) + f(m(h)),
                 ),
-                "first add, then norm: the norm is around the sum": (
-                    lambda x, a, f, n, m: x + n(a(x, x)) + m(f(x + n(a(x, x))))
+                "the norm belongs before the sub-layer, not around its result": (
+                    lambda x, a, f, n, m: (h := x + n(a(x, x))) + m(f(h))
                 ),
-                "the last norm is missing": (
-                    lambda x, a, f, n, m: n(x + a(x, x)) + f(n(x + a(x, x)))
+                "both norms are missing": lambda x, a, f, n, m: (h := x + a(x, x)) + f(h),
+                "the second norm is missing: the feed-forward reads it": (
+                    lambda x, a, f, n, m: (h := attended(x, a, n)) + f(h)
                 ),
-                "the first norm is missing": (
-                    lambda x, a, f, n, m: m(x + a(x, x) + f(x + a(x, x)))
+                "the first norm is missing: attention reads it": (
+                    lambda x, a, f, n, m: (h := x + a(x, x)) + f(m(h))
                 ),
                 "the feed-forward is missing: that is the attention step alone": (
-                    lambda x, a, f, n, m: n(x + a(x, x))
+                    lambda x, a, f, n, m: attended(x, a, n)
                 ),
             },
-            "attention, add, norm; then feed-forward, add, norm",
+            "norm, attention, add; then norm, feed-forward, add",
             tolerance=1e-4,
         )
-    return "attention, add & norm; feed-forward, add & norm"
+    return "norm, attention, add; norm, feed-forward, add"
 
 
 def _most_frequent(words: list[str]) -> str:
@@ -144,10 +168,10 @@ check_quiz = choice(
     "5.4",
     "c",
     {
-        "a": "that would be a bottleneck; notebook 11 measures what it costs",
-        "b": "that is what goes in; after self-attention each of them has read all the others",
-        "c": "this is the memory, (source, d_model)",
-        "d": "those never leave it; each decoder layer makes its own (notebook 07)",
+        "a": "true of what goes in; but then *Hund* looks at the verb, and that one differs",
+        "b": "the embedding knows the word and its place, and both are the same in both sentences",
+        "c": "one round of attention is enough: *Hund* looks at the words on its right as well",
+        "d": "that would need a causal mask; in an encoder every word sees what comes after it",
     },
 )
 

@@ -9,9 +9,9 @@ from helpers.checks import Wrong, ask, choice, exercise, expect_like
 from helpers.checks.reading import pair, several, words
 from helpers.encoder import EncoderLayer
 from helpers.masks import causal_mask
-from helpers.special_ids import BOS, EOS
+from helpers.special_ids import BOS, EOS, PAD
 
-_INPUT_AND_LABELS = "(what the decoder reads, what it has to predict)"
+_INPUT_AND_LABELS = "(what the model reads, what it has to predict)"
 
 
 def _ids(part: Any) -> list[int]:
@@ -20,44 +20,79 @@ def _ids(part: Any) -> list[int]:
     return _ids(parts[0]) if len(parts) == 1 and isinstance(parts[0], list) else parts
 
 
-def _shifted(answer: Any, ids: list[int]) -> tuple[list[int], list[int]]:
-    """What the learner's function returns for a list of ids, or, if it takes none, for a tensor."""
-    framed = [BOS, *ids, EOS]
+def _reads_and_says(
+    answer: Any, source: list[int], target: list[int]
+) -> tuple[list[int], list[int]]:
+    """What the learner's function returns for two lists of ids, or, if it takes none, tensors."""
     first: Wrong | None = None
-    for form in (ids, torch.tensor(ids), torch.tensor([ids]), torch.tensor([framed])):
+    for form in (list, torch.tensor):
         try:
-            got = ask(answer, form)
+            got = ask(answer, form(source), form(target))
         except Wrong as stops:
             first = first or stops
             continue
         reads, says = (_ids(part) for part in pair(got, _INPUT_AND_LABELS))
-        if first is None or (reads, says) == (framed[:-1], framed[1:]):
-            return reads, says
-    raise Wrong(f"`ids` is a list such as {ids}, without BOS and EOS; {first}")
+        return reads, says
+    raise Wrong(f"`source` and `target` are lists such as {source}, without BOS and EOS; {first}")
 
 
 @exercise("6.1")
-def check_shift(answer: Any) -> str:
-    """Implement teacher forcing: ids of a sentence -> (input, labels)."""
-    for ids in ([7, 8, 9], [5, 6]):
-        reads, says = _shifted(answer, ids)
-        if (reads, says) == ([BOS, *ids], [*ids, EOS]):
+def check_source_in_front(answer: Any) -> str:
+    """Implement: a German and an English sentence -> (input, labels) of a decoder-only model."""
+    for source, target in (([7, 8, 9], [20, 21]), ([5, 6], [30, 31, 32])):
+        reads, says = _reads_and_says(answer, source, target)
+        read, said = [BOS, *source, EOS, *target], [*target, EOS]
+        hidden = [PAD] * (len(source) + 1)
+        if (reads, says) == (read, hidden + said):
             continue
-        if reads == says:
-            raise Wrong("input and labels are the same: the model would only have to copy")
-        if (says, reads) == ([BOS, *ids], [*ids, EOS]):
-            raise Wrong("the shift goes the wrong way: after BOS comes the first word")
-        if (reads, says) == (ids[:-1], ids[1:]):
-            raise Wrong("the shift is right, but who learns to start (BOS), or to stop (EOS)?")
-        if [BOS, *ids, EOS] in (reads, says):
-            raise Wrong("input and labels must be equally long: input without EOS, labels without "
-                        "BOS")  # fmt: skip
-        if (reads, says) == ([BOS, *ids], ids):
-            raise Wrong("the labels have no EOS: the model wouldn't learn to stop")
-        if reads == ids:
-            raise Wrong("the input has no BOS: what should the decoder read before the first word?")
-        raise Wrong(f"for words {ids} it reads {[BOS, *ids]} and has to predict {[*ids, EOS]}")
-    return "same words, one step apart"
+        for message, mistake in {
+            "the English is right, but the model has to read the German before it": (
+                [BOS, *target],
+                said,
+            ),
+            "input and labels are not shifted: the model would only have to copy": (
+                (read, read),
+                (read, [PAD, *hidden, *target]),
+            ),
+            "this grades the German, too: PAD where the model predicts a German word or EOS": (
+                read,
+                [*source, EOS, *said],
+            ),
+            "the EOS between the languages is graded, too; only the English should be": (
+                read,
+                [*hidden[1:], EOS, *said],
+            ),
+            "the first English word isn't graded: it is predicted where the model reads EOS": (
+                read,
+                [PAD, *hidden, *said[1:]],
+            ),
+            "the labels have no EOS at the end: the model wouldn't learn to stop": (
+                (read, hidden + target),
+                (read, [*hidden, *target, PAD]),
+            ),
+            "torch ignores -100, but our loss ignores PAD": (
+                read,
+                [-100 if i == PAD else i for i in hidden + said],
+            ),
+        }.items():
+            if (reads, says) in (mistake if isinstance(mistake[0], tuple) else (mistake,)):
+                raise Wrong(message)
+        if reads[:1] != [BOS]:
+            raise Wrong("the input has no BOS: what should the model read before the first word?")
+        if reads == [BOS, *source, *target]:
+            raise Wrong("the input has no EOS after the German: where does the English begin?")
+        if reads == [*read, EOS]:
+            raise Wrong("the last EOS is only predicted; the model needn't read it")
+        if len(reads) != len(says):
+            raise Wrong(
+                f"input and labels must be equally long; for German {source} and English {target} "
+                f"yours have {len(reads)} and {len(says)} ids"
+            )
+        raise Wrong(
+            f"for German {source} and English {target} it reads {read} and has to predict "
+            f"{hidden + said}"
+        )
+    return "with such pairs, a decoder-only model learns to translate"
 
 
 @exercise("6.2")
@@ -123,36 +158,54 @@ check_quiz = choice(
 
 
 @exercise("6.5")
-def check_decoder_only(answer: Any) -> str:
-    """Implement: an encoder layer, used as the layer of a decoder-only model."""
+def check_prefix(answer: Any) -> str:
+    """Implement: an encoder layer that reads a prefix both ways, and the rest from the left."""
     torch.manual_seed(0)
     layer = EncoderLayer(16, 4, 32, dropout=0.0)
 
     def with_mask(change: Any) -> Any:
-        return lambda layer, x: layer(x, change(causal_mask(x.size(1))))
+        """The layer, called with the causal mask after `change(mask, prefix)`."""
 
-    def strict(mask: Tensor) -> Tensor:
-        return mask.tril(-1)
+        def called(layer: Any, x: Tensor, prefix: int) -> Tensor:
+            mask = causal_mask(x.size(1))
+            change(mask, prefix)
+            return layer(x, mask)
+
+        return called
+
+    def inverted(mask: Tensor, n: int) -> None:
+        mask[:, :n] = True
+        mask.logical_not_()
+
+    def two_islands(mask: Tensor, n: int) -> None:
+        mask[:n, :n], mask[n:, :n] = True, False
+
+    def columns(extra: int) -> Any:
+        return with_mask(lambda mask, n: mask[:, : n + extra].fill_(True))
 
     with torch.no_grad():
         expect_like(
             answer,
-            with_mask(lambda mask: mask),
-            [(layer, torch.randn(2, 5, 16)), (layer, torch.randn(1, 3, 16))],
+            columns(0),
+            [(layer, torch.randn(2, 6, 16), 3), (layer, torch.randn(1, 7, 16), 2)],
             {
-                "this layer reads the future: the mask is missing": lambda layer, x: layer(x),
-                "the mask is inverted: this layer reads the future and not the past": (
-                    with_mask(lambda mask: ~mask)
+                "that is the causal mask: the German words can't see each other both ways yet": (
+                    with_mask(lambda mask, n: mask)
                 ),
-                "rows are queries: this triangle shows the future": with_mask(lambda mask: mask.T),
-                "a word may look at itself: your triangle leaves out the diagonal": (
-                    with_mask(strict)
+                "without a mask, the English looks ahead, too": lambda layer, x, n: layer(x),
+                "rows are the words that look: here the German looks into the English": (
+                    with_mask(lambda mask, n: mask[:n].fill_(True))
                 ),
-                "every word sees only the first one: the mask is a triangle, (target, target)": (
-                    with_mask(lambda mask: mask[:1])
+                "the mask is upside down: rows are queries, columns are keys": (
+                    with_mask(lambda mask, n: mask.copy_(mask.T.clone())[:n].fill_(True)),
+                    with_mask(lambda mask, n: mask.copy_(mask.T.clone())),
                 ),
-                "that is x again: call the layer": lambda layer, x: x,
+                "the mask is inverted: True means that a word may look": with_mask(inverted),
+                "here the English no longer sees the German": with_mask(two_islands),
+                "one word too many: the German is at positions 0 to prefix - 1": columns(1),
+                "one word too few: the German is at positions 0 to prefix - 1": columns(-1),
+                "that is x again: call the layer": lambda layer, x, n: x,
             },
-            "the same layer, called with the causal mask of its length",
+            "causal, but the first `prefix` columns are open to every row",
         )
-    return "one argument turns a reader into a writer"
+    return "an encoder in front, a decoder behind it, and one set of weights"

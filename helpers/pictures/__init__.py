@@ -3,7 +3,7 @@
 The drawings of the architecture are modules of their own: `architecture` and `mechanism`.
 """
 
-from helpers.pictures.curves import LiveCurve, bars, dots, lines, training_curve
+from helpers.pictures.curves import LiveCurve, bars, dots, lines, paired_bars, training_curve
 from helpers.pictures.maps import (
     attention_map,
     attention_maps,
@@ -32,6 +32,7 @@ __all__ = [
     "image_grid",
     "lines",
     "mask_grid",
+    "paired_bars",
     "positions",
     "show",
     "training_curve",

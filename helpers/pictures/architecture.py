@@ -220,35 +220,36 @@ def stack(num_layers: int = 6) -> Figure:
 
 
 @in_house_style
-def pre_post_norm() -> Figure:
+def pre_post_norm(first: str = "sub-layer", second: str = "sub-layer") -> Figure:
     """Two sub-layers on top of each other in either order of norm and residual."""
     figure, axes = new_canvas(5.0, (0, 8.4), (-0.35, 5.0))
-    for road, title, order in (
-        (1.0, "post-norm (the paper)", ("sub-layer",)),
-        (5.3, "pre-norm (norm_first)", ("norm", "sub-layer")),
+    for road, title, post in (
+        (1.0, "post-norm (the paper)", True),
+        (5.3, "pre-norm (norm_first)", False),
     ):
-        post, beside = len(order) == 1, road + 1.75
+        beside = road + 1.75
         axes.text(road + 0.9, 4.75, title, ha="center", weight="bold", fontsize=10.5)
         axes.text(road, -0.15, "x", ha="center", va="center", fontsize=11, style="italic")
         axes.text(road - 0.13, 0.65, "residual", rotation=90, ha="right", va="center", fontsize=9)
         stop = 0.0  # where the road has got to
-        for start in (0.15, 2.25):
+        for start, sublayer in ((0.15, first), (2.25, second)):
             plus = start + (1.0 if post else 1.6)
             draw_arrow(axes, (road, stop), (road, plus - 0.14), INK, 3)
             axes.text(road, plus, "+", ha="center", va="center", fontsize=15, weight="bold")
             axes.plot([road, beside, beside], [start, start, plus], color=MUTED, lw=1.2, zorder=0)
             draw_arrow(axes, (beside, plus), (road + 0.16, plus), MUTED, 1.2)
-            for i, name in enumerate(order):
+            for i, name in enumerate((sublayer,) if post else ("norm", sublayer)):
                 box = (beside - 0.75, start + 0.3 + 0.57 * i, 1.5, 0.4)
-                draw_box(axes, box, name, MUTED, bold=name == "sub-layer", fontsize=9.5)
+                draw_box(axes, box, name, MUTED, bold=name != "norm", fontsize=9.5)
             stop = plus + 0.14
             if post:
                 draw_arrow(axes, (road, stop), (road, stop + 0.26), INK, 3)
                 draw_box(axes, (road - 0.75, stop + 0.27, 1.5, 0.4), "norm", MUTED, fontsize=9.5)
                 stop += 0.67
         draw_arrow(axes, (road, stop), (road, 4.55), INK, 3)
+    named = "two sub-layers" if first == second else f"{first} and then {second}"
     figure.alt = (
-        "Two columns, each with two sub-layers beside a thick line, the residual, that runs from x "
+        f"Two columns, each with {named} beside a thick line, the residual, that runs from x "
         "at the bottom to the top. Post-norm: on the line are a plus sign, a norm, a plus sign and "
         "a norm. Pre-norm: on the line are two plus signs and nothing else; each norm is beside "
         "it, in front of its sub-layer."

@@ -13,6 +13,7 @@ from helpers.pictures.style import (
     INK,
     MUTED,
     OFF,
+    ROLES,
     SERIES,
     SLATE,
     TEAL,
@@ -93,10 +94,12 @@ def bars(
     xlabel: str,
     highlight: str | None = None,
     log: bool = False,
+    role: str | None = None,
 ) -> Figure:
     """Horizontal bars with their values written at the ends; `highlight` names one in colour.
 
-    With `log`, equal steps along the scale are equal factors, and the values must be positive.
+    The colour is that of `role`, such as "encoder", if there is one. With `log`, equal steps along
+    the scale are equal factors, and the values must be positive.
     """
     figure, (axes,) = new_figure(0.9 + 0.36 * len(values))
     names, numbers = list(values), [float(v) for v in values.values()]
@@ -104,7 +107,8 @@ def bars(
     largest = max(map(abs, numbers))
     if not log and 0 < largest < 1:  # as many digits after the point in every row
         written = [f"{n:z.{2 - math.floor(math.log10(largest))}f}" for n in numbers]
-    colours = [TEAL if name == highlight else SLATE for name in names]
+    colour = ROLES[role] if role else TEAL
+    colours = [colour if name == highlight else SLATE for name in names]
     axes.barh(names, numbers, color=colours, height=0.62)
     axes.invert_yaxis()
     if log:
@@ -122,6 +126,42 @@ def bars(
     axes.set_xlabel(xlabel)
     listed = ", ".join(f"{name} {number}" for name, number in zip(names, written, strict=True))
     figure.alt = f"Bars of {xlabel}: {listed}."
+    return figure
+
+
+@in_house_style
+def paired_bars(
+    panels: Mapping[str, Mapping[str, tuple[float, float]]],
+    names: tuple[str, str],
+    role: str | None = None,
+) -> Figure:
+    """Panels side by side, with two shares from 0 to 1 in each row: {title: {row: (one, other)}}.
+
+    `names` says what the two bars are, and is written beside the first pair. The first bar has the
+    colour of `role`, such as "encoder", if there is one.
+    """
+    rows = list(next(iter(panels.values())))
+    if any(list(panel) != rows for panel in panels.values()):
+        raise ValueError(f"each panel needs the rows of the first, {rows}")
+    figure, places = new_figure(0.5 + 0.62 * len(rows), len(panels), sharey=True)
+    colours = (ROLES[role] if role else TEAL, SLATE)
+    told = []
+    for axes, (title, panel) in zip(places, panels.items(), strict=True):
+        for place, pair in enumerate(panel.values()):
+            for bar, (share, colour) in enumerate(zip(pair, colours, strict=True)):
+                height = place - 0.19 + 0.38 * bar
+                axes.barh(height, share, color=colour, height=0.34)
+                name = f"  {names[bar]}" if place == 0 else ""
+                axes.text(share + 0.02, height, f"{share:.0%}{name}", va="center", fontsize=9)
+        axes.set(title=title, xlim=(0, 1.25), xticks=[], ylim=(len(rows) - 0.5, -0.5))
+        axes.spines["bottom"].set_visible(False)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.tick_params(axis="y", length=0)
+        listed = "; ".join(
+            f"{row} {one:.0%} and {other:.0%}" for row, (one, other) in panel.items()
+        )
+        told.append(f"{title}: {listed}.")
+    figure.alt = f"Pairs of bars, {names[0]} and {names[1]}. {' '.join(told)}"
     return figure
 
 

@@ -605,7 +605,8 @@ def test_late_days_are_used_up_in_order_and_then_cost():
 
 def test_the_policy_that_comes_along_is_read(tmp_path):
     policy = Policy.of(release.COURSE / "policy.toml")
-    assert policy.free_days == 5 and policy.weights == dict(ps1=15, ps2=15, ps3=15, capstone=25)
+    sets = dict(ps1=15, ps2=15, ps3=15, capstone=25)
+    assert policy.free_days == 5 and policy.weights == {**sets, "exam": 25, "explained": 5}
     text = (release.COURSE / "policy.toml").read_text().replace("# ps1 =", "ps1 =")
     (tmp_path / "p.toml").write_text(text)
     assert Policy.of(tmp_path / "p.toml").due["ps1"].utcoffset() == timedelta(hours=2)

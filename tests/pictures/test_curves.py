@@ -1,8 +1,11 @@
 """pictures/curves.py: curves while they grow, with words and with bands."""
 
+import pytest
+from matplotlib.colors import to_hex
+
 from helpers.pictures import curves
-from helpers.pictures.curves import LiveCurve, bars, lines
-from helpers.pictures.style import png
+from helpers.pictures.curves import LiveCurve, bars, lines, paired_bars
+from helpers.pictures.style import ENCODER, SLATE, png
 from tests.support import HISTORY
 
 
@@ -98,3 +101,15 @@ def test_shares_have_as_many_digits_in_every_row():
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.243", "0.090", "0.200"]
     figure = bars({"a": 12.5, "b": 3.0}, "loss")
     assert [text.get_text() for text in figure.axes[0].texts] == ["12.5", "3"]
+
+
+def test_pairs_have_their_rows_colours_and_values():
+    panels = {"word": {"verb": (0.18, 0.04), "noun": (0.2, 0.14)}}
+    (axes,) = (figure := paired_bars(panels, ("encoder", "neighbours"), role="encoder")).axes
+    assert [bar.get_width() for bar in axes.patches] == [0.18, 0.04, 0.2, 0.14]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in axes.patches[:2]] == [ENCODER, SLATE]
+    written = [text.get_text() for text in axes.texts]
+    assert written == ["18%  encoder", "4%  neighbours", "20%", "14%"]
+    assert "verb 18% and 4%; noun 20% and 14%" in figure.alt
+    with pytest.raises(ValueError, match="the rows of the first, \\['verb', 'noun'\\]"):
+        paired_bars(panels | {"form": {"noun": (1, 1)}}, ("encoder", "neighbours"))

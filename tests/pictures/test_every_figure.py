@@ -84,6 +84,18 @@ FIGURES = {
         {"one": ([1, 2], [1, 2]), "other": ([1, 2], [2.01, 2])}, "x", "y", ("base", 2.0)
     ),
     "bars": lambda: pictures.bars({"a": 1.0, "a long name": 0.2}, "share", highlight="a"),
+    "bars of a role": lambda: pictures.bars({"a": 0.4, "b": 0.2}, "share", "a", role="encoder"),
+    "paired_bars": lambda: pictures.paired_bars(
+        {
+            "right word": {"verb": (0.18, 0.04), "a long name": (1.0, 0.0)},
+            "right form": {"verb": (0.81, 0.26), "a long name": (0.92, 1.0)},
+        },
+        ("encoder", "both neighbours"),
+        role="encoder",
+    ),
+    "pre_post_norm, with names": lambda: architecture.pre_post_norm(
+        "self-attention", "feed-forward"
+    ),
     "dots": lambda: pictures.dots({"a": [1.0, -0.2, 0.4], "a long name": [3, 2, 2.5]}, "change"),
     "processes": lambda: architecture.processes(),
     "parallel_step": lambda: architecture.parallel_step(),

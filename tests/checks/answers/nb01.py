@@ -74,7 +74,14 @@ def with_tensors(f):
 
 
 RIGHT = {
-    "check_rows": [(1, 9), [1.0, 9], np.array([1, 9]), torch.tensor([1, 9]), "1, 9", ("1", "9")],
+    "check_empty_query": [
+        (1 / 4, 1 / 4, 2 / 4),
+        (0.25, (0.25, 0.5)),
+        [0.25, np.array([0.25, 0.5])],
+        torch.tensor([0.25, 0.25, 0.5]),
+        "0.25, 0.25, 0.5",
+        ("0.25", "0.25", "0.5"),
+    ],
     "check_attention_by_hand": [
         in_loops,
         in_torch,
@@ -99,18 +106,26 @@ RIGHT = {
 }
 
 WRONG = {
-    "check_rows": [
-        ((9, 9), "sum of one row"),
-        ((9, 1), "other way round"),
-        ((2, 9), "shares"),
-        ((100, 9), "percentage"),
-        ((1, 3), "per query"),
-        ((1, 81), "number of weights"),
-        (9, r"2 numbers are needed.*the sum of a row, the number of rows.*this is one"),
-        ((1, 9, 9), "these are 3"),
-        ({1, 9}, "keep them in order"),
-        (("one", "nine"), "one number is needed"),
-        (({}, 9), "one number is needed"),
+    "check_empty_query": [
+        ((1, 1, 2), "divide by the sum"),
+        ((0.81, 0.81, 0.1), r"query \(2, 0\)"),
+        ((1, 1, 0), "nobody gets everything"),
+        ((0, 0, 0), "isn't a share of 0"),
+        ((25, 0.25, 0.5), "percentage"),
+        ((100, 1, 0), "percentage"),
+        ((0.33, 0.33, 0.67), "looks at itself"),
+        ((0.5, 0.5, 0.5), "equal scores"),
+        ((0.25, 0.5, 0.25), "other way round"),
+        ((0.25, 0.25, 0.25), "both have the value"),
+        ((0.25, 0.33, 0.67), "takes a quarter"),
+        ((0.25, (1, 2)), "multiply by the weights"),
+        ((0.25, 0.75, 0.5), "mean of all four"),
+        (0.25, r"3 numbers are needed.*the weight, the output's first, its second.*this is one"),
+        ((0.25, 0.25), "these are 2"),
+        ((0.25, 0.25, 0.5, 1), "these are 4"),
+        ({0.25, 0.5}, "keep them in order"),
+        (("a quarter", 0.25, 0.5), "one number is needed"),
+        (({}, 0.25, 0.5), "one number is needed"),
     ],
     "check_attention_by_hand": [
         (lambda q, k, v: softmax(q @ k.T) @ v, "aren't divided"),

@@ -4,16 +4,27 @@ import torch
 from helpers.attention import attention, merge_heads, record_attention, split_heads
 
 
-def head_by_head(x):
-    return torch.cat([x[:, head] for head in range(x.size(1))], dim=-1)
+def head_by_head(x, heads):
+    """Cut the rows into heads, then put each word's pieces side by side."""
+    rows = x.flatten(1).reshape(len(x), heads, x.size(1), -1)
+    return torch.cat([rows[:, head] for head in range(heads)], dim=-1)
 
 
-def number_by_number(x):
-    batch, heads, length, d_k = x.shape
-    out = np.zeros((batch, length, heads * d_k))
-    for head in range(heads):
-        out[:, :, head * d_k : (head + 1) * d_k] = x[:, head].numpy()
+def number_by_number(x, heads):
+    batch, length, d_model = x.shape
+    d_k = d_model // heads
+    out = np.zeros(x.shape)
+    for b in range(batch):
+        numbers = x[b].flatten().tolist()
+        for head in range(heads):
+            for word in range(length):
+                for i in range(d_k):
+                    out[b, word, head * d_k + i] = numbers[(head * length + word) * d_k + i]
     return out
+
+
+def repaired(x, heads):
+    return x.reshape(len(x), heads, x.size(1), -1).transpose(1, 2).flatten(2)
 
 
 def softmax(q, k, v):
@@ -70,56 +81,57 @@ def in_loops(layer, x):
 
 
 RIGHT = {
-    "check_parameters": [(16640, 16640), [16640.0, 16640], torch.tensor([16640, 16640])],
-    "check_merge": [
+    "check_doubled_heads": [(1, 1 / 2, 2), [1.0, 0.5, 2.0], torch.tensor([1, 0.5, 2]), "1, 0.5, 2"],
+    "check_unscramble": [
+        repaired,
         head_by_head,
         number_by_number,
-        lambda x: x.permute(0, 2, 1, 3).reshape(len(x), x.size(2), -1),
-        lambda x: x.transpose(1, 2).flatten(2).tolist(),
-        lambda x: x.transpose_(1, 2).flatten(2),
+        lambda x, heads: merge_heads(x.view(len(x), heads, x.size(1), x.size(2) // heads)),
+        lambda x, heads: repaired(x, heads).tolist(),
     ],
-    "check_two_places": [
-        [[1, 0, 0], [0, 0, 1]],
-        ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
-        np.array([[1, 0, 0], [0, 0, 1]]),
-        torch.tensor([[1.0, 0, 0], [0, 0, 1]], requires_grad=True),
-        torch.tensor([[True, False, False], [False, False, True]]),
-        [torch.tensor([1.0, 0, 0]), torch.tensor([0, 0, 1.0])],
-    ],
+    "check_heads_needed": [(2, 1, 0), [2.0, 1.0, 0.0], np.array([2, 1, 0]), "2, 1, 0"],
     "check_multi_head": [heads, columns_of_each, with_weights],
     "check_strongest": [in_loops, by_hand, lambda layer, x: maps_of(layer, x)[0].argmax(-1).int()],
+    "check_found_heads": [
+        ("gefunden", "gefunden", "gefunden", "hat"),
+        ["Gefunden", "Gefunden", "Gefunden", "Hat"],
+        "gefunden gefunden gefunden hat",
+    ],
 }
 
 WRONG = {
-    "check_parameters": [
-        ((16384, 16384), "also has a bias"),
-        ((12480, 12480), "W_O is missing"),
-        ((4160, 4160), "one of the four"),
-        ((16640, 133120), "does the size change"),
-        ((16640, 2080), "does the size change"),
-        (16640, "2 numbers are needed"),
-        ((1, 1), "count W_Q"),
+    "check_doubled_heads": [
+        ((2, 0.5, 2), "do those grow"),
+        ((1, 2, 2), "does each get more"),
+        ((1, 1, 2), "has doubled"),
+        ((1, 8, 2), "By which factor"),
+        ((1, 0.5, 1), "map of its own"),
+        ((1, 0.5, 4), "count the maps"),
+        ((16640, 0.5, 2), "new divided by old"),
+        (2, "3 numbers are needed"),
     ],
-    "check_merge": [
-        (lambda x: x.reshape(len(x), x.size(2), -1), "mixes words"),
-        (lambda x: x.reshape(2, 5, 12), "mixes words"),
-        (lambda x: x.permute(0, 2, 3, 1).flatten(2), "interleaved"),
-        (lambda x: x.mean(1), "averaged"),
-        (lambda x: x.sum(1), "added up"),
-        (lambda x: x.transpose(1, 2), "join the last two"),
-        (lambda x: x, r"should be \(2, 5, 12\), yours is \(2, 3, 5, 4\)"),
-        (lambda x: x.transpose(1, 2).view(2, 5, 12), "stops with RuntimeError"),
+    "check_unscramble": [
+        (lambda x, h: x, "nothing has changed"),
+        (lambda x, h: merge_heads(split_heads(x, h)), "nothing has changed"),
+        (lambda x, h: split_heads(x, h), "scrambled already"),
+        (lambda x, h: split_heads(x, h).reshape(x.shape), "a second time"),
+        (lambda x, h: x.reshape(len(x), h, x.size(1), -1), "now merge them"),
+        (lambda x, h: x.reshape(len(x), h, x.size(1), -1).transpose(1, 2), "join the last two"),
+        (
+            lambda x, h: x.reshape(len(x), h, x.size(1), -1).permute(0, 2, 3, 1).flatten(2),
+            "interleaved",
+        ),
+        (lambda x, h: x.flip(1), "bring the heads back"),
+        (lambda x, h: x.transpose(1, 2).view(2, 5, 12), "stops with RuntimeError"),
     ],
-    "check_two_places": [
-        ([[0.5, 0, 0.5]] * 2, "look alike"),
-        ([[1, 1, 0], [0, 0, 1]], "sum to 1"),
-        ([[0, 0, 1], [1, 0, 0]], "each other's word: head 1 owns column 1, head 2 column 2"),
-        ([[0, 1 / 7, 6 / 7], [0, 0, 1]], "gets you less"),
-        ([[2, -1, 0], [0, 0, 1]], "never negative"),
-        ([[1, 0], [0, 0], [0, 1]], "a row for each head"),
-        ([1, 0, 0], r"\(2, 3\), yours is \(3,\)"),
-        ([[0, 1, 0], [0, 0, 1]], "fetch the 6"),
-        ("heads", "numbers are needed"),
+    "check_heads_needed": [
+        ((1, 1, 0), "which second number"),
+        ((0, 1, 0), "give each to a head"),
+        ((2, 2, 0), "half of gefunden"),
+        ((2, 0, 0), "half of gefunden"),
+        ((2, 1, 2), "average of 6, 0 and 7"),
+        ((3, 1, 0), "write 1, 2 or 0"),
+        (2, "3 numbers are needed"),
     ],
     "check_multi_head": [
         (lambda q, k, v, h: softmax(q, k, v), "one head"),
@@ -140,5 +152,16 @@ WRONG = {
         (lambda layer, x: maps_of(layer, x)[0].mean(0).argmax(-1), "averaged"),
         (lambda layer, x: maps_of(layer, x)[0].argmax(-1) + 1, "count from 0"),
         (recording_on, "still records"),
+    ],
+    "check_found_heads": [
+        (("gefunden", "gefunden", "gefunden", "gefunden"), "0.25 of notebook 00"),
+        (("hat", "gefunden", "gefunden", "gefunden"), "which head is which"),
+        (("Hund", "Hund", "Hund", "Hund"), "writes 'dog'"),
+        (("den", "den", "den", "den"), "has read 'found'"),
+        (("gefunden", "kleine", ".", "der"), "first layer"),
+        (("hat", "gefunden"), "these are 2"),
+        (("gefunden",), "four words"),
+        (("Ball", "hat", "hat", "hat"), "largest weight of each head"),
+        ((7, 7, 7, 1), "words are needed"),
     ],
 }

@@ -14,15 +14,18 @@ def real(mask):
 
 
 def layer_in_place(x, attend, feed, norm_1, norm_2):
-    x += attend(x, x)
-    x = norm_1(x)
-    x += feed(x)
-    return norm_2(x)
+    x += attend(norm_1(x), norm_1(x))
+    x += feed(norm_2(x))
+    return x
 
 
-def pre_norm_layer(x, attend, feed, norm_1, norm_2):
-    x = x + attend(norm_1(x), norm_1(x))
-    return x + feed(norm_2(x))
+def post_norm_layer(x, attend, feed, norm_1, norm_2):
+    x = norm_1(x + attend(x, x))
+    return norm_2(x + feed(x))
+
+
+def seen(x, a, n):
+    return x + a(n(x), n(x))
 
 
 def most(words):
@@ -44,10 +47,11 @@ def equal_in_loops(ours, theirs, mask):
 
 
 RIGHT = {
-    "check_what_moves": [(9, 0), [9, 0], torch.tensor([9, 0]), "9 and 0"],
+    "check_what_moves": [(3, 7), [3, 7.0], torch.tensor([3, 7]), np.array([3, 7]), "3 and 7"],
     "check_encoder_layer": [
         layer_in_place,
-        lambda x, a, f, n, m: m((h := n(a(x, x) + x)) + f(h)),
+        lambda x, a, f, n, m: f(m(h := a(n(x), n(x)) + x)) + h,
+        lambda x, a, f, n, m: x + a(n(x), n(x)) + f(m(x + a(n(x), n(x)))),
     ],
     "check_baseline": [
         lambda train, test: np.mean([word == most(train) for word in test]),
@@ -67,27 +71,39 @@ RIGHT = {
 
 WRONG = {
     "check_what_moves": [
-        ((1, 0), "every word sees"),
-        ((8, 0), "output of the changed word"),
-        ((5, 0), "causal"),
-        ((9, 9), "masked"),
-        ((0, 9), "other way round"),
-        (9, "2 numbers are needed"),
+        ((7, 3), "other way round"),
+        ((9, 9), "without the mask"),
+        ((1, 7), "as well"),
+        ((2, 7), "looks at itself"),
+        ((6, 6), "may look at the fourth"),
+        ((3, 3), "second layer hears"),
+        ((3, 9), "one word further"),
+        ((3, 5), "two layers"),
+        ((3, 8), "how many words on"),
+        (3, "2 numbers are needed"),
+        ({3, 7}, "keep them in order"),
     ],
     "check_encoder_layer": [
-        (lambda x, a, f, n, m: m(f(n(x + a(x, x)))), "second residual is missing"),
-        (lambda x, a, f, n, m: m((h := n(a(x, x))) + f(h)), "first residual is missing"),
-        (lambda x, a, f, n, m: m(f(n(a(x, x)))), "both residuals"),
-        (lambda x, a, f, n, m: m(n(x + a(x, x)) + f(x)), "should read"),
-        (lambda x, a, f, n, m: m(x + f(n(x + a(x, x)))), "not the first x"),
-        (pre_norm_layer, "pre-norm"),
-        (lambda x, a, f, n, m: n((h := m(x + a(x, x))) + f(h)), "swapped"),
-        (lambda x, a, f, n, m: n((h := n(x + a(x, x))) + f(h)), "one norm is used twice"),
-        (lambda x, a, f, n, m: m((h := m(x + a(x, x))) + f(h)), "one norm is used twice"),
-        (lambda x, a, f, n, m: (h := x + n(a(x, x))) + m(f(h)), "around the sum"),
-        (lambda x, a, f, n, m: (h := n(x + a(x, x))) + f(h), "last norm"),
-        (lambda x, a, f, n, m: m((h := x + a(x, x)) + f(h)), "first norm"),
-        (lambda x, a, f, n, m: n(x + a(x, x)), "feed-forward is missing"),
+        (post_norm_layer, "this is post-norm"),
+        (lambda x, a, f, n, m: f(m(a(n(x), n(x)))), "both residuals"),
+        (lambda x, a, f, n, m: f(m(seen(x, a, n))), "second residual is missing"),
+        (lambda x, a, f, n, m: (h := a(n(x), n(x))) + f(m(h)), "first residual is missing"),
+        (lambda x, a, f, n, m: (h := n(x) + a(n(x), n(x))) + f(m(h)), "x itself"),
+        (lambda x, a, f, n, m: (h := m(seen(x, a, n))) + f(h), "x itself"),
+        (lambda x, a, f, n, m: (g := m((h := n(x)) + a(h, h))) + f(g), "x itself"),
+        (lambda x, a, f, n, m: (h := x + a(n(x), x)) + f(m(h)), "both arguments"),
+        (lambda x, a, f, n, m: (h := x + a(x, n(x))) + f(m(h)), "both arguments"),
+        (lambda x, a, f, n, m: seen(x, a, n) + f(m(x)), "should read"),
+        (lambda x, a, f, n, m: x + f(m(seen(x, a, n))), "not the first x"),
+        (lambda x, a, f, n, m: (h := seen(x, a, m)) + f(n(h)), "swapped"),
+        (lambda x, a, f, n, m: (h := seen(x, a, n)) + f(n(h)), "one norm is used twice"),
+        (lambda x, a, f, n, m: (h := seen(x, a, m)) + f(m(h)), "one norm is used twice"),
+        (lambda x, a, f, n, m: (h := x + n(a(x, x))) + m(f(h)), "not around its result"),
+        (lambda x, a, f, n, m: (h := x + a(x, x)) + f(h), "both norms"),
+        (lambda x, a, f, n, m: (h := seen(x, a, n)) + f(h), "second norm"),
+        (lambda x, a, f, n, m: (h := x + a(x, x)) + f(m(h)), "first norm"),
+        (lambda x, a, f, n, m: seen(x, a, n), "feed-forward is missing"),
+        (lambda x, a, f, n, m: x + f(m(a(n(x), n(x)))), "norm, attention, add"),
         (lambda x, a, f, n, m: a(x), "stops with TypeError"),
     ],
     "check_baseline": [

@@ -2,29 +2,40 @@ import numpy as np
 import torch
 
 from helpers.masks import causal_mask
-from helpers.special_ids import BOS, EOS
+from helpers.special_ids import BOS, EOS, PAD
 
 
-def appended(ids):
+def appended(source, target):
     reads, says = [BOS], []
-    for i in ids:
+    for i in source:
+        reads.append(i)
+        says.append(PAD)
+    reads, says = [*reads, EOS], [*says, PAD]
+    for i in target:
         reads.append(i)
         says.append(i)
     return reads, [*says, EOS]
 
 
-def tensors(ids):
-    ids = torch.as_tensor(ids)
-    return torch.cat([torch.tensor([BOS]), ids]), torch.cat([ids, torch.tensor([EOS])])
+def tensors(source, target):
+    source, target = torch.as_tensor(source), torch.as_tensor(target)
+    eos = torch.tensor([EOS])
+    reads = torch.cat([torch.tensor([BOS]), source, eos, target])
+    return reads, torch.cat([torch.full((len(source) + 1,), PAD), target, eos])
 
 
-def one_row_of_a_batch(ids):
-    return ids[:, :-1], ids[:, 1:]
+def only_tensors(source, target):
+    ids = torch.cat([source.new_tensor([BOS]), source, source.new_tensor([EOS]), target])
+    says = torch.cat([ids[1:], source.new_tensor([EOS])])
+    says[: source.numel() + 1] = PAD
+    return ids, says
 
 
-def unsqueezed(ids):
-    ids = torch.tensor([[BOS, *ids, EOS]])
-    return ids[:, :-1], ids[:, 1:]
+def a_batch_of_one(source, target):
+    ids = torch.tensor([[BOS, *source, EOS, *target, EOS]])
+    says = ids[:, 1:].clone()
+    says[:, : len(source) + 1] = PAD
+    return ids[:, :-1], says
 
 
 def softmax(z, t):
@@ -32,19 +43,33 @@ def softmax(z, t):
     return powers / powers.sum(-1, keepdims=True)
 
 
+def opened(x, cells):
+    """The causal mask, with these cells open as well."""
+    mask = causal_mask(x.size(1))
+    mask[cells] = True
+    return mask
+
+
+def square(layer, x, prefix):
+    """Only the German's own square is opened: below it, the causal mask is open anyway."""
+    return layer(x, opened(x, (slice(prefix), slice(prefix))))
+
+
+def in_two_parts(layer, x, prefix, alone=False):
+    """An encoder for the German, and the causal layer for the English."""
+    rest = layer(x[:, prefix:], causal_mask(x.size(1) - prefix)) if alone else None
+    rest = layer(x, causal_mask(x.size(1)))[:, prefix:] if rest is None else rest
+    return torch.cat([layer(x[:, :prefix]), rest], dim=1)
+
+
 RIGHT = {
-    "check_shift": [
+    "check_source_in_front": [
         appended,
         tensors,
-        one_row_of_a_batch,
-        unsqueezed,
-        lambda ids: ((BOS, *ids), (*ids, EOS)),
-        lambda ids: [np.array([BOS, *ids]), np.array([*ids, EOS])],
-        lambda ids: ([BOS] + ids, ids + [EOS]),
-        lambda ids: (
-            torch.cat([torch.full_like(ids[:, :1], BOS), ids], 1),
-            torch.cat([ids, torch.full_like(ids[:, :1], EOS)], 1),
-        ),
+        only_tensors,
+        a_batch_of_one,
+        lambda s, t: ((BOS, *s, EOS, *t), (PAD,) * (len(s) + 1) + (*t, EOS)),
+        lambda s, t: [np.array([BOS, *s, EOS, *t]), np.array([0] * len(s) + [0, *t, EOS])],
     ],
     "check_temperature": [
         softmax,
@@ -62,28 +87,35 @@ RIGHT = {
         ("encoder", "cross-attention"),
         "cross-attention and its mask",
     ],
-    "check_decoder_only": [
-        lambda layer, x: layer(x, torch.ones(x.size(1), x.size(1)).tril().bool()),
-        lambda layer, x: layer(x, causal_mask(x.size(1))[None, None]),
-        lambda layer, x: torch.cat(
-            [layer(x[:, : t + 1], causal_mask(t + 1))[:, -1:] for t in range(x.size(1))], 1
-        ),
+    "check_prefix": [
+        lambda layer, x, n: layer(x, causal_mask(x.size(1)) | (torch.arange(x.size(1)) < n)),
+        square,
+        in_two_parts,
     ],
 }
 
 WRONG = {
-    "check_shift": [
-        (lambda ids: (ids, ids), "only have to copy"),
-        (lambda ids: (ids[:-1], ids[1:]), "start"),
-        (lambda ids: ([*ids, 2], [1, *ids]), "wrong way"),
-        (lambda ids: ([1, *ids, 2], [*ids, 2]), "equally long"),
-        (lambda ids: ([1, *ids], ids), "labels have no EOS"),
-        (lambda ids: (ids, [*ids, 2]), "input has no BOS"),
-        (lambda ids: ([0, *ids], [*ids, 2]), r"for words \[7, 8, 9\]"),
-        (lambda ids: ([1, 7, 8, 9], [7, 8, 9, 2]), r"for words \[5, 6\]"),
-        (lambda ids: [1, *ids, 2], "return a pair"),
-        (lambda ids: (ids[:, 1:], ids[:, :-1]), "is a list such as"),
-        (lambda ids: ids.missing, r"is a list such as \[7, 8, 9\]"),
+    "check_source_in_front": [
+        (lambda s, t: ([BOS, *t], [*t, EOS]), "read the German before"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [BOS, *s, EOS, *t]), "only have to copy"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [0] * (len(s) + 2) + t), "only have to copy"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [*s, EOS, *t, EOS]), "grades the German"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [0] * len(s) + [EOS, *t, EOS]), "between the languages"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [0] * len(s) + [0, 0, *t[1:], EOS]), "first English"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [0] * (len(s) + 1) + t), "learn to stop"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [0] * len(s) + [0, *t, 0]), "learn to stop"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [-100] * len(s) + [-100, *t, EOS]), "ignores PAD"),
+        (lambda s, t: ([*s, EOS, *t], [0] * len(s) + [*t, EOS]), "input has no BOS"),
+        (lambda s, t: ([BOS, *s, *t], [0] * len(s) + [*t, EOS]), "no EOS after the German"),
+        (
+            lambda s, t: ([BOS, *s, EOS, *t, EOS], [0] * len(s) + [0, *t, EOS, 0]),
+            "needn't read it",
+        ),
+        (lambda s, t: ([BOS, *s, EOS, *t], [*t, EOS]), r"equally long; .* have 7 and 3 ids"),
+        (lambda s, t: ([BOS, *s, BOS, *t], [0] * len(s) + [0, *t, EOS]), r"German \[7, 8, 9\]"),
+        (lambda s, t: ([BOS, *s, EOS, *t], [0, 0, 0, 0, *t, EOS]), r"for German \[5, 6\]"),
+        (lambda s, t: [BOS, *s, EOS, *t], "return a pair"),
+        (lambda s, t: s.missing, r"are lists such as \[7, 8, 9\]"),
         (([1, 7], [7, 2]), "a function is needed"),
     ],
     "check_temperature": [
@@ -104,14 +136,19 @@ WRONG = {
         ("attention", "OTHER attention"),
         (3, "words are needed"),
     ],
-    "check_decoder_only": [
-        (lambda layer, x: layer(x), "mask is missing"),
-        (lambda layer, x: layer(x, ~causal_mask(x.shape[1])), "inverted"),
-        (lambda layer, x: layer(x, causal_mask(x.shape[1]).T), "rows are queries"),
-        (lambda layer, x: layer(x, causal_mask(x.shape[1]).tril(-1)), "diagonal"),
-        (lambda layer, x: layer(x, causal_mask(x.shape[1])[:1]), "triangle"),
-        (lambda layer, x: layer(x, causal_mask(5)), "stops with"),
-        (lambda layer, x: x, "call the layer"),
-        (lambda layer, x: layer(x, causal_mask(x.shape[1]).float()), "stops with TypeError"),
+    "check_prefix": [
+        (lambda layer, x, n: layer(x, causal_mask(x.size(1))), "both ways yet"),
+        (lambda layer, x, n: layer(x), "English looks ahead"),
+        (lambda layer, x, n: layer(x, opened(x, slice(n))), "into the English"),
+        (lambda layer, x, n: layer(x, causal_mask(x.size(1)).T), "upside down"),
+        (lambda layer, x, n: layer(x, opened(x, (slice(None), slice(n))).T), "upside down"),
+        (lambda layer, x, n: layer(x, ~opened(x, (slice(None), slice(n)))), "inverted"),
+        (lambda layer, x, n: in_two_parts(layer, x, n, alone=True), "no longer sees"),
+        (lambda layer, x, n: layer(x, opened(x, (slice(None), slice(n + 1)))), "too many"),
+        (lambda layer, x, n: layer(x, opened(x, (slice(None), slice(n - 1)))), "too few"),
+        (lambda layer, x, n: layer(x, opened(x, (slice(None), slice(3)))), "hard-coded"),
+        (lambda layer, x, n: layer(x, causal_mask(7)), "stops with"),
+        (lambda layer, x, n: x, "call the layer"),
+        (lambda layer, x, n: layer(x, causal_mask(x.size(1)).float()), "stops with TypeError"),
     ],
 }
