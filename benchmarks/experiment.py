@@ -47,8 +47,8 @@ TASKS = {
 PLAN = (
     ("corpus", tuple(WIRINGS), (RATE,)),
     ("corpus", ("full", "mean", *RECURRENT), (2.5e-3, 1e-2)),
-    ("nested", ("full", "first only"), (RATE,)),
-    ("multi30k", ("full", "first only", "mean", *RECURRENT), (RATE,)),
+    ("nested", ("full", "first only", "last only"), (RATE,)),
+    ("multi30k", ("full", "first only", "last only", "mean", *RECURRENT), (RATE,)),
 )
 Job = tuple[str, str, float, int]  # task, wiring, learning rate, seed
 

@@ -7,26 +7,26 @@ import torch
 from torch import Tensor
 
 from helpers.checks import Wrong, choice, exercise, expect_like
-from helpers.checks.reading import words
-from helpers.lessons.wirings import WIRINGS
+from helpers.checks.reading import number
 
 
 @exercise("11.1")
-def check_least_gradient(answer: Any) -> str:
-    """Predict: which untrained model passes the least gradient to the first source word?"""
-    said = " ".join(words(answer))
-    names = [name for name in WIRINGS if name in said]
-    if said == "recurrent" or (said.startswith("recurrent") and "attention" not in said):
-        return "a dozen steps back, each making the gradient smaller"
-    if "none" in names:
-        raise Wrong("that one passes none at all, to any word; the question is who has a path")
-    if names and names[-1] in ("mean", "shuffled"):
-        raise Wrong(f"{names[-1]!r} divides the gradient, but evenly: one step from each position")
-    if "recurrent" in names:
-        raise Wrong("it has the long path as well, but its attention is a short one beside it")
-    if names:
-        raise Wrong("attention reaches every position in one step; which model needs many?")
-    raise Wrong(f"name one of {', '.join(WIRINGS)}")
+def check_steps_back(answer: Any) -> str:
+    """Predict: the shortest way back to the first of 13 states, if only the last 3 are seen."""
+    steps = number(answer)
+    if steps == 0:
+        raise Wrong("that is so if attention sees every state, the first one's own included")
+    if steps == 1:
+        raise Wrong("one step leads from attention to a state it sees; the first isn't one of them")
+    if steps == 12:
+        raise Wrong("that is the way from the last state; attention sees an earlier one, too")
+    if steps in (9, 11):
+        raise Wrong("which is the earliest state it sees? Count the steps from there to state 1")
+    if steps == 3:
+        raise Wrong("three states are seen; how far is the nearest of them from the first?")
+    if steps != 10:
+        raise Wrong("it sees states 11, 12 and 13; how many steps are there from 11 back to 1?")
+    return "from state 11 to state 1: a window of three hardly shortens the way"
 
 
 def _without(columns: Callable[[Tensor, int, int], Tensor]) -> Callable:
@@ -39,15 +39,18 @@ def _without(columns: Callable[[Tensor, int, int], Tensor]) -> Callable:
 
 
 @exercise("11.2")
-def check_zero_head(answer: Any) -> str:
-    """Implement: silence one head in the merged output (batch, target, d_model)."""
+def check_only_head(answer: Any) -> str:
+    """Implement: silence all heads but one in the merged output (batch, target, d_model)."""
 
     def block(column: Tensor, head: int, heads: int) -> Tensor:
         return column // (len(column) // heads) == head
 
+    def others(*change: Callable) -> Callable:
+        return _without(lambda c, head, heads: ~change[0](c, head, heads))
+
     expect_like(
         answer,
-        _without(block),
+        others(block),
         [
             (torch.arange(1.0, 25.0).view(1, 2, 12), 1, 3),
             (torch.arange(1.0, 49.0).view(2, 3, 8), 3, 4),
@@ -55,83 +58,96 @@ def check_zero_head(answer: Any) -> str:
         ],
         {
             "a head owns neighbouring columns, not every third one (see merge_heads)": (
-                _without(lambda c, head, heads: c % heads == head)
+                others(lambda c, head, heads: c % heads == head)
             ),
-            "this keeps that head and silences the others": (
-                _without(lambda c, head, heads: ~block(c, head, heads))
-            ),
+            "this silences that head and keeps the others": _without(block),
             "that is one column; a head has d_k = d_model / num_heads of them": (
-                _without(lambda c, head, heads: c == head)
+                others(lambda c, head, heads: c == head)
             ),
-            "`head` is an index and counts from 0; you silence the one before it": (
-                _without(lambda c, head, heads: block(c, head - 1, heads))
+            "`head` is an index and counts from 0; you keep the one before it": (
+                others(lambda c, head, heads: block(c, head - 1, heads))
             ),
-            "`head` is an index and counts from 0; you silence the one after it": (
-                _without(lambda c, head, heads: block(c, head + 1, heads))
+            "`head` is an index and counts from 0; you keep the one after it": (
+                others(lambda c, head, heads: block(c, head + 1, heads))
             ),
             "num_heads isn't the width of a head: that is d_k = d_model / num_heads": (
-                _without(lambda c, head, heads: c // heads == head)
+                others(lambda c, head, heads: c // heads == head)
             ),
             "everything is silent": lambda merged, head, heads: merged * 0,
             "nothing is silent yet": lambda merged, head, heads: merged,
-            "that zeroes a position; heads are columns, in the last dimension": (
+            "that keeps a position; heads are columns, in the last dimension": (
                 lambda merged, head, heads: (
-                    merged * (torch.arange(merged.size(1)) != head)[None, :, None]
+                    merged * (torch.arange(merged.size(1)) == head)[None, :, None]
                 )
             ),
+            "keep the shape: the columns of the other heads are zero, not gone": (
+                lambda merged, head, heads: merged[..., block(merged[0, 0], head, heads)]
+            ),
         },
-        "columns head · d_k up to (head + 1) · d_k are zero, all others stay",
+        "columns head · d_k up to (head + 1) · d_k stay, all others are zero",
     )
-    return "four columns of twelve: the head is silent, the others as before"
+    return "four columns of twelve speak, the others are silent"
 
 
 @exercise("11.3")
-def check_pooled(answer: Any) -> str:
-    """Implement: the mean of a memory over real positions only."""
-    memory = torch.tensor(
-        [[[1.0, 2.0], [3.0, 6.0], [8.0, 8.0]], [[2.0, 0.0], [7.0, 7.0], [9.0, 9.0]]]
-    )
-    real = torch.tensor([[True, True, False], [True, False, False]])
-    other = torch.tensor([[True, True, True, False], [True, False, False, False], [True] * 4])
+def check_two_means(answer: Any) -> str:
+    """Implement: the means of the first and of the second half of the real positions."""
+    first = torch.tensor([[True] * 5, [True] * 4 + [False], [True] * 2 + [False] * 3])
+    second = torch.tensor([[True] * 3 + [False], [True] * 4])
 
-    def over(denominator: Callable[[Tensor], Any]) -> Callable:
-        def pooled(memory: Tensor, real: Tensor) -> Tensor:
-            return (memory * real[..., None]).sum(1, keepdim=True) / denominator(real)
+    def halves(middle: Callable[[int], int], real_only: bool = True) -> Callable:
+        def two(memory: Tensor, real: Tensor) -> Tensor:
+            pairs = []
+            for vectors, words in zip(memory, real, strict=True):
+                length = int(words.sum()) if real_only else len(words)
+                half = max(1, middle(length))
+                both = vectors[:half].mean(0), vectors[half:length].mean(0)
+                pairs.append(torch.stack(both))
+            return torch.stack(pairs)
 
-        return pooled
+        return two
 
-    right = over(lambda real: real.sum(1)[:, None, None])
+    def boundary_of_the_batch(memory: Tensor, real: Tensor) -> Tensor:
+        half = (real.size(1) + 1) // 2
+        keep = real[..., None] * memory
+        counts = real[:, :half].sum(1), real[:, half:].sum(1).clamp(min=1)
+        sums = keep[:, :half].sum(1), keep[:, half:].sum(1)
+        return torch.stack([s / c[:, None] for s, c in zip(sums, counts, strict=True)], dim=1)
+
+    right = halves(lambda length: (length + 1) // 2)
     expect_like(
         answer,
         right,
-        [(memory, real), (torch.arange(60.0).view(3, 4, 5) ** 1.5, other)],
+        [
+            (torch.arange(30.0).view(3, 5, 2) ** 1.5, first),
+            (torch.arange(24.0).view(2, 4, 3) ** 1.3, second),
+        ],
         {
-            "padding is averaged in: a longer batch would change the vector": (
-                lambda memory, real: memory.mean(1, keepdim=True)
+            "with an odd number of words, the middle one belongs to the first half": (
+                halves(lambda length: length // 2)
             ),
-            "padding is zeroed but still counted in the number you divide by": (
-                over(lambda real: real.size(1))
+            "padding gets into the halves: divide the real words of each sentence": (
+                halves(lambda length: (length + 1) // 2, real_only=False)
             ),
-            "you divide by the real positions of the whole batch; each sentence has its own": (
-                over(lambda real: real.sum())
+            "the boundary is that of the padded batch; each sentence has its own": (
+                boundary_of_the_batch
             ),
-            "you divide by the real positions of the longest sentence; each has its own": (
-                over(lambda real: real.sum(1).max())
+            "the halves are the wrong way round": lambda m, real: right(m, real).flip(1),
+            "these are the sums of the halves; divide each by its number of words": (
+                lambda m, real: (
+                    right(m, real)
+                    * torch.stack([(real.sum(1) + 1) // 2, real.sum(1) // 2], dim=1)[..., None]
+                )
             ),
-            "this is the sum; divide it by the number of real positions": over(lambda real: 1),
-            "you divide by the number of sentences; divide by how many positions are real": (
-                over(lambda real: real.size(0))
-            ),
-            "the numbers are right; keep a source axis of length 1 for the keys": (
-                lambda memory, real: right(memory, real)[:, 0]
-            ),
-            "the whole batch is averaged into one vector; each sentence has its own": (
-                lambda memory, real: memory[real].mean(0).expand(len(memory), 1, -1)
+            "this is one mean, twice; the sentence has two halves": (
+                lambda m, real: ((m * real[..., None]).sum(1) / real.sum(1)[:, None])[
+                    :, None
+                ].expand(-1, 2, -1)
             ),
         },
-        "sum the real positions, divide by how many there are",
+        "the mean of the first ⌈n/2⌉ real vectors, and that of the others",
     )
-    return "one vector, whatever the length: the bottleneck in one line"
+    return "two vectors, whatever the length: half a bottleneck"
 
 
 check_quiz = choice(
