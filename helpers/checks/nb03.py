@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from helpers.checks import Wrong, ask, choice, exercise
-from helpers.checks.reading import numbers, pair, verdict, words
+from helpers.checks.reading import numbers, pair, shown, verdict, words
 from helpers.masks import causal_mask
 
 _IDS = (
@@ -46,7 +46,9 @@ def check_sorted_masks(answer: Any) -> str:
     """Sort: which of five masks belongs to which situation, a letter for each mask in order."""
     letters = "".join(words(answer))
     if len(letters) != 5 or not set(letters) <= set("abcde"):
-        raise Wrong(f"five letters from a to e are needed, one for each mask; this is {answer!r}")
+        raise Wrong(
+            f"five letters from a to e are needed, one for each mask; this is {shown(answer)}"
+        )
     if len(set(letters)) < 5:
         twice = next(letter for letter in letters if letters.count(letter) > 1)
         raise Wrong(f"{twice} comes twice, but every letter occurs once")
@@ -60,7 +62,7 @@ def check_sorted_masks(answer: Any) -> str:
         raise Wrong("mask 4: its last row may look at nothing at all; whose row is that?")
     if letters[2:] != "dea":
         raise Wrong("masks 3 and 5 differ in the last cell: in mask 3 the pad may look at "
-                    "itself, since the triangle allows it and nobody asks the padding mask")  # fmt: skip
+                    "itself, as the triangle allows and the padding mask forbids")  # fmt: skip
     return "the shape, the triangle and the last column tell them apart"
 
 
