@@ -14,7 +14,7 @@ from helpers.special_ids import PAD
 def padding_mask(ids: Tensor) -> Tensor:
     """True at real tokens: ids (batch, source) -> (batch, 1, 1, source).
 
-    Only columns (keys) are masked. A padded query's output is computed and then ignored.
+    Only columns (keys) are masked, never rows (queries).
     Raises ValueError unless ids has two dimensions.
     """
     if ids.dim() != 2:

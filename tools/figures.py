@@ -60,6 +60,9 @@ def steps(crossing: bool) -> Figure:
     raw = query @ key.T
     masked = (raw / 2).masked_fill(~torch.tensor([True, True, True, True, False]), -math.inf)
     source, target = ["s1", "s2", "s3", "s4", "<pad>"], ["t1", "t2", "t3"]
+    if not crossing:
+        source = ["der", "Hund", "schläft", ".", "<pad>"]
+        target = source[:3]
     role = "cross" if crossing else "encoder"
     return attention_steps(raw, raw / 2, masked, masked.softmax(-1), source, target, role)
 

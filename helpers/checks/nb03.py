@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from helpers.checks import Wrong, ask, choice, exercise
-from helpers.checks.reading import numbers, pair, verdict
-from helpers.masks import causal_mask, padding_mask
+from helpers.checks.reading import numbers, pair, shown, verdict, words
+from helpers.masks import causal_mask
 
 _IDS = (
     torch.tensor([[1, 7, 8, 9], [1, 7, 0, 0]]),
@@ -20,7 +20,7 @@ def _boolean(mask: Any) -> Tensor:
     if not isinstance(mask, Tensor):
         raise Wrong(f"a mask is a boolean tensor; this is of type {type(mask).__name__}")
     if mask.dtype != torch.bool:
-        raise Wrong(f"a mask is a boolean tensor, True or False in each place; yours: {mask.dtype}")
+        raise Wrong(f"a mask is a boolean tensor, True or False in each cell; yours: {mask.dtype}")
     return mask
 
 
@@ -42,48 +42,28 @@ def check_zero_row(answer: Any) -> str:
 
 
 @exercise("3.2")
-def check_decoder_mask(answer: Any) -> str:
-    """Implement: the mask of the decoder's self-attention for ids (batch, target)."""
-    mistakes: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        "this is True where looking is HIDDEN: our convention is True = may attend": (
-            lambda real, past: ~(real & past)
-        ),
-        "`|` allows what either mask allows; both have to allow it": lambda real, past: real | past,
-        "the padding of the second sentence may still be looked at": lambda real, past: past,
-        "the future may still be looked at: the causal mask is missing": lambda real, past: real,
-        "the triangle is the wrong way up: rows are queries, and yours look ahead": (
-            lambda real, past: real & past.T
-        ),
-        "a word may look at itself: your triangle leaves out the diagonal": (
-            lambda real, past: real & past.tril(-1)
-        ),
-        "your triangle still shows the next word: it begins one place too late": (
-            lambda real, past: real & torch.ones_like(past).tril(1)
-        ),
-        "padded rows needn't be hidden, only padded columns: an empty row has nothing to look at": (
-            lambda real, past: real & real.transpose(-2, -1) & past
-        ),
-        "the padding mask is inverted: it hides the words and shows the padding": (
-            lambda real, past: ~real & past
-        ),
-    }
-    for ids in _IDS:
-        batch, target = ids.shape
-        got, shape = _boolean(ask(answer, ids)), (batch, 1, target, target)
-        real, past = padding_mask(ids), causal_mask(target)
-        if got.shape == (batch, target, target):
-            raise Wrong(f"add an axis for the heads: {shape}, yours is {tuple(got.shape)}")
-        try:
-            mask = got.broadcast_to(shape)
-        except RuntimeError:
-            yours = tuple(got.shape)
-            raise Wrong(f"it should broadcast to {shape}, but yours is {yours}") from None
-        for message, mistake in mistakes.items():
-            if torch.equal(mask, mistake(real, past).broadcast_to(shape)):
-                raise Wrong(message)
-        if not torch.equal(mask, real & past):
-            raise Wrong("True where the column is a real token AND not later than the row")
-    return "a real token, and not later than the one that looks"
+def check_sorted_masks(answer: Any) -> str:
+    """Sort: which of five masks belongs to which situation, a letter for each mask in order."""
+    letters = "".join(words(answer))
+    if len(letters) != 5 or not set(letters) <= set("abcde"):
+        raise Wrong(
+            f"five letters from a to e are needed, one for each mask; this is {shown(answer)}"
+        )
+    if len(set(letters)) < 5:
+        twice = next(letter for letter in letters if letters.count(letter) > 1)
+        raise Wrong(f"{twice} comes twice, but every letter occurs once")
+    if letters == "ebacd":
+        raise Wrong("the other way round: start from the masks, and give the letter of each")
+    if letters[0] != "c":
+        raise Wrong("mask 1 isn't square, so its queries and its keys come from two sentences")
+    if letters[1] != "b":
+        raise Wrong("mask 2: which situation needs a triangle, and hides a pad besides?")
+    if letters[3] != "e":
+        raise Wrong("mask 4: its last row may look at nothing at all; whose row is that?")
+    if letters[2:] != "dea":
+        raise Wrong("masks 3 and 5 differ in the last cell: in mask 3 the pad may look at "
+                    "itself, as the triangle allows and the padding mask forbids")  # fmt: skip
+    return "the shape, the triangle and the last column tell them apart"
 
 
 @exercise("3.3")

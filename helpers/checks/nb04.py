@@ -44,7 +44,7 @@ def _normed(
 
 @exercise("4.2")
 def check_layer_norm(answer: Any) -> str:
-    """Implement layer norm of x (batch, length, d_model), without weight and bias."""
+    """Repair: layer norm of x (batch, length, d_model), without weight and bias."""
     torch.manual_seed(0)
     small = torch.randn(2, 3, 4) * 4e-3 + 1  # so small that ε matters
     cases = [(3 * torch.randn(2, 3, 8) + 1,), (torch.randn(4, 2, 6) - 2,), (small,)]
@@ -124,28 +124,28 @@ def check_block(answer: Any) -> str:
 
 check_quiz = choice(
     "4.4",
-    "d",
+    "c",
     {
-        "a": "it works on each word alone: change one word, and one output moves",
-        "b": "it uses the mean of one word's own numbers",
-        "c": "it passes each word on to itself",
-        "d": "all other parts work on each position by itself",
+        "a": "no combination of letters has to be stored this time; and does their order matter?",
+        "b": "shuffle the letters so far: does the answer change?",
+        "c": "other letters have to be seen, in whatever order, and nothing has to be worked out",
+        "d": "they see a single letter, the present one; the largest may have come before",
     },
 )
 
 
 def _waves(exponents: Callable[[int], Tensor]) -> Callable:
-    """Alternating sine and cosine of place / 10000^exponent, one exponent a column."""
+    """Alternating sine and cosine of position / 10000^exponent, one exponent a column."""
 
-    def position(place: int, d_model: int) -> Tensor:
-        angle = place / 10_000.0 ** exponents(d_model)
+    def vector(position: int, d_model: int) -> Tensor:
+        angle = position / 10_000.0 ** exponents(d_model)
         return torch.where(torch.arange(d_model) % 2 == 0, angle.sin(), angle.cos())
 
-    return position
+    return vector
 
 
-def _row(place: int, d_model: int) -> Tensor:
-    return sinusoidal_positions(place + 1, d_model)[place]
+def _row(position: int, d_model: int) -> Tensor:
+    return sinusoidal_positions(position + 1, d_model)[position]
 
 
 @exercise("4.5")
@@ -155,8 +155,8 @@ def check_position(answer: Any) -> str:
     def columns(d_model: int) -> Tensor:
         return torch.arange(d_model)
 
-    def halves_first(place: int, d_model: int) -> Tensor:
-        return torch.cat([_row(place, d_model)[0::2], _row(place, d_model)[1::2]])
+    def halves_first(position: int, d_model: int) -> Tensor:
+        return torch.cat([_row(position, d_model)[0::2], _row(position, d_model)[1::2]])
 
     expect_like(
         answer,
@@ -164,11 +164,11 @@ def check_position(answer: Any) -> str:
         [(5, 6), (0, 6), (3, 8), (31, 4)],
         {
             "positions are counted from 0, and the first vector is 0, 1, 0, 1, …": (
-                lambda place, d: _row(place + 1, d),
-                lambda place, d: _row(abs(place - 1), d),
+                lambda position, d: _row(position + 1, d),
+                lambda position, d: _row(abs(position - 1), d),
             ),
             "the sine comes first: even columns are sines, odd ones cosines": (
-                lambda place, d: _row(place, d).view(-1, 2).flip(1).flatten()
+                lambda position, d: _row(position, d).view(-1, 2).flip(1).flatten()
             ),
             "sine and cosine alternate here (all sines first is Marian's layout)": halves_first,
             "a sine and the cosine beside it share one wavelength: the exponent is 2i / d_model": (
@@ -183,10 +183,10 @@ def check_position(answer: Any) -> str:
             "every column has the same wavelength: divide by 10000^(2i / d_model)": (
                 _waves(lambda d: 0.0 * columns(d))
             ),
-            "the place is multiplied by it; DIVIDE it by 10000^(2i / d_model)": (
+            "the position is multiplied by it; DIVIDE it by 10000^(2i / d_model)": (
                 _waves(lambda d: -2 * (columns(d) // 2) / d)
             ),
         },
-        "column 2i: sin(place / 10000^(2i / d_model)); column 2i + 1: its cosine",
+        "column 2i: sin(position / 10000^(2i / d_model)); column 2i + 1: its cosine",
     )
     return "a clock with many hands, and the first is the fastest"

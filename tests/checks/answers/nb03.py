@@ -4,26 +4,6 @@ import torch
 from helpers.masks import causal_mask, padding_mask
 
 
-def both(ids):
-    return padding_mask(ids) & causal_mask(ids.shape[1])
-
-
-def in_loops(ids):
-    batch, target = ids.shape
-    mask = torch.zeros(batch, 1, target, target, dtype=torch.bool)
-    for b in range(batch):
-        for row in range(target):
-            for column in range(row + 1):
-                mask[b, 0, row, column] = ids[b, column] != 0
-    return mask
-
-
-def in_numpy(ids):
-    real = ids.numpy() != 0
-    mask = real[:, None, None] & np.tril(np.ones((ids.shape[1],) * 2, dtype=bool))
-    return torch.from_numpy(mask)
-
-
 def for_torch(ids):
     return ids == 0, ~causal_mask(ids.shape[1])
 
@@ -71,13 +51,7 @@ def last_changed(f, rows, place=-1):
 
 RIGHT = {
     "check_zero_row": [(0, 10), [0, 10], np.array([0, 10]), torch.tensor([0.0, 10.0])],
-    "check_decoder_mask": [
-        in_loops,
-        in_numpy,
-        lambda ids: both(ids).expand(-1, 1, -1, -1),
-        lambda ids: (ids != 0)[:, None, None, :] * causal_mask(ids.shape[1]),
-        lambda ids: torch.logical_and(padding_mask(ids), causal_mask(ids.shape[1])),
-    ],
+    "check_sorted_masks": ["cbdea", "CBDEA", "c, b, d, e, a", list("cbdea"), tuple("CBDEA")],
     "check_leak_test": [
         ids_changed,
         every_place,
@@ -104,28 +78,17 @@ WRONG = {
         ((0, 5), "above the diagonal"),
         (10, "2 numbers are needed"),
     ],
-    "check_decoder_mask": [
-        (lambda ids: ~both(ids), "HIDDEN"),
-        (lambda ids: causal_mask(ids.size(1)), "padding of the second sentence"),
-        (lambda ids: causal_mask(ids.size(1)).expand(len(ids), 1, -1, -1), "padding of the second"),
-        (padding_mask, "future"),
-        (lambda ids: both(ids).float(), "boolean tensor.*torch.float32"),
-        (lambda ids: both(ids).numpy(), "boolean tensor.*ndarray"),
-        (lambda ids: padding_mask(ids) | causal_mask(ids.size(1)), "either"),
-        (lambda ids: padding_mask(ids) & causal_mask(ids.size(1)).T, "the wrong way up"),
-        (lambda ids: padding_mask(ids) & ~causal_mask(ids.size(1)), "row"),
-        (lambda ids: padding_mask(ids) & causal_mask(ids.size(1)).tril(-1), "leaves out the diag"),
-        (
-            lambda ids: padding_mask(ids) & torch.ones(ids.size(1), ids.size(1)).tril(1).bool(),
-            "shows the next word",
-        ),
-        (lambda ids: both(ids) & padding_mask(ids).transpose(-2, -1), "padded rows needn't"),
-        (lambda ids: padding_mask(ids).mT & causal_mask(ids.size(1)), "padded rows needn't"),
-        (lambda ids: ~padding_mask(ids) & causal_mask(ids.size(1)), "hides the words"),
-        (lambda ids: both(ids)[:, 0], r"axis for the heads: \(2, 1, 4, 4\), yours is \(2, 4, 4\)"),
-        (lambda ids: ids != 0, r"broadcast to \(2, 1, 4, 4\), but yours is \(2, 4\)"),
-        (lambda ids: padding_mask(ids) & causal_mask(4), "stops with RuntimeError"),
-        (lambda ids: both(ids) & both(ids).roll(1, -1), "a real token AND not later"),
+    "check_sorted_masks": [
+        ("cbaed", "differ in the last cell"),
+        ("cbeda", "mask 4"),
+        ("cdbea", "mask 2"),
+        ("abdec", "isn't square"),
+        ("ebacd", "the other way round"),
+        ("cbdee", "e comes twice"),
+        ("cbde", "five letters"),
+        ("cbdez", "five letters"),
+        ("52134", "five letters"),
+        ([3, 2, 4, 5, 1], "in quotes"),
     ],
     "check_leak_test": [
         (lambda f: True, "never sees"),
