@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, ask, choice, exercise, expect_like, to_array
+from helpers.checks import Wrong, choice, exercise, expect_like, to_array
 from helpers.checks.reading import numbers, pair, several
 from helpers.decoding import length_divisor, nucleus
-from helpers.special_ids import BOS, EOS
+from helpers.special_ids import BOS, EOS, PAD
 
 
 @exercise("10.1")
@@ -162,77 +162,122 @@ def check_nucleus(answer: Any) -> str:
 
 check_quiz = choice(
     "10.4",
-    "a",
+    "c",
     {
-        "a": "up to rounding, every logit is the same",
-        "b": "they aren't: under a causal mask the past never changes",
-        "c": "the memory is the same with and without",
-        "d": "the limit is the number of positions, cache or not",
+        "a": "that is one layer's share, and each of the six keeps its own",
+        "b": "that is the self-attention cache; the keys and values of the source are kept, too",
+        "c": "6 layers x 2 x 50 tokens x 512: keys and values of both attentions",
+        "d": "the heads share d_model among themselves, so don't multiply by their number",
     },
 )
 
+# Seed of a model, and max_words; together they tell all of the mistakes apart.
+QUESTIONS = ((342, 6), (36, 6), (36, 2), (5, 6))
+WRITTEN = 40  # more words than any question of 10.5 allows
 
-def _written(got: Any) -> list[int]:
+
+def _written(got: Any) -> np.ndarray:
+    """The ids that were written, followed by zeros, so that any two answers can be compared."""
     ids = to_array(got if isinstance(got, list | tuple | Tensor) else several(got))
     if ids is None or ids.ndim != 1 or not np.isfinite(ids).all():
         raise Wrong("return the ids that were written, in one flat list")
-    return [int(i) for i in ids]
+    if ids.size and ids[0] == BOS:
+        raise Wrong("the answer is what was written: leave <bos> out")
+    if EOS in ids:
+        raise Wrong("stop at <eos>, and leave it out: it isn't a word of the sentence")
+    return np.pad(ids[:WRITTEN], (0, WRITTEN - len(ids[:WRITTEN])))
+
+
+def _random_model(seed: int) -> Callable[[Any], Tensor]:
+    """logits_after(ids) of a small language; the logits depend on the length and the last word."""
+    table = 2 * torch.randn(WRITTEN + 9, 7, 7, generator=torch.Generator().manual_seed(seed))
+    table[..., [PAD, BOS]] = -9.0
+    calls = 0
+
+    def logits_after(ids: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        ids = _flat(ids)
+        if not ids or ids[0] != BOS:
+            raise Wrong("give logits_after all the words so far, <bos> included and first")
+        if len(ids) >= len(table) or calls > 5_000:
+            raise Wrong("it never stops: at <eos>, or else after max_words")
+        return table[len(ids), ids[-1]].clone()
+
+    return logits_after
+
+
+def _look_ahead(
+    logits_after: Callable[[Any], Tensor],
+    max_words: int,
+    score: Callable[[Tensor], Tensor] = lambda logits: logits.log_softmax(-1),
+    own: float = 1.0,
+    then: float = 1.0,
+    after_eos: bool = False,
+    both: bool = False,
+) -> np.ndarray:
+    """The answer to 10.5; the options make the usual mistakes."""
+    ids = [BOS]
+    while len(ids) <= max_words:
+        first = score(logits_after(ids))
+        totals, followers = own * first, [EOS] * len(first)
+        for word in range(len(first)):
+            if word != EOS or after_eos:
+                second = score(logits_after([*ids, word]))
+                totals[word] += then * second.max()
+                followers[word] = int(second.argmax())
+        best = int(totals.argmax())
+        ids += [best, followers[best]] if both else [best]
+        if EOS in ids:
+            break
+    return _written([i for i in ids[1 : max_words + 1] if i != EOS])
 
 
 @exercise("10.5")
-def check_greedy(answer: Any) -> str:
-    """Implement: greedy decoding with a function that gives the logits of the next word."""
-    for words in ([7, 5, 7], [4], []):
-        asked: list[list[int]] = []
+def check_look_ahead(answer: Any) -> str:
+    """Implement: greedy decoding that looks one word ahead."""
 
-        def logits_after(
-            ids: Any, asked: list[list[int]] = asked, script: tuple = (*words, EOS)
-        ) -> Tensor:
-            if len(asked) > 40:
-                raise Wrong("it never stops: at <eos>, or else after max_words")
-            asked.append(_flat(ids))
-            right = asked[-1] == [BOS, *script[: len(asked[-1]) - 1]]
-            logits = torch.zeros(10)
-            logits[script[len(asked[-1]) - 1] if right and len(asked[-1]) <= len(script) else 9] = 2
-            logits[6] = 1.9
-            return logits
+    def mistaken(**options: Any) -> Callable:
+        return lambda logits_after, max_words: _look_ahead(logits_after, max_words, **options)
 
-        got = _written(ask(answer, logits_after, 8))
-        if not asked:
-            raise Wrong("your function never calls logits_after")
-        if asked[0] != [BOS]:
-            raise Wrong("the first call of logits_after should get [BOS] alone")
-        if any(len(ids) == 1 for ids in asked[1:]):
-            raise Wrong("it reads only the newest word: give it all words so far, <bos> included")
-        if got[:1] == [BOS]:
-            raise Wrong("the answer is what was written: leave <bos> out")
-        if got == [*words, EOS]:
-            raise Wrong("<eos> ends the sentence and isn't a word of it")
-        if words and not got:
-            raise Wrong("nothing was written: take the word with the largest logit, and append it")
-        if words and got in (words[1:], words[:-1]):
-            which = "first" if got == words[1:] else "last"
-            raise Wrong(f"the {which} word is missing: leave out <bos> and <eos>, and nothing else")
-        if got[: len(words)] != words:
-            raise Wrong(f"take the word with the largest logit each time; you wrote {got}")
-        if len(got) > len(words):
-            raise Wrong("it goes on after <eos>: stop there")
+    def as_logits(logits: Tensor) -> Tensor:
+        return logits
 
-    calls: list[int] = []
+    def as_probabilities(logits: Tensor) -> Tensor:
+        return logits.softmax(-1)
 
-    def never_ends(ids: Any) -> Tensor:
-        calls.append(len(_flat(ids)))
-        if len(calls) > 40:
-            raise Wrong("it never stops: at <eos>, or else after max_words")
-        return torch.arange(10.0)
+    def limit(change: Callable[[int], int]) -> Callable:
+        return lambda logits_after, max_words: _look_ahead(logits_after, change(max_words))
 
-    for limit in (4, 1):
-        calls.clear()
-        endless = _written(ask(answer, never_ends, limit))
-        if endless != [9] * limit:
-            found = f"you wrote {endless}"
-            raise Wrong(f"if no <eos> comes, stop after max_words = {limit}; {found}")
-    return "ask, take the best, append, until <eos>"
+    expect_like(
+        answer,
+        _look_ahead,
+        [(_random_model(seed), most) for seed, most in QUESTIONS],
+        {
+            "that is greedy decoding: add the log-probability of the best word that can follow": (
+                mistaken(then=0.0)
+            ),
+            "that counts only the word after; the candidate's own log-probability is missing": (
+                mistaken(own=0.0)
+            ),
+            "logits of two steps don't compare: turn them into log-probabilities before you add": (
+                mistaken(score=as_logits)
+            ),
+            "probabilities of words that follow each other multiply: add their logarithms": (
+                mistaken(score=as_probabilities)
+            ),
+            "nothing comes after <eos>: only its own log-probability counts": (
+                mistaken(after_eos=True)
+            ),
+            "append one word in each step; the word after it is chosen again": mistaken(both=True),
+            "one word too few: max_words of them are allowed": limit(lambda most: most - 1),
+            "one word too many: stop after max_words of them": limit(lambda most: most + 1),
+            "if no <eos> comes, stop after max_words": limit(lambda most: WRITTEN),
+        },
+        "for each candidate, add its log-probability and that of the best word after it",
+        read=_written,
+    )
+    return "one step beyond greedy, and already it calls the model once for every word"
 
 
 def _flat(ids: Any) -> list[int]:

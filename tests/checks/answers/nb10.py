@@ -58,31 +58,60 @@ def from_below(p, top_p):
     return kept / kept.sum()
 
 
-def writes(ask, limit, start=(1,), newest=False, keep_end=False, stop=True, pick=torch.argmax):
-    ids = list(start)
+def log_softmax(logits):
+    return logits - logits.exp().sum().log()
+
+
+def looks(ask, limit, after=1.0, own=1.0, score=log_softmax, eos=False, both=False, keep_end=False):
+    """One word ahead, for all candidates at once in a list; the options are mistakes."""
+    said = []
+    while len(said) < limit:
+        first = score(ask([1, *said]))
+        nexts = [score(ask([1, *said, w])) for w in range(len(first))]
+        totals = [
+            own * float(first[w]) + (after * float(nexts[w].max()) if w != 2 or eos else 0.0)
+            for w in range(len(first))
+        ]
+        word = int(np.argmax(totals))
+        if word == 2:
+            return [*said, 2] if keep_end else said
+        said.append(word)
+        if both and len(said) < limit:
+            if int(nexts[word].argmax()) == 2:
+                return said
+            said.append(int(nexts[word].argmax()))
+    return said
+
+
+def recursive(ask, limit, ids=(1,)):
+    if limit == 0:
+        return []
+    totals = ask(list(ids)).log_softmax(-1)
+    for word in (0, 1, 3, 4, 5, 6):
+        totals[word] += ask([*ids, word]).log_softmax(-1).max()
+    word = totals.argmax().item()
+    return [] if word == 2 else [word, *recursive(ask, limit - 1, (*ids, word))]
+
+
+def multiplied(ask, limit):
+    """With probabilities in the place of their logarithms."""
+    said = []
     for _ in range(limit):
-        word = int(pick(ask(ids[-1:] if newest else ids)))
-        ids.append(word)
-        if word == 2 and stop:
+        p = ask([1, *said]).double().softmax(-1)
+        for word in range(7):
+            p[word] *= ask([1, *said, word]).double().softmax(-1).max() if word != 2 else 1
+        if p.argmax() == 2:
             break
-    said = ids[len(start) :]
-    return said if keep_end or said[-1:] != [2] else said[:-1]
+        said.append(p.argmax())
+    return said
 
 
 def never_appends(ask, limit):
     ids = [1]
     while len(ids) <= limit:
-        word = ask(ids).argmax()
-        if word == 2:
+        if ask(ids).argmax() == 2:
             break
     return ids[1:]
-
-
-def recursive(ask, limit, ids=(1,)):
-    word = int(ask(list(ids)).argmax())
-    if limit == 0 or word == 2:
-        return []
-    return [word, *recursive(ask, limit - 1, (*ids, word))] if limit > 1 else [word]
 
 
 RIGHT = {
@@ -94,14 +123,15 @@ RIGHT = {
         lambda p, top_p: nucleus(p[None], top_p)[0],
         lambda p, top_p: sorted_nucleus(p, top_p).tolist(),
     ],
-    "check_greedy": [
-        writes,
+    "check_look_ahead": [
+        looks,
         recursive,
-        lambda ask, n: tuple(map(float, writes(ask, n))),
-        lambda ask, n: torch.tensor(writes(ask, n)),
-        lambda ask, n: np.array(writes(ask, n)),
-        lambda ask, n: iter(writes(ask, n)),
-        lambda ask, n: writes(lambda ids: ask(torch.tensor(ids)), n),
+        multiplied,
+        lambda ask, n: tuple(map(float, looks(ask, n))),
+        lambda ask, n: torch.tensor(looks(ask, n)),
+        lambda ask, n: np.array(looks(ask, n)),
+        lambda ask, n: iter(looks(ask, n)),
+        lambda ask, n: looks(lambda ids: ask(torch.tensor(ids)), n),
     ],
 }
 
@@ -146,26 +176,28 @@ WRONG = {
         (lambda p, top_p: torch.tensor([0, 0.6, 0, 0.4, 0]), "fits one input and not another"),
         (lambda p, top_p: sorted_nucleus(p, top_p).nonzero(), "shape"),
     ],
-    "check_greedy": [
-        (lambda ask, n: writes(ask, n, keep_end=True), "isn't a word of it"),
-        (lambda ask, n: [1, *writes(ask, n)], "leave <bos> out"),
-        (lambda ask, n: writes(ask, n, newest=True), "newest"),
-        (lambda ask, n: writes(ask, n, stop=False), "goes on"),
-        (lambda ask, n: writes(ask, 9), "max_words = 4"),
-        (lambda ask, n: writes(ask, 999, stop=False), "never stops"),
-        (lambda ask, n: writes(ask, 999), "never stops"),
+    "check_look_ahead": [
+        (lambda ask, n: looks(ask, n, after=0), "that is greedy decoding"),
+        (lambda ask, n: looks(ask, n, own=0), "own log-probability is missing"),
+        (lambda ask, n: looks(ask, n, score=lambda x: x), "logits of two steps"),
+        (lambda ask, n: looks(ask, n, score=lambda x: x.softmax(-1)), "multiply"),
+        (lambda ask, n: looks(ask, n, eos=True), "nothing comes after <eos>"),
+        (lambda ask, n: looks(ask, n, both=True), "one word in each step"),
+        (lambda ask, n: looks(ask, n, keep_end=True), "leave it out"),
+        (lambda ask, n: [1, *looks(ask, n)], "leave <bos> out"),
+        (lambda ask, n: looks(ask, n - 1), "one word too few"),
+        (lambda ask, n: looks(ask, n + 1), "one word too many"),
+        (lambda ask, n: looks(ask, 39), "if no <eos> comes"),
+        (lambda ask, n: looks(ask, 999), "never stops|if no <eos> comes"),
         (never_appends, "never stops"),
+        (lambda ask, n: looks(lambda ids: ask(ids[-1:]), n), "<bos> included and first"),
+        (lambda ask, n: looks(lambda ids: ask(ids[1:]), n), "<bos> included and first"),
         (lambda ask, n: ask(torch.tensor([[1]])), "without a batch"),
         (lambda ask, n: ask([[1]]), "without a batch"),
         (lambda ask, n: ask([torch.tensor([1, 2])]), "without a batch"),
-        (lambda ask, n: writes(ask, n, start=[]), r"\[BOS\] alone"),
-        (lambda ask, n: writes(ask, n, pick=lambda x: int(x.argsort()[-2])), "largest logit"),
-        (lambda ask, n: [7, 5, 7], "never calls"),
-        (lambda ask, n: ask([1]) is not None and [7, 5, 7], "largest logit"),
-        (lambda ask, n: str(writes(ask, n)), "flat list"),
-        (lambda ask, n: [] if ask([1]) is not None else [], "nothing was written"),
-        (lambda ask, n: writes(ask, n)[1:], "the first word is missing"),
-        (lambda ask, n: writes(ask, n)[:-1], "the last word is missing"),
-        (lambda ask, n: [writes(ask, n)], "flat list"),
+        (lambda ask, n: [5, 4, 5], "for each candidate|fits one"),
+        (lambda ask, n: looks(ask, n)[:1], "for each candidate"),
+        (lambda ask, n: str(looks(ask, n)), "flat list"),
+        (lambda ask, n: [looks(ask, n)], "flat list"),
     ],
 }
