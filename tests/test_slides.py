@@ -136,25 +136,17 @@ def test_what_can_be_drawn_is_sharp(path, drawings):
                     assert alt not in drawings, f"{slide.title}: use figure:{drawings[alt]}"
 
 
-TIME = re.compile(
-    r"\*\*Time\.\*\* The talk takes about (\d+) minutes\. For (\d+) minutes, drop (.+?)\."
-    r"(?: For (\d+) minutes, show only (.+)\.)?$",
-    re.MULTILINE,
-)
-NAMED = re.compile(r'"(.+?)"(?=, | and |$)')
-
-
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_deck_says_how_long_the_talk_takes_and_what_to_drop(path):
     found = deck(path)
-    said = TIME.search(found[0].notes)
+    said = slides.TIME.search(found[0].notes)
     assert said, "the notes of the first slide must say it, as in the other decks"
     long, short = int(said[1]), int(said[2])
     guide = (ROOT / "course" / "guide.md").read_text("utf8").split(f"## {path.stem[:2]} ")[1]
     timing = guide.partition("\n## ")[0].partition("**Timing.**")[2].splitlines()[0]
     if planned := re.search(r"Plan (\d+) minutes to read.* and (\d+) to discuss", timing):
         assert long == int(planned[1]) + int(planned[2]), "the guide says another time"
-    dropped, shown = NAMED.findall(said[3]), NAMED.findall(said[5] or "")
+    dropped, shown = slides.NAMED.findall(said[3]), slides.NAMED.findall(said[5] or "")
     titles = [slide.title.removeprefix("## ") for slide in found[1:-1]]
     for some in (dropped, shown):
         assert len(set(some)) == len(some) and set(some) <= set(titles)
@@ -162,6 +154,31 @@ def test_a_deck_says_how_long_the_talk_takes_and_what_to_drop(path):
     assert len(dropped) / len(found) == pytest.approx(1 - short / long, abs=0.12)
     if shown:
         assert len(shown) * long / len(found) == pytest.approx(int(said[4]), abs=2.5)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_each_shorter_talk_is_a_deck(path):
+    text = slides.deck_of(path).read_text("utf8")
+    whole = [slide.title for slide in slides.slides(text)]
+    said = slides.TIME.search(text)
+    assert slides.shorter(text, int(said[1])) == text
+    less = [slide.title for slide in slides.slides(slides.shorter(text, int(said[2])))]
+    left_out = {f"## {name}" for name in slides.NAMED.findall(said[3])}
+    assert less == [title for title in whole if title not in left_out]
+    assert "## Quiz" not in left_out, "the guide's first choice for a vote"
+    if said[4]:
+        least = slides.slides(slides.shorter(text, int(said[4])))
+        assert [s.title for s in least[1:]] == [f"## {n}" for n in slides.NAMED.findall(said[5])]
+        assert least[0].title == whole[0]
+
+
+def test_a_talk_that_is_not_there_names_those_that_are():
+    (path,) = notebooks.paths("11_")
+    text = slides.deck_of(path).read_text("utf8")
+    with pytest.raises(ValueError, match="no talk of 30 minutes, only of 80 or 45"):
+        slides.shorter(text, 30)
+    with pytest.raises(ValueError, match="name no shorter talk"):
+        slides.shorter("# A deck\n\nNote:\nNothing about its length.", 45)
 
 
 TWO = re.compile(
@@ -177,7 +194,7 @@ def test_a_talk_for_two_lectures_is_cut_where_all_pages_say():
     titles = [slide.title.removeprefix("## ") for slide in found]
     cut = titles.index(start)
     assert titles[cut - 1] == end and without in titles[:cut]
-    one = int(TIME.search(found[0].notes)[1]) / len(found)  # minutes for a slide
+    one = int(slides.TIME.search(found[0].notes)[1]) / len(found)  # minutes for a slide
     assert int(first) == pytest.approx(cut * one, abs=3)
     assert int(shorter) == pytest.approx((cut - 1) * one, abs=3)
     assert int(first) + int(second) == pytest.approx(len(found) * one, abs=3)

@@ -1,9 +1,11 @@
-"""`python -m tools.slides [NAME] [--pdf]` makes the decks of course/slides in build/slides.
+"""`python -m tools.slides [NAME] [--minutes 45] [--pdf]` makes the decks of course/slides in
+build/slides.
 
 A deck is one HTML file that needs no network: reveal.js, the formulas' MathJax and the pictures are
 inside. With --pdf there are two PDFs beside it, one page a slide, printed by headless Chromium
 through Playwright: NAME.pdf shows everything, and in NAME-handout.pdf all that waits for a key is
-left blank, for an audience that is to think first.
+left blank, for an audience that is to think first. With --minutes there are, in files of their
+own, the slides of a shorter talk, as the notes of the first slide describe it.
 
 A deck is Markdown, written for speaking. Its pictures, code and printed lines belong to the
 notebook of the same name, and a deck that quotes what is no longer there cannot be made:
@@ -91,6 +93,34 @@ class Slide:
 def slides(text: str) -> list[Slide]:
     """The slides of a deck. Raises ValueError if one has no title or a fence is not closed."""
     return [slide(part.strip("\n").splitlines()) for part in re.split(r"(?m)^---$", text)]
+
+
+# What the notes of a deck's first slide say about its length.
+TIME = re.compile(
+    r"\*\*Time\.\*\* The talk takes about (\d+) minutes\. For (\d+) minutes, drop (.+?)\."
+    r"(?: For (\d+) minutes, show only (.+)\.)?$",
+    re.MULTILINE,
+)
+NAMED = re.compile(r'"(.+?)"(?=, | and |$)')
+
+
+def shorter(text: str, minutes: int) -> str:
+    """The deck for a talk of so many minutes. Raises ValueError that names those there are."""
+    parts = re.split(r"(?m)^---$", text)
+    said = TIME.search(parts[0])
+    if said is None:
+        raise ValueError("the notes of its first slide name no shorter talk")
+    long, short, dropped, least, shown = said.groups()
+    titles = [part.strip().partition("\n")[0].removeprefix("## ") for part in parts]
+    keep = {int(long): titles, int(short): [t for t in titles if t not in NAMED.findall(dropped)]}
+    if shown:
+        keep[int(least)] = [titles[0], *NAMED.findall(shown)]
+    if minutes not in keep:
+        *most, last = map(str, keep)
+        raise ValueError(
+            f"there is no talk of {minutes} minutes, only of {', '.join(most)} or {last}"
+        )
+    return "---".join(p for p, title in zip(parts, titles, strict=True) if title in keep[minutes])
 
 
 def slide(lines: list[str]) -> Slide:
@@ -321,16 +351,22 @@ def main() -> None:
     parser.add_argument(
         "--pdf", action="store_true", help="a PDF and a handout of each deck as well"
     )
+    parser.add_argument("--minutes", type=int, help="the slides of a talk of this length only")
     chosen = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     live.write(FOLDER / "live.html", f"{pages()}/")  # the decks' links to it lead to this copy
     written = []
     for path in paths(chosen.name):
-        source, target = deck_of(path), FOLDER / f"{path.stem}.html"
+        source, name = deck_of(path), path.stem
+        text = source.read_text(encoding="utf8")
         try:
-            target.write_text(page(source.read_text(encoding="utf8"), read(path)), encoding="utf8")
+            if chosen.minutes is not None:
+                text, name = shorter(text, chosen.minutes), f"{name}-{chosen.minutes}min"
+            html_page = page(text, read(path))
         except ValueError as error:
             sys.exit(f"{source.relative_to(ROOT)}, {error}")
+        target = FOLDER / f"{name}.html"
+        target.write_text(html_page, encoding="utf8")
         print(target.relative_to(ROOT))
         written.append(target)
     if chosen.pdf:

@@ -94,9 +94,11 @@ def live(here: Environment) -> None:
 
 
 def slides(here: Environment) -> None:
-    """A deck of slides for each notebook into build/slides; NOTEBOOK=07 for one, PDF=yes"""
+    """A deck of slides for each notebook into build/slides; NOTEBOOK=07 MINUTES=45, PDF=yes"""
     pdf = ["--pdf"] if here.settings.get("PDF") else []
-    here.teach("tools.slides", *here.chosen(), *pdf)
+    minutes = here.settings.get("MINUTES", "")
+    short = ["--minutes", minutes] if minutes else []
+    here.teach("tools.slides", *here.chosen(), *short, *pdf)
 
 
 def release(here: Environment) -> None:
