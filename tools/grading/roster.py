@@ -51,10 +51,12 @@ def plain_id(student: str) -> str:
 
 
 def plain(name: str) -> str:
-    """A name without what platforms and systems change in it: case, spaces, hyphens, apostrophes,
-    and the two ways of writing ü."""
-    text = unicodedata.normalize("NFC", name).casefold()
-    return "".join(sign for sign in text if sign.isalnum())
+    """A name without what platforms and systems change in it.
+
+    That is case, apostrophes, the two ways of writing ü, and which name comes first.
+    """
+    words = re.split(r"[\s,-]+", unicodedata.normalize("NFC", name).casefold())
+    return " ".join(sorted("".join(filter(str.isalnum, word)) for word in words)).strip()
 
 
 @dataclass
