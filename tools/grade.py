@@ -11,7 +11,8 @@
     python -m tools.grade feedback ps1                 a page for each student, no hidden tests
 
 The input is a folder or zip archive from Moodle, Canvas, GitHub or nbgrader. GRADING names the
-folder that keeps everything; course/grading.md says how the pieces fit.
+folder that keeps everything. In it, roster.csv says who is in the course, and ps1_worksheet.csv, if
+two people have one name, whose number is which in ps1. course/grading.md says how the pieces fit.
 """
 
 import argparse

@@ -183,7 +183,8 @@ def add_everybody(database: str, roster: Roster) -> list[str]:
             f"The gradebook has {', '.join(double)}, graded under ids that are not those of "
             f"{roster.given}, which has people of the same names. Grade their sets again from what "
             "you downloaded, so that they get the roster's ids, and mark their answers in words "
-            "again. Then remove each old id: cd course && nbgrader db student remove --force -- ID"
+            "again. Then remove each old id (cd course && nbgrader db student remove --force -- ID)"
+            " and its folders in grading/submitted and grading/autograded."
         )
     with Gradebook(database) as gradebook:
         for person in roster.people:
