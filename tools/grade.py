@@ -11,28 +11,30 @@
     python -m tools.grade feedback ps1                 a page for each student, no hidden tests
 
 The input is a folder or zip archive from Moodle, Canvas, GitHub or nbgrader. GRADING names the
-folder that keeps everything; course/grading.md says how the pieces fit.
+folder that keeps everything. In it, roster.csv says who is in the course, and ps1_worksheet.csv, if
+two people have one name, whose number is which in ps1. course/grading.md says how the pieces fit.
 """
 
 import argparse
 import csv
+import json
 import multiprocessing
 import os
-import re
 import sys
 import warnings
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import nbformat
 import torch
 from nbgrader.api import Gradebook
 
 from tools.grading import alike, sandbox
-from tools.grading.collect import File, collect
+from tools.grading.collect import CANVAS, MOODLE, File, collect, moodle_name
 from tools.grading.examiner import Result, examine
 from tools.grading.final import final
 from tools.grading.record import (
@@ -40,6 +42,7 @@ from tools.grading.record import (
     FORMULA,
     Apart,
     Policy,
+    add_everybody,
     fill,
     marks_and_shares,
     name_of,
@@ -49,6 +52,7 @@ from tools.grading.record import (
     write_table,
 )
 from tools.grading.repair import Unreadable, read, repair
+from tools.grading.roster import Roster, owners, plain_id
 from tools.grading.sandbox import Limits
 from tools.notebooks import ROOT
 from tools.release import environment
@@ -77,11 +81,6 @@ class Row:
         """What a person should know of it: why it is not graded, what was repaired or found."""
         found = self.result.notes if self.result else []
         return [text for text in (self.problem, *self.notes, *found) if text]
-
-
-def plain_id(student: str) -> str:
-    """A student's id as it can be the name of a folder."""
-    return re.sub(r"[^\w.@-]", "_", student)
 
 
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
@@ -136,6 +135,43 @@ def examine_all(rows: list[Row], source, limits: Limits, jobs: int) -> Iterator[
             except Exception as error:
                 row.problem = f"the examiner failed: {type(error).__name__}: {error}"
             yield row
+
+
+def remember_names(rows: list[Row], path: Path) -> None:
+    """Keep what the platform called each submission: its feedback goes back under such a name."""
+    known = json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
+    given = {r.student: r.file for r in rows if MOODLE.match(r.file) or CANVAS.match(r.file)}
+    if given:
+        path.write_text(json.dumps(known | given, indent=1, ensure_ascii=False), encoding="utf8")
+
+
+def feedback_archives(folder: Path, assignment: str) -> list[str]:
+    """Pack the pages for the platform they came from, by the names that it looks for.
+
+    Moodle's importer reads "Ada Lovelace_48213_assignfeedback_file_ps1.html" and takes the number
+    in the second place. Canvas takes the first two numbers, of the user and of the submitted file.
+    """
+    path = folder / f"{assignment}_files.json"
+    files = json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
+    packed: dict[str, dict[str, Path]] = {}
+    for student, given in files.items():
+        page = folder / "feedback" / student / assignment / f"{assignment}.html"
+        if not page.is_file():
+            continue
+        if moodle := moodle_name(given):
+            name = f"{moodle['name'].replace('_', ' ')}_{moodle['id']}_assignfeedback_file_"
+            packed.setdefault("Moodle", {})[f"{name}{assignment}.html"] = page
+        else:
+            name = str(PurePosixPath(given.split("/")[0]).with_suffix(".html"))
+            packed.setdefault("Canvas", {})[name] = page
+    said = []
+    for platform, pages in packed.items():
+        out = folder / "feedback" / f"{assignment}_{platform.lower()}.zip"
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, page in sorted(pages.items()):
+                archive.write(page, name)
+        said.append(f"{out} has {len(pages)} of them by the names that {platform} looks for.")
+    return said
 
 
 def nbgrader_api():
@@ -213,10 +249,17 @@ def grade(
     place: Path, assignment: str, limits: Limits, jobs: int = 1, zone: tzinfo | None = None
 ) -> list[Row]:
     source = source_of(assignment)
-    rows = [
-        prepare(student, files, source, assignment)
-        for student, files in collect(place, assignment, zone).items()
-    ]
+    found = collect(place, assignment, zone)
+    roster = Roster.of(roster_file())
+    who = owners(found, roster, folder() / f"{assignment}_worksheet.csv")
+    rows = []
+    for given, files in found.items():
+        student, name, problem = who[given]
+        row = prepare(student, files, source, assignment)
+        row.name = printable(name)
+        if problem:
+            row.problem, row.notebook = problem, None
+        rows.append(row)
     for row in rows:
         if sum(row.student == other.student for other in rows) > 1:
             row.problem = f"two submissions would both have the id {row.student}: rename one"
@@ -234,6 +277,8 @@ def grade(
             except Exception as error:
                 row.problem = f"it could not be recorded: {type(error).__name__}: {error}"
         print(printable(f"{number:4} {row.name}: {row.problem or f'{row.points:g}'}"), flush=True)
+    done = [row for row in rows if not row.problem]
+    remember_names(done, folder() / f"{assignment}_files.json")
     return rows
 
 
@@ -247,6 +292,10 @@ def describe(way: str) -> str:
 
 def folder() -> Path:
     return Path(os.environ.get("GRADING", ROOT / "grading")).resolve()
+
+
+def roster_file() -> Path:
+    return folder() / "roster.csv"
 
 
 def report(rows: list[Row], assignment: str) -> None:
@@ -281,7 +330,7 @@ def report(rows: list[Row], assignment: str) -> None:
     print(f"This table is in {path}.")
 
 
-def export(rows: list[dict], assignment: str, given: Path, unread: bool) -> None:
+def export(rows: list[dict], assignment: str, given: Path, unread: bool, roster: Roster) -> None:
     """Fill in the platform's table. Raises SystemExit if marks in it would not be final."""
     known = [column.removesuffix(" counts") for column in rows[0] if column.endswith(" counts")]
     if assignment not in known:
@@ -289,7 +338,7 @@ def export(rows: list[dict], assignment: str, given: Path, unread: bool) -> None
     if not unread:
         refuse_unread(rows, [assignment])
     out = given.with_name(f"{given.stem}_filled.csv")
-    filled, left = fill(given, rows, assignment, out)
+    filled, left = fill(given, rows, assignment, out, roster)
     count = "1 student" if filled == 1 else f"{filled} students"
     print(f"{count} filled in {out}" + (f"; not in it: {', '.join(left)}" if left else ""))
 
@@ -387,12 +436,17 @@ def main(argv: list[str] | None = None) -> None:
         if not (folder() / "gradebook.db").is_file():
             raise SystemExit(f"There is no gradebook in {folder()}. Has anything been graded?")
         policy = Policy.of(arguments.policy)
-        rows, shares = marks_and_shares(f"sqlite:///{folder() / 'gradebook.db'}", policy)
+        database, roster = f"sqlite:///{folder() / 'gradebook.db'}", Roster.of(roster_file())
+        if others := add_everybody(database, roster):
+            print(printable(f"Not on the roster, {len(others)}: {', '.join(others)}"))
+        rows, shares = marks_and_shares(database, policy)
         if what == "marks":
             if more:
                 parser.error(f"marks takes no {more[0]}; an exam's table comes after --exam")
             write_table(rows, folder() / "marks.csv")
             print(f"{len(rows)} students in {folder() / 'marks.csv'}")
+            if never := [row["name"] for row in rows if not shares[row["student"]]]:
+                print(printable(f"Nothing handed in, {len(never)}: {', '.join(never)}"))
             if arguments.exam or arguments.explained or arguments.project:
                 final_marks(rows, shares, policy, arguments)
             return
@@ -400,9 +454,9 @@ def main(argv: list[str] | None = None) -> None:
             parser.error("export needs an assignment and the table that Moodle or Canvas gave")
         if more[0] == "final":
             rows = final_marks(rows, shares, policy, arguments)
-            export(rows, "final", Path(more[1]), unread=True)  # final_marks has refused
+            export(rows, "final", Path(more[1]), True, roster)  # final_marks has refused
             return
-        export(rows, more[0], Path(more[1]), arguments.unread)
+        export(rows, more[0], Path(more[1]), arguments.unread, roster)
         return
     if what == "alike":
         if len(more) != 1:
@@ -413,6 +467,7 @@ def main(argv: list[str] | None = None) -> None:
         for assignment in more:
             done = nbgrader_api().generate_feedback(assignment)
             print(done["log"] if not done["success"] else f"{folder() / 'feedback'} has the pages.")
+            print("\n".join(feedback_archives(folder(), assignment)))
         return
     if len(more) != 1:
         parser.error("name the folder or zip archive with the submissions")

@@ -19,6 +19,7 @@ from tools.grading.collect import collect
 from tools.grading.examiner import computed_names, forbidden_words, is_test, of_nbgrader
 from tools.grading.record import Policy, fill, write_table
 from tools.grading.repair import Unreadable, plain_name, read, released, repair
+from tools.grading.roster import Roster
 
 SOURCE = notebooks.read(release.COURSE / "source" / "ps1" / "ps1.ipynb")
 IDS = [of_nbgrader(c)["grade_id"] for c in SOURCE.cells if of_nbgrader(c)]
@@ -674,8 +675,11 @@ CANVAS = (
 @pytest.mark.parametrize("text, column", [(MOODLE, "Grade"), (CANVAS, "ps1 (99317)")])
 def test_points_go_into_the_platforms_table(text, column, tmp_path):
     (tmp_path / "in.csv").write_text(text, encoding="utf-8-sig")
-    rows = [{"student": "48213", "ps1 counts": 17.5}, {"student": "1", "ps1 counts": 3.0}]
-    assert fill(tmp_path / "in.csv", rows, "ps1", tmp_path / "out.csv") == (1, ["1"])
+    rows = [
+        {"student": "48213", "name": "Ada", "ps1 counts": 17.5},
+        {"student": "1", "name": "Bo", "ps1 counts": 3.0},
+    ]
+    assert fill(tmp_path / "in.csv", rows, "ps1", tmp_path / "out.csv", Roster([])) == (1, ["Bo"])
     with (tmp_path / "out.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert lines[-1][column] == "17.5"

@@ -74,7 +74,7 @@ def test_a_sum_is_rounded_once_and_upwards_from_a_half():
         "\ufeffstudent;points\n7;39,5\n8;\n",  # as a German Excel saves it
         "Student\tPoints\n7\t39.5\n",
         "name,points\nAda Lovelace,39.5\n",
-        "student,note,points\nParticipant 7,,39.5\n\n,,\n",
+        "student,note,points\n7,,39.5\n\n,,\n",
     ],
 )
 def test_tables_as_people_save_them(made, exam):
@@ -177,7 +177,11 @@ def test_one_command_writes_the_table(gradebook, tmp_path, capsys):
 
 def test_the_mark_goes_into_the_platforms_table(gradebook, tmp_path):
     _, tables = gradebook
-    sheet = put(tmp_path, "sheet.csv", "Identifier,Grade\nParticipant 7,\nParticipant 8,\n")
+    sheet = put(
+        tmp_path,
+        "sheet.csv",
+        "Identifier,Full name,Grade\nParticipant 48213,Ada Lovelace,\nParticipant 7,Bo Diddley,\n",
+    )
     grade.main(["export", "final", str(sheet), *tables])
     lines = (tmp_path / "sheet_filled.csv").read_text(encoding="utf8").splitlines()
-    assert lines[1:] == ["Participant 7,76", "Participant 8,80"]
+    assert lines[1:] == ["Participant 48213,Ada Lovelace,76", "Participant 7,Bo Diddley,80"]

@@ -28,7 +28,8 @@ pytestmark = [
 
 ANSWER = "Shares that were dealt out are lost."
 KEPT = ("imports", "tools", "packed_mask", "packed_mask_batch", "too_late")
-MOODLE = "Identifier,Full name,Grade\nParticipant 666,Eve Il,\nParticipant 7,Ada,\n"
+MOODLE = "Identifier,Full name,Grade\nParticipant 48213,Eve Il,\nParticipant 7,Ada,\n"
+ROSTER = "Vorname;Nachname;ID-Nummer\nEve;Il;666\nJürgen;Müller-Lüdenscheidt;667\n"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def course(tmp_path_factory):
         name = of_nbgrader(cell).get("grade_id")
         cell.source = {"packed_mask": right.source, "too_late": ANSWER}.get(name, cell.source)
     with zipfile.ZipFile(room / "ps1.zip", "w") as archive:
-        path = "Eve Il_666_assignsubmission_file_/ps1.ipynb"
+        path = "Eve Il_48213_assignsubmission_file_/ps1.ipynb"
         archive.writestr(path, nbformat.writes(submission))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_SOURCE", str(room / "source"))
@@ -55,6 +56,8 @@ def course(tmp_path_factory):
         patch.chdir(room)
         patch.setenv("GRADING", "grading")  # below where the command runs, not below course/
         release.release(f"--CourseDirectory.release_directory={room / 'release'}")
+        (room / "grading").mkdir(exist_ok=True)
+        (room / "grading" / "roster.csv").write_text(ROSTER, encoding="utf8")
         grade.main(["ps1", str(room / "ps1.zip")])
         yield room / "grading"
 
@@ -72,9 +75,16 @@ def test_a_longer_time_takes_nobodys_name(course):
     (row,) = rows_of(course / "ps1_table.csv")
     assert (row["student"], row["name"], row["handed in"][:10]) == ("666", "Eve Il", "2026-10-12")
     grade.main(["marks"])
-    (row,) = rows_of(course / "marks.csv")
+    row, other = rows_of(course / "marks.csv")
     assert (row["student"], row["name"]) == ("666", "Eve Il")
-    assert float(row["ps1"]) > 0
+    assert float(row["ps1"]) > 0 and not row["nothing handed in"]
+    assert (other["student"], other["ps1"], other["nothing handed in"]) == ("667", "0.0", "ps1")
+
+
+def test_feedback_is_packed_by_the_names_of_the_download(course):
+    grade.main(["feedback", "ps1"])
+    with zipfile.ZipFile(course / "feedback" / "ps1_moodle.zip") as archive:
+        assert archive.namelist() == ["Eve Il_48213_assignfeedback_file_ps1.html"]
 
 
 def test_points_with_unread_answers_are_not_exported_unasked(course, tmp_path, capsys):

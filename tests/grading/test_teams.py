@@ -10,6 +10,7 @@ from nbgrader.api import Gradebook
 
 from tools.grading.final import final
 from tools.grading.record import COURSE, Policy, fill, marks, marks_and_shares
+from tools.grading.roster import Roster
 from tools.release import environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's
@@ -52,8 +53,10 @@ def test_all_members_get_the_last_submission_of_their_team(database, tmp_path):
     assert rows["ada"]["per cent"] == 42.5  # (0.8 · 1 + 0.6 · 0.5 · 3) / 4
     assert rows["cy"]["per cent"] == 22.5
     table = tmp_path / "in.csv"
-    table.write_text("Identifier,Grade\nParticipant ada,\nParticipant cy,\n", encoding="utf8")
-    assert fill(table, list(rows.values()), "capstone", tmp_path / "out.csv")[0] == 2
+    table.write_text(
+        "Identifier,Full name,Grade\nParticipant 1,ada,\nParticipant 2,cy,\n", encoding="utf8"
+    )
+    assert fill(table, list(rows.values()), "capstone", tmp_path / "out.csv", Roster([]))[0] == 2
     assert (tmp_path / "out.csv").read_text().count(",3.0") == 2
 
 

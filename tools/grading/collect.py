@@ -36,7 +36,8 @@ ZIPPED = 500  # MB of archives that students have handed in, unpacked
 class File:
     """One file that somebody has handed in."""
 
-    student: str  # what the platform calls them: a number on Moodle and Canvas
+    student: str  # what the platform calls them here: a number on Moodle and Canvas. Moodle's
+    # belongs to this one assignment; roster.py says who it is
     name: str  # of the person, as far as the platform says
     path: str  # as the platform gave it
     data: bytes
@@ -56,16 +57,21 @@ class File:
         return found["file"] or found["text"] if found else name
 
 
+def moodle_name(path: str) -> re.Match | None:
+    """The name and number in a path if it is Moodle's.
+
+    What a platform writes comes first. A student can name a file so that the other one's pattern
+    fits as well, with somebody else's number in it, but only further to the right.
+    """
+    moodle, canvas = MOODLE.match(path), CANVAS.match(path)
+    return None if moodle and canvas and canvas.end("id") < moodle.end("id") else moodle
+
+
 def owner(path: str, assignment: str) -> tuple[str, str, bool]:
     """(student, name, late) of a path below what was downloaded."""
-    moodle, canvas = MOODLE.match(path), CANVAS.match(path)
-    # What a platform writes comes first. A student can name a file so that the other one's pattern
-    # fits as well, with somebody else's number in it, but only further to the right.
-    if moodle and canvas:
-        moodle, canvas = (moodle, None) if moodle.end("id") < canvas.end("id") else (None, canvas)
-    if moodle:
+    if moodle := moodle_name(path):
         return moodle["id"], moodle["name"].strip(), False
-    if canvas:
+    if canvas := CANVAS.match(path):
         return canvas["id"], canvas["name"], bool(canvas["late"])
     folders = [part for part in path.split("/")[:-1] if part != assignment]
     if not folders:

@@ -4,12 +4,12 @@ The weights are those of course/policy.toml, the rules those of course/policies.
 record.py has brought the sets as far as their lateness; this adds what happens outside nbgrader.
 """
 
-import csv
 import math
 from collections import Counter
 from pathlib import Path
 
-from tools.grading.record import Policy
+from tools.grading.record import NOTHING, Policy
+from tools.grading.roster import read_table
 from tools.questions import MARKS
 
 YES, NO = {"yes", "y", "x", "1", "true", "held"}, {"no", "n", "0", "false", "", "not held"}
@@ -26,16 +26,8 @@ class Faults(list):
 
 def table(path: Path, needs: str = "") -> tuple[str, list[tuple[int, dict[str, str]]]]:
     """(its key column, [(line, row)]) of a CSV table with commas, semicolons or tabs."""
-    if not path.is_file():
-        raise SystemExit(f"There is no table {path}.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise SystemExit(f"{path} must be in UTF-8. In Excel, save it as CSV UTF-8.") from None
-    first = text.partition("\n")[0]
-    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
-    columns = [(c or "").strip().lower() for c in reader.fieldnames or []]
-    reader.fieldnames = columns
+    given = read_table(path)
+    columns = [column.strip().lower() for column in given.columns]
     key = next((k for k in KEYS if k in columns), None)
     if key is None or (needs and needs not in columns):
         raise SystemExit(
@@ -43,10 +35,10 @@ def table(path: Path, needs: str = "") -> tuple[str, list[tuple[int, dict[str, s
             f"{'student (or name)' + (f' and {needs}' if needs else '')} in its first line. "
             "marks.csv has the students as the gradebook knows them."
         )
-    rows = []
-    for row in reader:
-        cells = {column: (row[column] or "").strip() for column in columns}
-        rows += [(reader.line_num, cells)] if any(cells.values()) else []
+    rows = [
+        (line, {column.strip().lower(): cell.strip() for column, cell in row.items()})
+        for line, row in zip(given.lines, given.rows, strict=True)
+    ]
     return key, rows
 
 
@@ -59,7 +51,7 @@ def by_student(
     ids = {name: student for student, name in students.items()}
     found, unknown = [], []
     for line, row in rows:
-        said = row[key].removeprefix("Participant ")
+        said = row[key]
         if key == "name" and names[said] > 1:
             faults.append(
                 f"{path}, line {line}: there are {names[said]} students called {said}, so the "
@@ -72,8 +64,8 @@ def by_student(
     if unknown:
         faults.append(
             f"{path}: the gradebook knows nobody called {', '.join(unknown)}. marks.csv has the "
-            f"right ones in its column {key}. If somebody has never handed in anything, add them: "
-            "cd course && nbgrader db student add ID"
+            f"right ones in its column {key}. If somebody has never handed in anything, add them "
+            "to grading/roster.csv."
         )
     return found
 
@@ -173,7 +165,8 @@ def final(
             cells["exam points"] = sat.get(student, "")
         out.append({"student": student, "name": name, **cells, "exact": round(exact, 2),
                     "final counts": mark, "passed": "yes" if passed else "no",
-                    "letter": letter, "Germany": german})  # fmt: skip
+                    "letter": letter, "Germany": german,
+                    NOTHING: ", ".join(p for p in sets if p not in shares[student])})  # fmt: skip
     some = lambda ids: f"{len(ids)}: {', '.join(students[i] for i in ids)}"
     said = missing(students, sets, shares, some)
     if twice:

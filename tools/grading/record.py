@@ -20,6 +20,7 @@ from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 
 from tools.grading.examiner import Result, error_output, examine, is_test, of_nbgrader
 from tools.grading.harmless import harmless
+from tools.grading.roster import Person, Roster, read_table
 from tools.grading.sandbox import refuse_unprotected
 from tools.notebooks import ROOT, read
 
@@ -166,6 +167,34 @@ class Policy:
         return shares
 
 
+def add_everybody(database: str, roster: Roster) -> list[str]:
+    """Put the people of the roster into the gradebook: who is in it without being on the roster.
+
+    So whoever hands in nothing has a row of zeros, and can have points in the exam.
+    """
+    if not roster.people:
+        return []
+    with Gradebook(database) as gradebook:
+        before = {student.id: name_of(student) for student in gradebook.students}
+    people = {person.id for person in roster.people}
+    others = {one: name for one, name in before.items() if one not in people}
+    if double := [one for one, name in others.items() if roster.by_name(name)]:
+        raise SystemExit(
+            f"The gradebook has {', '.join(double)}, graded under ids that are not those of "
+            f"{roster.given}, which has people of the same names. Grade their sets again from what "
+            "you downloaded, so that they get the roster's ids, and mark their answers in words "
+            "again. Then remove each old id (cd course && nbgrader db student remove --force -- ID)"
+            " and its folders in grading/submitted and grading/autograded."
+        )
+    with Gradebook(database) as gradebook:
+        for person in roster.people:
+            if before.get(person.id) != person.name:
+                first, _, last = person.name.rpartition(" ")
+                gradebook.update_or_create_student(person.id, first_name=first, last_name=last)
+    return sorted(others.values())
+
+
+NOTHING = "nothing handed in"  # the column that lists the sets of which nothing was graded
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -207,6 +236,7 @@ def marks_and_shares(
                 mark += weights.get(name, 0.0) * part
                 if name in handed:
                     reached[student.id][name] = part
+            row[NOTHING] = ", ".join(name for name in names if name not in handed)
             row["per cent"] = round(100 * mark / (sum(weights.get(n, 0.0) for n in names) or 1), 1)
             rows.append(row)
     return sorted(rows, key=lambda row: row["name"]), reached
@@ -219,7 +249,7 @@ def share_in_teams(everybody: dict[str, dict], teams: dict[str, list[list[str]]]
             raise SystemExit(
                 f"The gradebook knows nobody called {', '.join(unknown)}, who are in teams.{name} "
                 "of policy.toml. marks.csv has the right names in its column student. If somebody "
-                "has never handed in anything, add them: cd course && nbgrader db student add NAME"
+                "has never handed in anything, add them to grading/roster.csv."
             )
         for team in several:
             works = [everybody[member][name] for member in team if name in everybody[member]]
@@ -267,33 +297,50 @@ def write_table(rows: list[dict], path: Path) -> None:
         writer.writerows({k: plain_cell(v) for k, v in row.items()} for row in rows)
 
 
-def fill(table: Path, rows: list[dict], assignment: str, out: Path) -> tuple[int, list[str]]:
+def fill(
+    table: Path, rows: list[dict], assignment: str, out: Path, roster: Roster
+) -> tuple[int, list[str]]:
     """Write the points into a copy of the table that Moodle or Canvas gave: (filled, left over).
 
-    Moodle's grading worksheet has a column Identifier ("Participant 48213") and one Grade. Canvas'
-    gradebook has a column ID and one for each assignment, "ps1 (99317)".
+    Moodle's grading worksheet has a column Grade, in German Bewertung. Its column Identifier has
+    numbers of this assignment only, so people are found by their address, ID number or name.
+    Canvas' gradebook has a column ID and one for each assignment, "ps1 (99317)".
     """
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        lines, columns = list(reader), list(reader.fieldnames or [])
-    if "Identifier" in columns:
-        key, column = "Identifier", "Grade"
-    elif "ID" in columns:
-        fits = [c for c in columns if c.partition(" (")[0].strip().lower() == assignment.lower()]
+    given = read_table(table)
+    ours = given.known
+    if "canvas" in ours:
+        fits = [
+            c for c in given.columns if c.partition(" (")[0].strip().lower() == assignment.lower()
+        ]
         if len(fits) != 1:
             raise SystemExit(f"{table} has {len(fits)} columns for {assignment}, but needs one.")
-        key, column = "ID", fits[0]
+        column = fits[0]
+    elif "grade" in ours and {"full", "number", "login", "email"} & set(ours):
+        column = ours["grade"]
     else:
-        raise SystemExit(f"{table} has neither a column Identifier (Moodle) nor ID (Canvas).")
+        raise SystemExit(
+            f"{table} has the columns {', '.join(given.columns) or 'of an empty file'}. A grading "
+            "worksheet of Moodle has Grade and Full name, in German Bewertung and Vollständiger "
+            "Name; the gradebook of Canvas has Student and ID."
+        )
+    roster = roster if roster.given else Roster(Person(r["student"], r["name"]) for r in rows)
     points = {row["student"]: row[f"{assignment} counts"] for row in rows}
-    filled = set()
-    for line in lines:
-        student = (line[key] or "").removeprefix("Participant ").strip()
-        if student in points:
-            line[column] = points[student]
-            filled.add(student)
+    filled: dict[str, int] = {}
+    for number, line in zip(given.lines, given.rows, strict=True):
+        person = roster.in_row(given.ours(line))
+        if person is None or person.id not in points:
+            continue
+        if person.id in filled:
+            raise SystemExit(
+                f"{table}, lines {filled[person.id]} and {number}: both could be {person.name} "
+                f"({person.id}), and there is one such person in the gradebook. Put the course's "
+                "participants, with a column ID number, Username or Email address, into "
+                "grading/roster.csv."
+            )
+        line[column] = str(points[person.id])
+        filled[person.id] = number
     with out.open("w", newline="", encoding="utf8") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, given.columns, delimiter=given.delimiter)
         writer.writeheader()
-        writer.writerows(lines)
-    return len(filled), sorted(set(points) - filled)
+        writer.writerows(given.rows)
+    return len(filled), sorted(row["name"] for row in rows if row["student"] not in filled)
