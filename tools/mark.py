@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from tools.release import COURSE, environment
+from tools.version import settle
 
 
 def options(folder: Path, assignment: str) -> list[str]:
@@ -23,7 +24,9 @@ def options(folder: Path, assignment: str) -> list[str]:
         known = ", ".join(graded) or "none"
         raise SystemExit(f"No submission of {assignment} has been graded (graded so far: {known}).")
     page = "/".join(["/formgrader/gradebook", *[assignment] * 2]) if assignment else "/formgrader"
-    return [f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}"]
+    # Otherwise the login cookie would be for this one page, and not for the requests that it makes.
+    cookie = "--IdentityProvider.cookie_options={'path': '/'}"
+    return [f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}", cookie]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -33,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     arguments = parser.parse_args(argv)
     os.environ.update(environment())
+    settle()
     chosen = options(Path(os.environ["GRADING"]), arguments.assignment)
     chosen += [f"--ServerApp.port={arguments.port}"]
     chosen += ["--no-browser"] if arguments.no_browser else []
