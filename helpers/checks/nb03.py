@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, ask, choice, exercise
-from helpers.checks.reading import numbers, pair, shown, verdict, words
+from helpers.checks import Wrong, ask, choice, exercise, shown
+from helpers.checks.reading import numbers, pair, verdict, words
 from helpers.masks import causal_mask
 
 _IDS = (
