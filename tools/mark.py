@@ -23,7 +23,9 @@ def options(folder: Path, assignment: str) -> list[str]:
         known = ", ".join(graded) or "none"
         raise SystemExit(f"No submission of {assignment} has been graded (graded so far: {known}).")
     page = "/".join(["/formgrader/gradebook", *[assignment] * 2]) if assignment else "/formgrader"
-    return [f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}"]
+    # Otherwise the login cookie would be for this one page, and not for the requests that it makes.
+    cookie = "--IdentityProvider.cookie_options={'path': '/'}"
+    return [f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}", cookie]
 
 
 def main(argv: list[str] | None = None) -> None:

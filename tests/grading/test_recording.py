@@ -1,13 +1,14 @@
 """A small set goes all the way: graded, graded again, marked by hand in formgrader, exported."""
 
 import csv
+import http.cookiejar
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_mark_says_what_is_missing(course, tmp_path):
 
 @pytest.fixture(scope="module")
 def formgrader(course):
-    """get(path): what the server of `make mark` answers, and the points that it is given."""
+    """The address that `make mark` opens in a browser, with its token."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -120,39 +121,64 @@ def formgrader(course):
     server = subprocess.Popen(
         command, env=variables, cwd=notebooks.ROOT, stdout=log, stderr=subprocess.STDOUT
     )
-
-    def get(path: str, body: dict | None = None) -> str:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": "token abc", "Content-Type": "application/json"}
-        url = f"http://127.0.0.1:{port}/{path}"
-        request = urllib.request.Request(url, data, headers, method="PUT" if data else "GET")
-        return urllib.request.urlopen(request, timeout=60).read().decode()
-
     for _ in range(240):
-        try:
-            get("api/status")
+        log.seek(0)
+        if found := re.search(r"http://127\.0\.0\.1:\d+(/formgrader\S*)\?token=", log.read()):
             break
-        except (urllib.error.URLError, OSError):
-            assert server.poll() is None, (log.seek(0), log.read())
-            time.sleep(0.5)
-    yield get
+        assert server.poll() is None, (log.seek(0), log.read())
+        time.sleep(0.5)
+    yield f"http://127.0.0.1:{port}{found[1]}?token=abc"
     server.terminate()
     server.wait(60)
     log.close()
 
 
+def client(address: str):
+    """get(path, body), which knows no token but has the cookies of this address, as a browser."""
+    jar = http.cookiejar.CookieJar()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    opener.open(address, timeout=60).read()
+    root = address[: address.index("/formgrader")]
+
+    def get(path: str, body: dict | None = None) -> str:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        cookies = {cookie.name: cookie.value for cookie in jar}
+        headers["X-XSRFToken"] = cookies.get("_xsrf", "")
+        request = urllib.request.Request(
+            f"{root}/{path}", data, headers, method="PUT" if data else "GET"
+        )
+        return opener.open(request, timeout=60).read().decode()
+
+    return get
+
+
 def test_a_submission_is_opened_and_marked_in_formgrader(formgrader, course, tmp_path):
-    assert "formgrader" in formgrader(
-        "formgrader/gradebook/ps1/ps1"
-    )  # an error if the root is wrong
-    (one,) = json.loads(formgrader("formgrader/api/submitted_notebooks/ps1/ps1"))
+    get = client(formgrader)
+    assert "formgrader" in get("formgrader/gradebook/ps1/ps1")  # an error if the root is wrong
+    (one,) = json.loads(get("formgrader/api/submitted_notebooks/ps1/ps1"))
     assert one["needs_manual_grade"] and one["last_name"] == "Il"
-    page = formgrader(f"formgrader/submissions/{one['id']}/")
+    page = get(f"formgrader/submissions/{one['id']}/")
     assert ANSWER in page and 'class="score tabbable" id="too_late"' in page
-    grades = json.loads(formgrader(f"formgrader/api/grades?submission_id={one['id']}"))
+    grades = json.loads(get(f"formgrader/api/grades?submission_id={one['id']}"))
     (question,) = [one for one in grades if one["needs_manual_grade"]]
-    formgrader(f"formgrader/api/grade/{question['id']}", {"manual_score": 3, "extra_credit": 0})
+    get(f"formgrader/api/grade/{question['id']}", {"manual_score": 3, "extra_credit": 0})
     table = tmp_path / "worksheet.csv"
     table.write_text(MOODLE)
     grade.main(["export", "ps1", str(table)])  # nothing is left to read
     assert rows_of(tmp_path / "worksheet_filled.csv")[0]["Grade"]
+
+
+def test_points_are_entered_in_a_fresh_browser(formgrader, browser):
+    """From the list of submissions to a saved mark, with no cookie from before."""
+    page = browser.new_page()
+    page.goto(formgrader)
+    page.get_by_role("link", name="Submission #1").click(timeout=60_000)
+    points = page.locator("input.score#too_late")
+    with page.expect_response(
+        lambda r: "/api/grade/" in r.url and r.request.method == "PUT"
+    ) as put:
+        points.fill("4")
+        points.blur()
+    assert put.value.json()["manual_score"] == 4
+    page.close()
