@@ -1,8 +1,8 @@
 #!/bin/sh
 # Grade in a container: course/grade.sh ps1 ~/Downloads/ps1.zip --jobs 2   (also marks, export, …)
 # The gradebook and all that belongs to it stay in grading/, or in the folder that GRADING names.
-# SEED=2027 grades the variant that `make student SEED=2027` has handed out.
-# VARIANTS=~/mine.py does the same for variants of your own.
+# The seed and variants of the release are known from grading/released.json. If it is not there,
+# SEED=2027 and VARIANTS=~/mine.py say them.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 grading=${GRADING:-$here/grading}

@@ -22,6 +22,9 @@ GRADING.mkdir(parents=True, exist_ok=True, mode=0o700)
 sys.path.insert(0, str(ROOT))
 
 from tools.grading.record import Apart, Harmless, HideTests, sources  # noqa: E402
+from tools.version import settle  # noqa: E402
+
+settle()  # the version of the sets that belongs to this gradebook
 
 c.CourseDirectory.course_id = "understanding-transformers"
 c.CourseDirectory.root = str(GRADING)

@@ -56,6 +56,7 @@ from tools.grading.roster import Roster, owners, plain_id
 from tools.grading.sandbox import Limits
 from tools.notebooks import ROOT
 from tools.release import environment
+from tools.version import settle
 
 
 @dataclass
@@ -461,9 +462,11 @@ def main(argv: list[str] | None = None) -> None:
     if what == "alike":
         if len(more) != 1:
             parser.error("alike needs an assignment, such as ps1")
+        settle()
         show_alike(more[0])
         return
     if what == "feedback":
+        settle()
         for assignment in more:
             done = nbgrader_api().generate_feedback(assignment)
             print(done["log"] if not done["success"] else f"{folder() / 'feedback'} has the pages.")
@@ -476,6 +479,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.unprotected:
         os.environ["UNPROTECTED"] = "1"
     sandbox.refuse_unprotected()
+    settle(decides=True)
     limits, zone = Limits(cell=arguments.seconds), Policy.of(arguments.policy).zone
     report(grade(Path(more[0]), what, limits, arguments.jobs, zone), what)
 

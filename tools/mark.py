@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from tools.release import COURSE, environment
+from tools.version import settle
 
 
 def options(folder: Path, assignment: str) -> list[str]:
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     arguments = parser.parse_args(argv)
     os.environ.update(environment())
+    settle()
     chosen = options(Path(os.environ["GRADING"]), arguments.assignment)
     chosen += [f"--ServerApp.port={arguments.port}"]
     chosen += ["--no-browser"] if arguments.no_browser else []

@@ -18,7 +18,7 @@ COURSE = ROOT / "course"
 def sources(folder: Path | None = None) -> list[Path]:
     """The instructor's notebooks, course/source/<name>/<name>.ipynb.
 
-    COURSE_SOURCE names another folder, with a variant of them (tools/variants.py).
+    COURSE_SOURCE names another folder, with a variant of them (tools/version.py).
     """
     folder = folder or Path(os.environ.get("COURSE_SOURCE", COURSE / "source")).resolve()
     return sorted(folder.glob("*/*.ipynb"))
@@ -63,6 +63,9 @@ def release(*options: str) -> None:
 
 
 def main() -> None:
+    from tools.version import settle  # which imports this file
+
+    settle(decides=True)
     sync()
     release()
     for path in sources():

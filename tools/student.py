@@ -24,6 +24,7 @@ from tools.colab import standalone
 from tools.glossary import GLOSSARY, anchor
 from tools.notebooks import ROOT, read, write
 from tools.release import COURSE, release, sources, sync
+from tools.version import settle
 
 FOLDER = ROOT / "build" / "student"
 WHOLE = ("helpers", "notebooks")
@@ -167,6 +168,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--address", default=repository(), help="where it will live on GitHub")
     arguments = parser.parse_args(argv)
+    settle(decides=True)
     sync()
     released = ROOT / "build" / "release"
     shutil.rmtree(released, ignore_errors=True)

@@ -4,11 +4,13 @@ They go to build/source-SEED. The same seed always gives the same sets; 0 gives 
 --variants FILE adds versions of your own, which nobody else can read: a file in the form of
 course/variants.py. All of them are used, whatever the seed. With --check as well, nothing is
 written. Instead, each of them is tried: its solution must pass, and the answer to ours must not.
-For release and grading, name the folder: COURSE_SOURCE=build/source-SEED make release.
+Releasing and grading call this by themselves, with SEED and VARIANTS: see tools/version.py.
 """
 
 import argparse
 import copy
+import hashlib
+import json
 import random
 import runpy
 from pathlib import Path
@@ -19,6 +21,7 @@ from tools.notebooks import ROOT, code_cells, read, tags, write
 from tools.release import COURSE, sources
 
 FILE = COURSE / "variants.py"
+MADE_WITH = "made_with.json"  # beside the sets that are written: their seed and your own variants
 Changes = dict[str, list[tuple[str, str]]]  # {cell: [(old, new), …]}
 Variants = dict[str, dict[str, Changes]]  # {set: {task: its changes}}
 FORM = "{set: {task: {cell: [(old, new), …]}}}, as in course/variants.py"
@@ -164,6 +167,26 @@ def check(own: Variants) -> bool:
     return right
 
 
+def make(seed: int, file: Path | None = None) -> tuple[Path, dict[str, str]]:
+    """Write the sets: (their folder, {set: its tasks that changed}).
+
+    Raises ValueError if a variant is wrong.
+    """
+    own = load(file) if file else {}
+    written = {
+        path: (tasks := chosen(path.stem, seed, own), varied(read(path), path.stem, tasks, seed))
+        for path in sources(COURSE / "source")
+    }
+    folder = ROOT / "build" / f"source-{seed}"
+    for path, (_, notebook) in written.items():
+        (folder / path.stem).mkdir(parents=True, exist_ok=True)
+        write(notebook, folder / path.stem / path.name)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+    made = {"seed": seed, "variants": digest, "file": str(file.resolve()) if file else ""}
+    (folder / MADE_WITH).write_text(json.dumps(made), encoding="utf8")
+    return folder, {path.stem: ", ".join(tasks) for path, (tasks, _) in written.items()}
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("seed", type=int, nargs="?", help="a number, such as the year")
@@ -172,25 +195,15 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     if given.seed is None and given.variants is None:
         parser.error("a seed is needed, such as the year: python -m tools.variants 2027")
+    own = given.variants.expanduser() if given.variants else None
     try:
-        own = load(given.variants.expanduser()) if given.variants else {}
         if given.check:
-            raise SystemExit(not check(own or VARIANTS))
-        seed = given.seed or 0
-        written = {
-            path: (
-                tasks := chosen(path.stem, seed, own),
-                varied(read(path), path.stem, tasks, seed),
-            )
-            for path in sources(COURSE / "source")
-        }
+            raise SystemExit(not check(load(own) if own else VARIANTS))
+        folder, changed = make(given.seed or 0, own)
     except ValueError as error:
         raise SystemExit(str(error)) from None
-    folder = ROOT / "build" / f"source-{seed}"
-    for path, (tasks, notebook) in written.items():
-        (folder / path.stem).mkdir(parents=True, exist_ok=True)
-        write(notebook, folder / path.stem / path.name)
-        print(f"{folder.relative_to(ROOT)}/{path.stem}: {', '.join(tasks) or 'as it is'}")
+    for name, tasks in changed.items():
+        print(f"build/{folder.name}/{name}: {tasks or 'as it is'}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,68 @@
+"""Which version of the problem sets a course has: decided once, and kept with its gradebook.
+
+Whatever releases or grades calls `settle` first. SEED and VARIANTS decide when the sets are
+released (or graded, if that was on another machine). They are kept in the gradebook's folder, in
+released.json, so they need not be given again.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tools.notebooks import ROOT
+from tools.variants import MADE_WITH, make
+
+PUBLISHED = {"seed": 0, "variants": "", "file": ""}  # this repository's, with no file of your own
+
+
+def settle(decides: bool = False) -> None:
+    """Let COURSE_SOURCE name the sets that were released. Whatever `decides` keeps the answer.
+
+    Raises SystemExit if others are asked for, because right answers to these would lose points.
+    """
+    grading = Path(os.environ.get("GRADING", ROOT / "grading")).resolve()
+    kept, copy = grading / "released.json", grading / "released_variants.py"
+    before = json.loads(kept.read_text("utf8")) if kept.is_file() else None
+    if "COURSE_SOURCE" not in os.environ:
+        seed, own = os.environ.get("SEED", ""), os.environ.get("VARIANTS", "")
+        if before and not seed and not own:
+            seed, own = str(before["seed"]), str(copy) if before["variants"] else ""
+        if seed.strip("0") or own:
+            os.environ["COURSE_SOURCE"] = str(made(seed or "0", own))
+    asked = PUBLISHED
+    if "COURSE_SOURCE" in os.environ:
+        note = Path(os.environ["COURSE_SOURCE"]) / MADE_WITH
+        if not note.is_file():  # sets of your own, which were not made from ours
+            return
+        asked = json.loads(note.read_text("utf8"))
+    if before is None and decides:
+        grading.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if asked["variants"]:
+            shutil.copy(asked["file"], copy)
+        kept.write_text(json.dumps(asked) + "\n", encoding="utf8")
+    elif before and any(asked[key] != before[key] for key in ("seed", "variants")):
+        raise SystemExit(
+            f"The sets that belong to this gradebook were made with {in_words(before)}, but this "
+            f"time they would be made with {in_words(asked)}. Right answers would then lose their "
+            "points, so nothing was done. Leave SEED and VARIANTS out, and what was released is "
+            "used. For another course, name another folder: GRADING=…. If nobody has the released "
+            f"sets yet, remove {kept} and try again."
+        )
+
+
+def made(seed: str, own: str) -> Path:
+    """The folder with the sets of this seed and these variants, which are written now."""
+    if not seed.isdecimal():
+        raise SystemExit(f"SEED is {seed!r}, but must be a whole number, such as the year.")
+    try:
+        return make(int(seed), Path(own).expanduser() if own else None)[0]
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+
+
+def in_words(version: dict) -> str:
+    seed = f"SEED={version['seed']}" if version["seed"] else "no SEED"
+    if not version["variants"]:
+        return f"{seed} and no VARIANTS"
+    return f"{seed} and VARIANTS={version['file']} (sha256 {version['variants'][:8]})"
