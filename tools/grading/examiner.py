@@ -15,6 +15,7 @@ import math
 import multiprocessing
 import re
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -34,6 +35,7 @@ from tools.grading.wire import Failed, Gone, Mark, Wire
 from tools.notebooks import setup_source
 
 ACTIVE = ("application/javascript", "text/javascript", "image/svg+xml")  # what runs when shown
+MISSING = re.compile(r"^ModuleNotFoundError: No module named '([^']+)'")
 METHODS = ("forward", "encode", "decode", "output")  # of models that exist only in a test
 
 
@@ -408,6 +410,7 @@ class Examiner:
                 return []
             try:
                 seen = self.talk.ask("cell", self.source_of(cell))
+                self.look_at_error(cell, str(seen["error"] or ""))
                 if str(seen["error"]).startswith("CutOff"):
                     seconds = self.limits.scaled(self.slow(cell))
                     self.result.cut.append(f"cell {place + 1}: {seconds:.0f} s of processor time")
@@ -419,6 +422,31 @@ class Examiner:
             self.note(f"cell {place + 1}", gone)
             self.skip.add(place)
             return None
+
+    def look_at_error(self, cell, error: str) -> None:
+        """An answer that ends with an error, or a library that is not there, gets a line."""
+        name = of_nbgrader(cell).get("grade_id", "a cell")
+        if missing := MISSING.search(error):
+            self.wonder(f"{name}: imports {missing[1][:60]}, which is not installed here")
+        elif name in self.tasks and error and not error.startswith(("NotImplemented", "CutOff")):
+            self.wonder(f"{name}: its cell ends with {error[:120]}")
+
+    def wonder(self, text: str) -> None:
+        """Something that a person should look at; once, although cells may run again."""
+        if text not in self.result.notes:
+            self.result.notes.append(text)
+
+    def look_at_test(self, place: int, name: str, error: BaseException, why: str) -> None:
+        """A test that the student saw pass, but that fails here in what the student saw of it."""
+        lines = [f.lineno or 0 for f in traceback.extract_tb(error.__traceback__)
+                 if f.filename == name]  # fmt: skip
+        if missing := MISSING.search(why):
+            self.wonder(f"{name}: imports {missing[1][:60]}, which is not installed here")
+        elif lines and self.cells[place].metadata.get("passed"):
+            before = self.known[name].source.splitlines()[: lines[0]]
+            begun = sum("### BEGIN HIDDEN" in line for line in before)
+            if begun == sum("### END HIDDEN" in line for line in before):
+                self.wonder(f"{name}: passed for the student, look at it: {why[:120]}")
 
     def note(self, where: str, gone: Gone) -> str:
         why = self.talk.end() or str(gone)
@@ -439,10 +467,12 @@ class Examiner:
                 exec(compile(self.known[name].source, name, "exec"), self.names)
         except Gone as gone:
             why = self.note(name, gone) if self.talk.box is not None else str(gone)
+            self.look_at_test(place, name, gone, why)
         except BaseException as error:
             why = str(error) if isinstance(error, AssertionError | Failed) else describe(error)
             if "cut off: too much processor time" in why:
                 self.result.cut.append(f"{name}: {self.limits.cell:.0f} s of processor time")
+            self.look_at_test(place, name, error, why)
         self.result.tests[name] = why
         if self.talk.box is not None:
             self.execute(place)  # what it defines, later cells may use

@@ -36,7 +36,7 @@ def plain_name(file: str) -> str:
 
 
 def read(data: bytes) -> NotebookNode:
-    """A notebook without its outputs, in the present format."""
+    """A notebook without its outputs, in the present format. Cells that ran are marked `passed`."""
     if len(data) > MEGABYTES * 1_000_000:
         raise Unreadable(f"the file has {len(data) / 1e6:.0f} MB")
     if not data.strip():
@@ -55,9 +55,13 @@ def read(data: bytes) -> NotebookNode:
         raise Unreadable(f"broken JSON in line {error.lineno}: {error.msg}") from None
     try:
         for cell in raw.get("cells", []):
-            cell.get("outputs", []).clear()
             if not isinstance(cell.get("metadata"), dict):
                 cell["metadata"] = {}
+            outputs = cell.get("outputs", [])
+            failed = any(output.get("output_type") == "error" for output in outputs)
+            if cell.get("execution_count") and "outputs" in cell:
+                cell["metadata"].setdefault("passed", not failed)
+            outputs.clear()
         notebook = nbformat.convert(nbformat.from_dict(raw), 4)
         for cell in notebook.cells:
             cell.source = cell.source if isinstance(cell.source, str) else "".join(cell.source)
@@ -256,10 +260,17 @@ def in_words(source: str) -> bool:
     return all(plain)
 
 
+def lines(cell) -> list[str]:
+    return [line.rstrip() for line in cell.source.splitlines() if line.strip()]
+
+
 def place(notebook, handed_out, source, found, ids, notes) -> None:
     """Give every cell its metadata, insert the ones that are missing, and drop ids used twice."""
     originals = {of_nbgrader(c)["grade_id"]: c for c in source.cells if of_nbgrader(c)}
-    order = list(ids)
+    order, edited = list(ids), []
+    for cell in notebook.cells:
+        if id(cell) not in {id(one) for one in found.values()}:
+            cell.metadata.pop("passed", None)
     for number, name in enumerate(order):
         if name not in found:
             cell = copy.deepcopy(ids[name])
@@ -276,12 +287,19 @@ def place(notebook, handed_out, source, found, ids, notes) -> None:
                 kind = "test"
             notes.append(f"{name}: {kind} was missing" + ("" if kind == "answer" else ", put back"))
         cell, original = found[name], originals[name]
-        tags = original.metadata.get("tags")
+        tags, passed = original.metadata.get("tags"), cell.metadata.get("passed")
         cell.metadata = copy.deepcopy(original.metadata)
+        if is_test(original) and lines(cell) != lines(ids[name]):
+            edited.append(name)
+        elif is_test(original) and passed is not None:
+            cell.metadata["passed"] = passed  # for the student: see Examiner.look_at_test
         if is_test(original) or is_locked(original):
             cell.source = ids[name].source
         if tags is None:
             cell.metadata.pop("tags", None)
+    if edited:
+        which = edited[0] if len(edited) == 1 else f"{len(edited)} tests"
+        notes.append(f"{which}: not as it was handed out, put back")
     lend_tags(source, notebook.cells)
     seen = set()
     for cell in notebook.cells:
