@@ -17,6 +17,7 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 from tools import grade, notebooks, release
 from tools.grading.collect import collect
 from tools.grading.examiner import computed_names, forbidden_words, is_test, of_nbgrader
+from tools.grading.forbidden import used
 from tools.grading.record import Policy, fill, write_table
 from tools.grading.repair import Unreadable, plain_name, read, released, repair
 from tools.grading.roster import Roster
@@ -314,7 +315,7 @@ def test_what_is_unambiguous_is_repaired(change):
             task = max((n for n in names if name.startswith(n) and n != name), key=len)
             assert names.index(task) < names.index(name)
     assert len({c.id for c in fixed.cells}) == len(fixed.cells)
-    assert bool(notes) == (change not in (same_ids, easier))
+    assert bool(notes) == (change is not same_ids)
     assert not any(c.get("outputs") for c in fixed.cells)
 
 
@@ -468,6 +469,7 @@ def test_little_of_the_right_notebook_is_enough():
 
 
 CAPSTONE = notebooks.read(release.COURSE / "source" / "capstone" / "capstone.ipynb")
+MINE = "class MultiheadAttention(nn.Module): pass\n"
 ANSWER = "class NumberReader(nn.Module):\n    def forward(self, x):\n        return "
 
 
@@ -520,6 +522,16 @@ ANSWER = "class NumberReader(nn.Module):\n    def forward(self, x):\n        ret
         (ANSWER + "vars(nn)[a]", 'a = "".join(["Multihead", "Attention"])', True),
         (ANSWER + 'getattr(nn, a + "Attention")', "exec(\"b = 'Multi'\\na = b + 'head'\")", True),
         (ANSWER + "print(a + b)", 'a = "Multihead"\nb = "Attention"', False),  # only a text
+        # a class of one's own that has the name of torch's
+        (ANSWER + "MultiheadAttention(8, 2)(x)", MINE, False),
+        (MINE + ANSWER + "MultiheadAttention(8, 2)(x)", "", False),
+        (ANSWER + "self.MultiheadAttention(x)", "", True),
+        (MINE + ANSWER + "self.MultiheadAttention(x)", "", False),
+        (MINE + ANSWER + "nn.MultiheadAttention(8, 2)(x)", "", True),
+        (MINE.replace("nn.Module", "nn.MultiheadAttention") + ANSWER + "x", "", True),
+        ("from torch.nn import MultiheadAttention\n" + MINE + ANSWER + "x", "", True),
+        ("T = MultiheadAttention\n" + MINE + ANSWER + "T", "from torch.nn import *", True),
+        ("if x:\n    " + MINE + ANSWER + "MultiheadAttention(x)", "", True),  # perhaps not defined
     ],
 )
 def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, scratch, found):
@@ -539,6 +551,14 @@ def test_what_a_task_forbids_is_found_in_the_answer_and_what_it_calls(answer, sc
         (ANSWER + "x\nexec(bytes(code))", "", "exec(bytes(code))"),
         (ANSWER + "nn.__dict__[x[::-1]]", "", "nn.__dict__[x[::-1]]"),
         (ANSWER + "vars(nn)[x[::-1]]", "", "vars(nn)[x[::-1]]"),
+        (ANSWER + "[f for n, f in sorted(vars(nn).items()) if n[0] == x]", "", "vars(nn)"),
+        (ANSWER + "x\nfor name in dir(torch.nn):\n    pick(name)", "", "dir(torch.nn)"),
+        (ANSWER + "[*torch.__dict__.values()][x]", "", "torch.__dict__"),
+        (ANSWER + "part(x)", "def part(x):\n    return list(globals())[x]", "globals()"),
+        (ANSWER + "vars(nn).get(x[::-1])", "", "vars(nn)"),
+        (ANSWER + "nn.Module.__subclasses__()", "", "nn.Module.__subclasses__()"),
+        (ANSWER + "x", "print(dir(nn))", None),
+        (ANSWER + "vars(nn).get('Linear') or vars(self) or 'x' in globals()", "", None),
         (ANSWER + "x", "getattr(nn, pick(x))", None),  # the answer does not lead to it
         (ANSWER + 'getattr(x, "size")(0)', "", None),
         (ANSWER + "self.layers[x + 1]", "", None),
@@ -553,6 +573,12 @@ def test_a_name_that_is_computed_is_for_a_person_to_look_at(answer, scratch, fou
     notebook.cells.append(nbformat.v4.new_code_cell(scratch))
     assert computed_names(CAPSTONE, notebook) == ({"number_reader": found} if found else {})
     assert forbidden_words(CAPSTONE, notebook) == {}
+
+
+def test_a_name_that_a_given_cell_imports_is_not_the_students_own():
+    answer = "T = Transformer\n\n\nclass Transformer:\n    pass\n"
+    assert "Transformer" not in used(answer, [])[0]
+    assert "Transformer" in used(answer, [], ["from helpers.transformer import Transformer"])[0]
 
 
 def test_code_that_is_nested_too_deeply_is_looked_at_all_the_same():

@@ -312,10 +312,12 @@ def trusted(source: NotebookNode, notebook: NotebookNode) -> list[NotebookNode]:
 def answers_with_limits(source: NotebookNode, notebook: NotebookNode) -> Iterator:
     """(task, what it forbids, the words that its answer uses, the names that it computes)"""
     free = [cell for cell in trusted(source, notebook) if is_free(cell)]
+    given = [cell.source for cell in source.cells if is_locked(cell)]
     for cell in source.cells:
         task, words = of_nbgrader(cell).get("grade_id"), cell.metadata.get("forbids", [])
         for answer in [c for c in free if words and of_nbgrader(c).get("grade_id") == task]:
-            yield task, words, *used(answer.source, [c.source for c in free if c is not answer])
+            others = [c.source for c in free if c is not answer]
+            yield task, words, *used(answer.source, others, given)
 
 
 def forbidden_words(source: NotebookNode, notebook: NotebookNode) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Which of the words that a task forbids its answer uses, itself or through what it calls.
 
 Only the task's own cell counts, and whatever in the student's other cells it leads to. So it does
-no harm to compare with torch's class in a scratch cell.
+no harm to compare with torch's class in a scratch cell. A class of the student's own may have the
+same name: `nn.MultiheadAttention` is still torch's then, but `MultiheadAttention` isn't.
 
 A name may be put together from constants, as in `getattr(nn, "Multihead" + "Attention")`, also by
 way of variables that are assigned once. What is put together in any other way is not guessed. It is
@@ -11,6 +12,7 @@ only reported, so that a person looks at it.
 import ast
 import re
 import symtable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -23,6 +25,8 @@ AS_CODE |= {"import_module", "__import__", "locate", "resolve_name", "import_ite
 AS_CODE |= {"__getattr__", "__getattribute__"}
 CODE = {"eval", "exec", "run_cell", "run_cell_async", "run_code", "ex", "ev", "compile"}
 NAMED = {"getattr": 1, "__getattr__": -1, "__getattribute__": -1}  # which argument is the name
+# Where all names of a module can be had, to choose one by any rule.
+NAMESPACES = {"vars", "globals", "locals", "dir", "__dir__", "getmembers", "__subclasses__"}
 AS_KEY = {"get", "pop", "setdefault", "__getitem__", "itemgetter"}
 
 
@@ -36,7 +40,8 @@ class Statement:
     node: ast.stmt
     defines: set[str]
     needs: set[str]  # names of the notebook that it uses
-    words: set[str]  # names, attributes and modules in it
+    words: set[str]  # attributes, modules and other words in it
+    bare: set[str]  # names, which may be those of the student's own classes
     computed: list[str]  # calls that look up a name that cannot be known without running them
 
 
@@ -54,13 +59,15 @@ def parsed(source: str) -> list[ast.stmt]:
 def statement(node: ast.stmt, texts: Texts) -> Statement:
     patched: set[str] = set()
     words: set[str] = set()
+    bare: set[str] = set()
     computed = []
+    above = {child: part for part in ast.walk(node) for child in ast.iter_child_nodes(part)}
     inner = []  # statements in texts that are run as code
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
-            words.add(part.id)
+            bare.add(part.id)
         elif isinstance(part, ast.Attribute):
-            words.add(part.attr)
+            (bare if is_self(part.value) else words).add(part.attr)
             patched |= root(part) if isinstance(part.ctx, ast.Store) else set()  # A.forward = …
         elif isinstance(part, ast.alias):
             words |= {*part.name.split(".")}
@@ -81,13 +88,16 @@ def statement(node: ast.stmt, texts: Texts) -> Statement:
             words |= spelt(part.slice, texts)
             if is_namespace(part.value) and unknown(part.slice, texts):
                 computed.append(ast.unparse(part)[:60])
+        if is_namespace(part) and not is_looked_up(part, above, texts):
+            computed.append(ast.unparse(part)[:60])
     scope = symtable.symtable(ast.unparse(node), "a cell", "exec")
     needs, defines = names_of(scope)
-    found = Statement(node, defines | (patched & needs), needs, words, computed)
+    found = Statement(node, defines | (patched & needs), needs, words, bare, computed)
     for one in (statement(child, texts) for child in inner):
         found.defines |= one.defines
         found.needs |= one.needs
         found.words |= one.words
+        found.bare |= one.bare
         found.computed += one.computed
     return found
 
@@ -100,7 +110,7 @@ def looked_at(node: ast.stmt, texts: Texts) -> Statement:
         parts = [*ast.walk(node)]
         names = {part.id for part in parts if isinstance(part, ast.Name)}
         words = names | {part.attr for part in parts if isinstance(part, ast.Attribute)}
-        return Statement(node, names, names, words, ["(nested too deeply to be followed)"])
+        return Statement(node, names, names, words, set(), ["(nested too deeply to be followed)"])
 
 
 def called_by(call: ast.Call) -> str:
@@ -121,9 +131,31 @@ def naming(called: str, arguments: list[ast.expr]) -> list[ast.expr]:
 
 
 def is_namespace(node: ast.AST) -> bool:
-    """vars(nn), globals(), nn.__dict__"""
-    called = isinstance(node, ast.Call) and called_by(node) in ("vars", "globals", "locals")
-    return called or (isinstance(node, ast.Attribute) and node.attr == "__dict__")
+    """vars(nn), globals(), nn.__dict__, but not vars(self)"""
+    if isinstance(node, ast.Call) and called_by(node) in NAMESPACES:
+        return not (node.args and is_self(node.args[0]))
+    return isinstance(node, ast.Attribute) and node.attr == "__dict__" and not is_self(node.value)
+
+
+def is_self(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def is_looked_up(node: ast.AST, above: dict[ast.AST, ast.AST], texts: Texts) -> bool:
+    """Whether one name is looked up in a namespace, as in vars(nn)["Linear"], and we know which.
+
+    For a subscript that we don't know, there is a line already.
+    """
+    parent = above.get(node)
+    if isinstance(parent, ast.Subscript):
+        return parent.value is node
+    if isinstance(parent, ast.Compare):  # "x" in globals()
+        return True
+    call = above.get(parent) if parent is not None else None
+    asked = isinstance(parent, ast.Attribute) and parent.attr in AS_KEY
+    if not asked or not isinstance(call, ast.Call) or not call.args:
+        return False
+    return not unknown(call.args[0], texts)
 
 
 def code_in(call: ast.Call, texts: Texts) -> list[ast.stmt]:
@@ -258,11 +290,25 @@ def reached(answer: str, others: list[str]) -> list[Statement]:
     return found
 
 
-def used(answer: str, others: list[str]) -> tuple[set[str], list[str]]:
-    """The words in a task's cell and in whatever else it leads to, and the names it computes."""
+def used(answer: str, others: list[str], given: Iterable[str] = ()) -> tuple[set[str], list[str]]:
+    """The words in a task's cell and in whatever else it leads to, and the names it computes.
+
+    `given` are the notebook's cells that the student didn't write.
+    """
     found = reached(answer, others)
-    words = set().union(*(one.words for one in found))
+    kinds = ast.ClassDef | ast.FunctionDef
+    mine = {one.node.name for one in found if isinstance(one.node, kinds)}
+    mine -= {name for source in given for one in parsed(source) for name in bound(one)}
+    if any("*" in bound(one) for source in [answer, *others] for one in parsed(source)):
+        mine = set()  # from torch.nn import *
+    words = set().union(*(one.words | (one.bare - mine) for one in found))
     return words, [call for one in found for call in one.computed]
+
+
+def bound(node: ast.stmt) -> set[str]:
+    """The names that a statement imports, and those that it defines at the outermost level."""
+    names = {a.asname or a.name for a in ast.walk(node) if isinstance(a, ast.alias)}
+    return names | {*filter(None, [getattr(node, "name", "")])}
 
 
 def reached_by(answer: str, others: list[str]) -> list[ast.stmt]:
