@@ -51,7 +51,7 @@ from tools.grading.record import (
     source_of,
     write_table,
 )
-from tools.grading.repair import Unreadable, read, repair
+from tools.grading.repair import EDITED, Unreadable, read, repair
 from tools.grading.roster import Roster, owners, plain_id
 from tools.grading.sandbox import Limits
 from tools.notebooks import ROOT
@@ -249,6 +249,7 @@ def table(rows: list[Row], most: float) -> str:
 def grade(
     place: Path, assignment: str, limits: Limits, jobs: int = 1, zone: tzinfo | None = None
 ) -> list[Row]:
+    known = settle()
     source = source_of(assignment)
     found = collect(place, assignment, zone)
     roster = Roster.of(roster_file())
@@ -267,6 +268,9 @@ def grade(
             row.notebook = None
     if not rows:
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
+    if not known:
+        refuse_another_version(rows)
+    settle(decides=True)
     print(f"{len(rows)} submissions; each runs as {describe(sandbox.way())}", flush=True)
     api = nbgrader_api()
     make_known(assignment, api)
@@ -281,6 +285,18 @@ def grade(
     done = [row for row in rows if not row.problem]
     remember_names(done, folder() / f"{assignment}_files.json")
     return rows
+
+
+def refuse_another_version(rows: list[Row]) -> None:
+    """Raises SystemExit if most have tests that are not ours, and nobody has named a version."""
+    books = [row for row in rows if row.notebook is not None]
+    others = [row for row in books if any(EDITED in note for note in row.notes)]
+    if 2 * len(others) > len(books):
+        raise SystemExit(
+            f"{len(others)} of {len(books)} submissions have tests that differ from this "
+            "repository's, so these sets were probably released with a seed. Give it, as in "
+            "SEED=2027, with VARIANTS if there were any. If no seed was used, give SEED=0."
+        )
 
 
 def describe(way: str) -> str:

@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from tools.grading.examiner import is_locked, is_test, names_in, of_nbgrader, without_hidden
 from tools.grading.tags import lend_tags, same
 
+EDITED = "not as handed out, put back"
 MEGABYTES = 200  # larger files are not read
 COPY = re.compile(r"^(copy of|kopie von)\s+|(\s*\(\d+\)|[ _-]+(copy|kopie)( ?\d+)?|-\d+)$", re.I)
 
@@ -261,7 +262,12 @@ def in_words(source: str) -> bool:
 
 
 def lines(cell) -> list[str]:
+<<<<<<< HEAD
     return [line.rstrip() for line in cell.source.splitlines() if line.strip()]
+=======
+    text = without_hidden(cell.source)  # which you have if you hand in the solution, to try it
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+>>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
 
 
 def place(notebook, handed_out, source, found, ids, notes) -> None:
@@ -299,7 +305,11 @@ def place(notebook, handed_out, source, found, ids, notes) -> None:
             cell.metadata.pop("tags", None)
     if edited:
         which = edited[0] if len(edited) == 1 else f"{len(edited)} tests"
+<<<<<<< HEAD
         notes.append(f"{which}: not as it was handed out, put back")
+=======
+        notes.append(f"{which}: {EDITED}")
+>>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
     lend_tags(source, notebook.cells)
     seen = set()
     for cell in notebook.cells:
