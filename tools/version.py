@@ -16,25 +16,17 @@ from tools.variants import MADE_WITH, make
 PUBLISHED = {"seed": 0, "variants": "", "file": ""}  # this repository's, with no file of your own
 
 
-<<<<<<< HEAD
-def settle(decides: bool = False) -> None:
-    """Let COURSE_SOURCE name the sets that were released. Whatever `decides` keeps the answer.
-=======
 def settle(decides: bool = False) -> bool:
     """Let COURSE_SOURCE name the sets that were released; whether anybody has said which.
 
     Whatever `decides` keeps the answer.
->>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
 
     Raises SystemExit if others are asked for, because right answers to these would lose points.
     """
     grading = Path(os.environ.get("GRADING", ROOT / "grading")).resolve()
     kept, copy = grading / "released.json", grading / "released_variants.py"
     before = json.loads(kept.read_text("utf8")) if kept.is_file() else None
-<<<<<<< HEAD
-=======
     known = before or any(os.environ.get(name) for name in ("COURSE_SOURCE", "SEED", "VARIANTS"))
->>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
     if "COURSE_SOURCE" not in os.environ:
         seed, own = os.environ.get("SEED", ""), os.environ.get("VARIANTS", "")
         if before and not seed and not own:
@@ -45,11 +37,7 @@ def settle(decides: bool = False) -> bool:
     if "COURSE_SOURCE" in os.environ:
         note = Path(os.environ["COURSE_SOURCE"]) / MADE_WITH
         if not note.is_file():  # sets of your own, which were not made from ours
-<<<<<<< HEAD
-            return
-=======
             return True
->>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
         asked = json.loads(note.read_text("utf8"))
     if before is None and decides:
         grading.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -64,10 +52,7 @@ def settle(decides: bool = False) -> bool:
             "used. For another course, name another folder: GRADING=…. If nobody has the released "
             f"sets yet, remove {kept} and try again."
         )
-<<<<<<< HEAD
-=======
     return bool(known)
->>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
 
 
 def made(seed: str, own: str) -> Path:

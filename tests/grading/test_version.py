@@ -12,11 +12,7 @@ from tools import grade, notebooks, release, variants, version
 from tools.grading.examiner import of_nbgrader
 
 SEED = next(str(s) for s in range(1, 99) if "packed_mask" in variants.chosen("ps1", s))
-<<<<<<< HEAD
-KEPT = ("imports", "tools", "packed_mask", "packed_mask_batch")
-=======
 KEPT = ("imports", "tools", "packed_mask", "packed_mask_seen", "packed_mask_batch")
->>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
 OWN = 'VARIANTS = {"ps1": {"prefix_mask": {"## 4": [("what is not later", "Another")]}}}'
 
 
@@ -109,8 +105,6 @@ def test_a_forgotten_seed_costs_no_points_and_a_wrong_one_changes_none(course, m
         return capsys.readouterr().out
 
     monkeypatch.delenv("SEED")
-<<<<<<< HEAD
-=======
     kept = course / "grading" / "released.json"
     kept.rename(course / "elsewhere.json")  # as on another machine
     with pytest.raises(SystemExit, match="1 of 1 submissions .*SEED=2027"):
@@ -118,7 +112,6 @@ def test_a_forgotten_seed_costs_no_points_and_a_wrong_one_changes_none(course, m
     assert not kept.exists()
     (course / "elsewhere.json").rename(kept)
     monkeypatch.setenv("COURSE_SOURCE", "")
->>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
     full = sum(of_nbgrader(c).get("points", 0) for c in solved.cells)
     assert f"{full} / {full}" in graded()
     before = (course / "grading" / "gradebook.db").read_bytes()

@@ -262,12 +262,8 @@ def in_words(source: str) -> bool:
 
 
 def lines(cell) -> list[str]:
-<<<<<<< HEAD
-    return [line.rstrip() for line in cell.source.splitlines() if line.strip()]
-=======
     text = without_hidden(cell.source)  # which you have if you hand in the solution, to try it
     return [line.rstrip() for line in text.splitlines() if line.strip()]
->>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
 
 
 def place(notebook, handed_out, source, found, ids, notes) -> None:
@@ -305,11 +301,7 @@ def place(notebook, handed_out, source, found, ids, notes) -> None:
             cell.metadata.pop("tags", None)
     if edited:
         which = edited[0] if len(edited) == 1 else f"{len(edited)} tests"
-<<<<<<< HEAD
-        notes.append(f"{which}: not as it was handed out, put back")
-=======
         notes.append(f"{which}: {EDITED}")
->>>>>>> 2b7ea3a6026c9a0fea60295358a33edc8b231e70
     lend_tags(source, notebook.cells)
     seen = set()
     for cell in notebook.cells:
