@@ -495,7 +495,6 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.unprotected:
         os.environ["UNPROTECTED"] = "1"
     sandbox.refuse_unprotected()
-    settle(decides=True)
     limits, zone = Limits(cell=arguments.seconds), Policy.of(arguments.policy).zone
     report(grade(Path(more[0]), what, limits, arguments.jobs, zone), what)
 
