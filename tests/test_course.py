@@ -2,6 +2,7 @@
 
 import functools
 import re
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -539,3 +540,22 @@ def test_a_task_says_what_it_forbids_and_what_is_tested(folder):
             assert "compare" in task, f"{cell.id}: do cells that compare count?"
         if ".grad," in cell.source or ".grad[" in cell.source:
             assert "gradient" in task or "is learned" in task, cell.id
+
+
+@pytest.mark.parametrize("folder", SETS.values())
+def test_a_set_says_what_is_hidden_and_which_libraries_its_grader_has(folder):
+    (path,) = (COURSE / "source" / folder).glob("*.ipynb")
+    cells = notebooks.read(path).cells
+    first, code = cells[0].source, [c.source for c in cells if c.cell_type == "code"]
+    assert "tests that you don't see" in first
+    assert sum("### BEGIN HIDDEN TESTS" in source for source in code) > len(code) / 5
+    named = re.search(r"find(?:s)? Python's standard library, (.+?); nothing else", first)[1]
+    named = set(re.sub(r"and this course's `helpers`", "helpers", named).lower().split(", "))
+    lock = (notebooks.ROOT / "requirements.lock").read_text(encoding="utf8")
+    assert "-r requirements.lock" in text_of("Dockerfile") and "COPY helpers" in text_of(
+        "Dockerfile"
+    )
+    installed = set(re.findall(r"^([\w-]+)==", lock, re.MULTILINE)) | {"helpers"}
+    assert {"numpy", "torch", "helpers"} <= named <= installed
+    imported = set(re.findall(r"^(?:import|from) (\w+)", "\n".join(code), re.MULTILINE))
+    assert imported <= named | sys.stdlib_module_names
