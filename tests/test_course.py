@@ -2,6 +2,7 @@
 
 import functools
 import re
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -178,6 +179,33 @@ def lectures_take_every_deck(text, series):
         assert sum(times[n] for n in exercises.split(", ")) <= 55, f"{week} is too full"
         shown += decks
     assert list(dict.fromkeys(shown)) == list(series)
+
+
+def tutorials_fill_their_minutes(text, series):
+    """The exercises of the weeks' table, with time to talk about each, and all adds up to 90."""
+    section = text.split("### A tutorial")[1].split("\n## ")[0]
+    plan, times = rows(section, 5)[1:], exercise_minutes(series)
+    clock = [row[0].split("–") for row in rows(section, 3)[1:]]
+    room = minutes(clock[-1][1]) - minutes(clock[0][0])
+    weeks = weeks_of(text, "Fourteen weeks", 7)
+    assert [row[0] for row in plan] == [row[0] for row in weeks]
+    explained = []
+    for (week, first, exercises, then, spare), (*_, sets, _, wanted) in zip(
+        plan, weeks, strict=True
+    ):
+        given = {n: int(much) for n, much in re.findall(r"(\d+\.\d+) \((\d+)\)", exercises)}
+        assert sorted(given) == sorted(wanted.split(", ")) and spare in given, week
+        assert [n for n in given if given[n] < times[n] + 3] == [], f"{week}: no time to talk"
+        row = " ".join((first, exercises, then))
+        assert sum(map(int, re.findall(r"\((\d+)\)", row))) == room, week
+        explained += [week] if "two solutions" in first else []
+        for name in re.findall(r"(problem set \d) discussed", sets):
+            assert f"{name} discussed" in then, week
+    assert explained == [f"week {n}" for n in range(2, 12)]
+    begun = {name: row[0] for row in plan for name in SETS if f"{name} begins" in row[3]}
+    assert begun == {
+        name: next(row[0] for row in weeks if row[4].startswith(f"{name},")) for name in SETS
+    }
 
 
 # A deck as a timetable names it: "02 (30 min)", "03, first part (30 min)", "15, slides (9 minutes)"
@@ -392,6 +420,10 @@ RULES = [
     (homework_adds_up, "syllabus.md", "capstone, four hours | 4.0", "capstone, two hours | 2.0"),
     (lectures_take_every_deck, "syllabus.md", "| 13.1, 13.2, 13.4,", "| 15.1, 13.2, 13.4,"),
     (lectures_take_every_deck, "syllabus.md", "| 13 (40 min) and 14", "| 14 (40 min) and 13"),
+    (tutorials_fill_their_minutes, "syllabus.md", "7.4 (22)", "7.4 (20)"),
+    (tutorials_fill_their_minutes, "syllabus.md", "2.1 (9), 2.2 (24)", "2.1 (4), 2.2 (29)"),
+    (tutorials_fill_their_minutes, "syllabus.md", "2.1 (9), 2.2 (24)", "2.4 (9), 2.2 (24)"),
+    (tutorials_fill_their_minutes, "syllabus.md", "problem set 3 begins", "problem set 2 begins"),
     (solutions_wait_for_late_work, "syllabus.md", "set 2 discussed | 0.9", "set 3 discussed | 0.9"),
     (
         solutions_wait_for_late_work,
@@ -508,3 +540,22 @@ def test_a_task_says_what_it_forbids_and_what_is_tested(folder):
             assert "compare" in task, f"{cell.id}: do cells that compare count?"
         if ".grad," in cell.source or ".grad[" in cell.source:
             assert "gradient" in task or "is learned" in task, cell.id
+
+
+@pytest.mark.parametrize("folder", SETS.values())
+def test_a_set_says_what_is_hidden_and_which_libraries_its_grader_has(folder):
+    (path,) = (COURSE / "source" / folder).glob("*.ipynb")
+    cells = notebooks.read(path).cells
+    first, code = cells[0].source, [c.source for c in cells if c.cell_type == "code"]
+    assert "tests that you don't see" in first
+    assert sum("### BEGIN HIDDEN TESTS" in source for source in code) > len(code) / 5
+    named = re.search(r"find(?:s)? Python's standard library, (.+?); nothing else", first)[1]
+    named = set(re.sub(r"and this course's `helpers`", "helpers", named).lower().split(", "))
+    lock = (notebooks.ROOT / "requirements.lock").read_text(encoding="utf8")
+    assert "-r requirements.lock" in text_of("Dockerfile") and "COPY helpers" in text_of(
+        "Dockerfile"
+    )
+    installed = set(re.findall(r"^([\w-]+)==", lock, re.MULTILINE)) | {"helpers"}
+    assert {"numpy", "torch", "helpers"} <= named <= installed
+    imported = set(re.findall(r"^(?:import|from) (\w+)", "\n".join(code), re.MULTILINE))
+    assert imported <= named | sys.stdlib_module_names

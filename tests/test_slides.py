@@ -110,6 +110,14 @@ def test_an_answer_waits_for_a_key(path):
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_what_answers_a_question_is_not_a_picture_alone(path):
+    """On paper and from the last row, the sentence below it says what it shows."""
+    for slide in deck(path):
+        if "?" in words(slide):
+            assert {b.kind for b in slide.steps[-1]} != {"pictures"}, slide.title
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_picture_stands_with_its_sentence(path):
     with_pictures = [s for s in deck(path) if any(b.kind == "pictures" for b in s.blocks)]
     assert len(with_pictures) >= 3
@@ -388,9 +396,9 @@ def test_type_gets_smaller_only_where_it_must(opened):
     page = opened(f"# One\n\n{code}\n\nSo.\n\nNote:\n\n    {'x' * 200}", one_cell())
     size = "e => getComputedStyle(document.querySelector(e)).fontSize"
     assert page.evaluate(size, "section") == "38px"
-    assert page.evaluate(size, ".code pre") == "28px"
+    assert page.evaluate(size, ".code pre") == "34px"
     page = opened("# One\n\n```printed {from=c1}\none\n```", one_cell(text=" " * 75 + "one"))
-    assert page.evaluate(size, ".printed") == "28px"
+    assert page.evaluate(size, ".printed") == "34px"
 
 
 def test_a_drawing_is_a_vector_graphic_as_large_as_in_a_notebook(opened):

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.text import Text
 
 from helpers.corpora.toy import RUNNING
 from helpers.layers import sinusoidal_positions
@@ -111,9 +114,52 @@ FIGURES = {
 }
 
 
-def svg(name: str) -> tuple[bytes, str]:
-    """(a drawing as SVG, its description)."""
+LARGER = (1.4, 1.3, 1.2, 1.1)
+
+
+def enlarge(figure: Figure) -> None:
+    """Make labels larger, for a hall: all those of one size and weight alike, and as far as each
+    stays in its box and clear of the others."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pen = canvas.get_renderer()
+    labels = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    boxes, lines = [figure.bbox.extents], [np.empty((0, 2))]
+    for patch in (patch for axes in figure.axes for patch in axes.patches):
+        if isinstance(patch, FancyArrowPatch):
+            lines.append(
+                patch.get_path().transformed(patch.get_transform()).interpolated(30).vertices
+            )
+        else:
+            boxes.append(patch.get_window_extent(pen).extents)
+    points = np.tile(np.concatenate(lines), 2)  # each a box without a size
+
+    def places() -> np.ndarray:
+        """Which labels are inside of which boxes, and which touch another, a box or an arrow."""
+        room = [-5, -2, 5, 2]
+        mine = np.array([label.get_window_extent(pen).extents for label in labels]) + room
+        other = np.concatenate([mine, boxes, points])
+        left, low, right, high = np.moveaxis(mine[:, None] - other, 2, 0)
+        inside = (left >= 0) & (low >= 0) & (right <= 0) & (high <= 0)
+        apart = (mine[:, None, :2] > other[:, 2:]) | (mine[:, None, 2:] < other[:, :2])
+        return np.stack([inside, apart.any(axis=2)])
+
+    before, alike = places(), {}
+    for label in labels:
+        alike.setdefault((label.get_fontsize(), label.get_fontweight()), []).append(label)
+    for (size, _), some in alike.items():
+        for times in (*LARGER, 1):
+            for label in some:
+                label.set_fontsize(size * times)
+            if (places() == before).all():
+                break
+
+
+def svg(name: str, large: bool = False) -> tuple[bytes, str]:
+    """(a drawing as SVG, its description). `large` makes its labels as large as there is room."""
     figure, buffer = FIGURES[name](), io.BytesIO()
+    if large:
+        enlarge(figure)
     with rc_context({"svg.hashsalt": name}):
         about = {"Title": name.replace("_", " "), "Description": figure.alt, "Date": None}
         figure.savefig(buffer, format="svg", metadata=about)

@@ -29,6 +29,7 @@ slides a little smaller, and what still does not fit is named by tests/test_slid
 import argparse
 import base64
 import contextlib
+import functools
 import html
 import importlib.metadata
 import json
@@ -187,7 +188,7 @@ class Quoted:
             drawing = name.removeprefix("figure:")
             if drawing not in FIGURES:
                 raise ValueError(f"{name} must be one of {', '.join(FIGURES)}")
-            drawn, alt = svg(drawing)
+            drawn, alt = large_drawing(drawing)
             as_wide = re.sub(rb'(width|height)="([\d.]+)pt"', in_pixels, drawn, count=2)
             return alt, f"data:image/svg+xml;base64,{base64.b64encode(as_wide).decode()}"
         outputs = self.cell(name).get("outputs", [])
@@ -212,6 +213,11 @@ class Quoted:
             wanted = line.strip()
             if wanted and wanted not in LEFT_OUT and not any(wanted == other for other in lines):
                 raise ValueError(f"{block.of} must have the line {wanted!r} here")
+
+
+@functools.cache
+def large_drawing(name: str) -> tuple[bytes, str]:
+    return svg(name, large=True)
 
 
 def in_pixels(size: re.Match) -> bytes:

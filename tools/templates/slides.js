@@ -1,4 +1,4 @@
-const TEXT = [38, 36, 34, 32, 30, 28, 26, 24], CODE = [28, 26, 24, 22, 20];
+const TEXT = [38, 36, 34, 32, 30, 28, 26, 24], CODE = [34, 31, 28, 26, 24, 22, 20];
 const ROOM = [1.25, 1.1, 1, 0.9, 0.8];  // of a picture's own size, the most that text leaves to it
 const inside = e => e.scrollHeight <= e.clientHeight + 1 && e.scrollWidth <= e.clientWidth + 1;
 const roomy = pre => {  // scrollWidth does not tell whether text reaches into the padding
