@@ -40,6 +40,7 @@ from tools.grading.final import final
 from tools.grading.record import (
     COURSE,
     FORMULA,
+    NOTHING,
     Apart,
     Policy,
     add_everybody,
@@ -358,6 +359,9 @@ def export(rows: list[dict], assignment: str, given: Path, unread: bool, roster:
     filled, left = fill(given, rows, assignment, out, roster)
     count = "1 student" if filled == 1 else f"{filled} students"
     print(f"{count} filled in {out}" + (f"; not in it: {', '.join(left)}" if left else ""))
+    zero = [row["name"] for row in rows if assignment in (row.get(NOTHING) or "").split(", ")]
+    if zero:
+        print(printable(f"0 because nothing of theirs was graded, {len(zero)}: {', '.join(zero)}"))
 
 
 def refuse_unread(rows: list[dict], assignments: list[str]) -> None:
@@ -462,6 +466,9 @@ def main(argv: list[str] | None = None) -> None:
                 parser.error(f"marks takes no {more[0]}; an exam's table comes after --exam")
             write_table(rows, folder() / "marks.csv")
             print(f"{len(rows)} students in {folder() / 'marks.csv'}")
+            sets = [c.removesuffix(" counts") for c in (rows or [{}])[0] if c.endswith(" counts")]
+            if undated := [name for name in sets if name not in policy.due]:
+                print(f"{arguments.policy} has no date for {', '.join(undated)}: nobody is late")
             if never := [row["name"] for row in rows if not shares[row["student"]]]:
                 print(printable(f"Nothing handed in, {len(never)}: {', '.join(never)}"))
             if arguments.exam or arguments.explained or arguments.project:

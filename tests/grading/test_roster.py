@@ -166,9 +166,12 @@ def test_who_hands_in_nothing_has_a_row(database, tmp_path, monkeypatch, capsys)
     put(tmp_path, "exam.toml", "[weights]\nps1 = 1\nps2 = 1\nexam = 2\n")
     exam = put(tmp_path, "exam.csv", "student,points\n102,30\n")
     grade.main(["marks", "--policy", str(tmp_path / "exam.toml"), "--exam", str(exam)])
-    assert "Nothing handed in, 3: Ada Lovelace, Jürgen Müller-Lüdenscheidt, Síle O'Neill" in (
-        capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert "Nothing handed in, 3: Ada Lovelace, Jürgen Müller-Lüdenscheidt, Síle O'Neill" in said
+    assert "has no date for ps1, ps2: nobody is late" in said
+    sheet = put(tmp_path, "sheet.csv", WORKSHEET)
+    grade.main(["export", "ps2", str(sheet), "--policy", str(tmp_path / "policy.toml")])
+    assert "0 because nothing of theirs was graded, 4: Ada Lovelace, Ada" in capsys.readouterr().out
     rows = {row["student"]: row for row in marks(database, Policy.of(tmp_path / "policy.toml"))}
     assert [(s, rows[s]["ps1"], rows[s]["nothing handed in"]) for s in sorted(rows)] == [
         ("100", 8, "ps2"),
