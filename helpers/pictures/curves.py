@@ -271,7 +271,8 @@ def _merge_same(axes: Axes, ends: Sequence[End], same: float) -> list[End]:
         for i, ((x, y, name, _), other) in enumerate(merged):
             if curve.shape == other.shape and abs(curve - other).max() < same:
                 space = " " if len(name + end[2]) < 25 else "\n"  # a long label takes two lines
-                merged[i] = ((x, y, f"{name} and{space}{end[2]}", INK), other)
+                before = name.replace(" and", ",")  # a, b and c
+                merged[i] = ((x, y, f"{before} and{space}{end[2]}", INK), other)
                 break
         else:
             merged.append((end, curve))

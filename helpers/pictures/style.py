@@ -28,7 +28,8 @@ ENCODER_TINT, DECODER_TINT, CROSS_TINT = "#E4EEFB", "#FAEFD8", "#FCE3EF"
 INK, MUTED, OFF = "#1F2937", "#6B7280", "#C9CED6"
 # Curves and bars that show none of the three roles. They never take a role's colour.
 TEAL, VIOLET, BRICK, SLATE = "#0B8574", "#7A4FC0", "#A8442A", "#64748B"
-SERIES = (INK, TEAL, VIOLET, BRICK, MUTED)
+OLIVE = "#6B7F14"
+SERIES = (INK, TEAL, VIOLET, BRICK, MUTED, OLIVE)
 ROLES = {"encoder": ENCODER, "decoder": DECODER, "cross": CROSS}
 WIDTH, DPI = 8.4, 110
 Numbers = ArrayLike | Tensor  # a tensor, an array, lists of numbers

@@ -80,6 +80,8 @@ def test_same_says_how_near_curves_must_be_and_a_long_label_takes_two_lines():
     long = "a curve with a long name and\nanother one with a long name"
     assert set(written) == {"ends and high", long}
     assert abs(written[long] - written["ends and high"]) >= 0.1275 - 1e-9  # 1.5 lines apart
+    three = {name: ([0, 1], [9.0, 1.0]) for name in ("a", "b", "c")}
+    assert [text.get_text() for text in lines(three, "x", "y").axes[0].texts] == ["a, b and c"]
 
 
 def test_a_table_is_drawn_as_steps():
