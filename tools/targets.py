@@ -30,7 +30,8 @@ def test(here: Environment) -> None:
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=900"]
     # A file's tests run in one process and in their order, as a notebook's cells must.
     two = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
-    places = ["tests", *(f"notebooks/{p.name}" for p in notebooks if here.notebook in p.name)]
+    # The long files first: the short ones then fill both processes to the end.
+    places = [*(f"notebooks/{p.name}" for p in notebooks if here.notebook in p.name), "tests"]
     if len(places) == 1:
         raise SystemExit(f"No notebook in notebooks/ has {here.notebook!r} in its name.")
     here.teach("pytest", "-q", *two, *nbval, *places, **ONE_THREAD)
