@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, ask, choice, exercise, expect_like
-from helpers.checks.reading import pair, several, words
+from helpers.checks import Wrong, ask, choice, close, exercise, expect_like
+from helpers.checks.reading import numbers, pair, several
 from helpers.encoder import EncoderLayer
 from helpers.masks import causal_mask
 from helpers.special_ids import BOS, EOS, PAD
@@ -96,52 +96,71 @@ def check_source_in_front(answer: Any) -> str:
 
 
 @exercise("6.2")
-def check_temperature(answer: Any) -> str:
-    """Implement: logits and a temperature -> probabilities."""
-    logits = torch.tensor([2.0, 1.0, 0.0])
-    batch = torch.tensor([[0.0, 1.0, 3.0, -1.0], [2.0, 2.0, 0.5, 0.0]])
-    expect_like(
-        answer,
-        lambda z, t: (z / t).softmax(-1),
-        [(logits, 0.5), (logits, 2.0), (batch, 0.7)],
-        {
-            "multiplied: a temperature below 1 should make the best word MORE likely": (
-                lambda z, t: (z * t).softmax(-1)
-            ),
-            "divide the logits BEFORE softmax, or the result doesn't sum to 1": (
-                lambda z, t: z.softmax(-1) / t
-            ),
-            "these are still logits: softmax turns them into probabilities": lambda z, t: z / t,
-            "the temperature isn't used yet": lambda z, t: z.softmax(-1),
-            "these are log-probabilities: softmax, not log_softmax": (
-                lambda z, t: (z / t).log_softmax(-1)
-            ),
-            "this divides by the sum without exp: softmax does both": (
-                lambda z, t: z / t / (z / t).sum(-1, keepdim=True)
-            ),
-            "softmax runs along the wrong dimension: the vocabulary is the last one, dim=-1": (
-                lambda z, t: (z / t).softmax(0),
-                lambda z, t: (z / t).flatten().softmax(-1).view_as(z),
-            ),
-        },
-        "softmax of logits / temperature",
+def check_two_temperatures(answer: Any) -> str:
+    """Predict: 0.9 against 0.1 at a temperature of 1; the 0.9 at temperatures of 2 and of 0.5."""
+    got = numbers(answer, "what *dog* gets at a temperature of 2", "what it gets at 0.5")
+
+    def like(*wanted: float) -> bool:
+        return close(got, wanted, 0.006)
+
+    if like(3 / 4, 81 / 82):
+        return "a ratio of 9 to 1 becomes 3 to 1, or 81 to 1"
+    if like(81 / 82, 3 / 4):
+        raise Wrong("the other way round: 2 is the daring temperature, 0.5 is the cautious one")
+    if like(1 / 4, 1 / 82):
+        raise Wrong("that is what is left for *cat*")
+    if like(75, 99) or like(75, 98.8):
+        raise Wrong("these are percentages; probabilities add up to 1")
+    if like(3, 81):
+        raise Wrong("those are the ratios: make shares of 3 to 1 and of 81 to 1")
+    if like(4.5 / 5.5, 18 / 19):
+        raise Wrong(
+            "you halved and doubled the ratio 9 to 1; what halves and doubles is the difference of "
+            "the logits, and e to the power of a difference is a ratio"
+        )
+    if like(0.45, 1.8) or like(1.8, 0.45):
+        raise Wrong("the temperature divides the logits, not the probabilities")
+    if like(0.6, 0.83):
+        raise Wrong("softmax of the probabilities; the temperature divides the logits instead")
+    if like(0.9, 0.9):
+        raise Wrong("nothing changes only at a temperature of 1")
+    if got[0] > 0.9 or got[1] < 0.9:
+        raise Wrong("a high temperature evens the two words out, and a low one favours *dog* more")
+    if close(got[0], 3 / 4, 0.006):
+        raise Wrong(
+            "right at 2; at 0.5 the difference of the logits doubles: what about the ratio?"
+        )
+    if close(got[1], 81 / 82, 0.006):
+        raise Wrong("right at 0.5; at 2 the difference of the logits halves: what about the ratio?")
+    raise Wrong(
+        "the ratio is 9 to 1. What is it if the difference of the logits halves or doubles?"
     )
-    return "a low temperature is cautious, a high one is daring"
 
 
 @exercise("6.3")
-def check_what_it_needs(answer: Any) -> str:
-    """Explain: which part does a decoder-only model lack to translate."""
-    said = " ".join(words(answer))
-    if any(part in said for part in ("cross", "source", "encoder", "memory")):
-        return "it has no source to look at: cross-attention is next"
-    if "mask" in said:
-        raise Wrong("it has a mask already: what it lacks is something to read")
-    if "position" in said:
-        raise Wrong("its embedding has positions already")
-    if "attention" in said:
-        raise Wrong("it has self-attention: which OTHER attention would let it read a sentence?")
-    raise Wrong("which sentence should it write? Name the part that would tell it")
+def check_rows_that_change(answer: Any) -> str:
+    """Predict: how many of the nine rows of a decoder's map a changed word can change."""
+    got = numbers(answer, "rows for *cat*", "rows for *today*", "rows for *Katze*")
+    cat, last, german = got
+    if got == [6, 1, 0]:
+        return "each row depends on itself and what is before it, and on nothing else"
+    if german:
+        raise Wrong("c: where would the German enter this model?")
+    if cat == 9 or last == 9:
+        raise Wrong("that is how an encoder reads: here no row sees the words after it")
+    if cat == 1:
+        raise Wrong("a: the rows below look at *dog*, too, so they can change with it")
+    if cat == 5:
+        raise Wrong("a: the row *dog* itself can change as well, because its own word is its query")
+    if cat in (3, 4):
+        raise Wrong("a: the rows above can't see *dog*; count the row *dog* and those below it")
+    if cat == 7:
+        raise Wrong("a: one too many: the first row that can change is *dog*, the fourth of nine")
+    if cat != 6:
+        raise Wrong("a: which rows have *dog* in a column that isn't hatched?")
+    if last == 0:
+        raise Wrong("b: nobody comes after the last word, but it looks itself")
+    raise Wrong("b: which rows can see the last column of the map?")
 
 
 check_quiz = choice(

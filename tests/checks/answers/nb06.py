@@ -38,11 +38,6 @@ def a_batch_of_one(source, target):
     return ids[:, :-1], says
 
 
-def softmax(z, t):
-    powers = np.exp(np.array(z) / t)
-    return powers / powers.sum(-1, keepdims=True)
-
-
 def opened(x, cells):
     """The causal mask, with these cells open as well."""
     mask = causal_mask(x.size(1))
@@ -71,21 +66,19 @@ RIGHT = {
         lambda s, t: ((BOS, *s, EOS, *t), (PAD,) * (len(s) + 1) + (*t, EOS)),
         lambda s, t: [np.array([BOS, *s, EOS, *t]), np.array([0] * len(s) + [0, *t, EOS])],
     ],
-    "check_temperature": [
-        softmax,
-        lambda z, t: torch.nn.functional.softmax(z.double() / t, dim=-1),
-        lambda z, t: (z / t).exp() / (z / t).exp().sum(-1, keepdim=True),
-        lambda z, t: (z / t).log_softmax(-1).exp().tolist(),
+    "check_two_temperatures": [
+        (3 / 4, 81 / 82),
+        "0.75 and 0.99",
+        [0.75, 0.988],
+        np.array([0.75, 0.98780]),
+        torch.tensor([0.75, 0.99]),
     ],
-    "check_what_it_needs": [
-        "cross-attention",
-        "Cross-Attention",
-        "the Encoder",
-        "memory",
-        "The memory.",
-        "source",
-        ("encoder", "cross-attention"),
-        "cross-attention and its mask",
+    "check_rows_that_change": [
+        (6, 1, 0),
+        "6, 1, 0",
+        [6.0, 1.0, 0.0],
+        torch.tensor([6, 1, 0]),
+        ([6], [1], [0]),
     ],
     "check_prefix": [
         lambda layer, x, n: layer(x, causal_mask(x.size(1)) | (torch.arange(x.size(1)) < n)),
@@ -118,23 +111,35 @@ WRONG = {
         (lambda s, t: s.missing, r"are lists such as \[7, 8, 9\]"),
         (([1, 7], [7, 2]), "a function is needed"),
     ],
-    "check_temperature": [
-        (lambda z, t: (z * t).softmax(-1), "multiplied"),
-        (lambda z, t: z.softmax(-1) / t, "BEFORE"),
-        (lambda z, t: z / t, "still"),
-        (lambda z, t: z.softmax(-1), "isn't used"),
-        (lambda z, t: (z / t).log_softmax(-1), "log-probabilities"),
-        (lambda z, t: (z / t) / (z / t).sum(-1, keepdim=True), "without exp"),
-        (lambda z, t: (z / t).softmax(0), "wrong dimension"),
-        (lambda z, t: (z / 0.5).softmax(-1), "fits one input"),
-        (lambda z, t: (z / t).softmax(-1).argmax(-1), "shape"),
+    "check_two_temperatures": [
+        ((0.99, 0.75), "the other way round"),
+        ((0.25, 0.01), "left for"),
+        ((75, 99), "percentages"),
+        ((3, 81), "the ratios"),
+        ((0.82, 0.95), "halved and doubled"),
+        ((0.45, 1.8), "not the probabilities"),
+        ((0.60, 0.83), "of the probabilities"),
+        ((0.9, 0.9), "temperature of 1"),
+        ((0.95, 0.8), "evens the two words out"),
+        ((0.75, 0.95), "right at 2"),
+        ((0.8, 0.99), "right at 0.5"),
+        ((0.7, 0.95), "ratio is 9 to 1"),
+        (0.75, "at a temperature of 2"),
     ],
-    "check_what_it_needs": [
-        ("a mask", "has a mask"),
-        ("positions", "positions"),
-        ("more layers", "which sentence"),
-        ("attention", "OTHER attention"),
-        (3, "words are needed"),
+    "check_rows_that_change": [
+        ((6, 1, 1), "where would the German"),
+        ((6, 1, 6), "where would the German"),
+        ((9, 9, 0), "how an encoder reads"),
+        ((6, 9, 0), "how an encoder reads"),
+        ((1, 1, 0), "rows below"),
+        ((5, 1, 0), "itself can change"),
+        ((4, 1, 0), "rows above"),
+        ((3, 1, 0), "rows above"),
+        ((7, 1, 0), "one too many"),
+        ((2, 1, 0), "isn't hatched"),
+        ((6, 0, 0), "looks itself"),
+        ((6, 2, 0), "last column"),
+        ((6, 1), "rows for"),
     ],
     "check_prefix": [
         (lambda layer, x, n: layer(x, causal_mask(x.size(1))), "both ways yet"),
