@@ -46,10 +46,12 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
     if d_model % num_heads:
         raise ValueError(f"d_model={d_model} must be divisible by num_heads={num_heads}")
     d_k = d_model // num_heads
-    figure, axes = new_canvas(2.9, (0, 8.4), (-0.35, 2.55))
+    figure, axes = new_canvas(2.7, (0, 8.4), (-0.3, 2.3))
     shades = (TEAL, VIOLET, BRICK, SLATE)
-    cell = min(0.24, 1.9 / d_model, 0.8 * 2.3 / num_heads / length)
-    middle = 1.2
+    room = 2.3 / num_heads
+    cell = min(0.24, 1.9 / d_model, 0.84 * room / length)
+    middle = 1.15
+    half = length * cell / 2
 
     def columns(x: float, y: float, start: int, count: int, colour: str) -> None:
         tint = to_rgba(colour, alpha=0.15)
@@ -58,24 +60,26 @@ def heads(num_heads: int = 4, d_model: int = 8, length: int = 3) -> Figure:
                 corner = (x + (start + column) * cell, y + (length - 1 - row) * cell)
                 axes.add_patch(Rectangle(corner, cell, cell, fc=tint, ec=colour, lw=1))
 
-    half = length * cell / 2
+    left, right = 0.15, 8.25 - d_model * cell
+    before, after = 2.95, 5.45 - d_k * cell  # where a head's table is, and where its output is
     for x, title in (
-        (0.1, "Q, K or V\n(length, d_model)"),
-        (6.3, "merged, for W_O to mix\n(length, d_model)"),
+        (left, "Q, K or V\n(length, d_model)"),
+        (right, "merged, for W_O to mix\n(length, d_model)"),
     ):
         for h in range(num_heads):
             columns(x, middle - half, h * d_k, d_k, shades[h % 4])
-        axes.text(
-            x + d_model * cell / 2, middle - half - 0.16, title, ha="center", va="top", fontsize=9
-        )
-    room = 2.3 / num_heads
+        at = min(x + d_model * cell / 2, 7.45)
+        axes.text(at, middle - half - 0.1, title, ha="center", va="top", fontsize=9)
     for h in range(num_heads):
-        y = 2.35 - room * (h + 0.5) - half
-        columns(3.1, y, 0, d_k, shades[h % 4])
-        draw_arrow(axes, (0.2 + d_model * cell, middle), (3.02, y + half), OFF, 1.3)
-        axes.text(3.2 + d_k * cell, y + half, f"head {h + 1}: attention", va="center", fontsize=9)
-        draw_arrow(axes, (4.45 + d_k * cell, y + half), (6.22, middle), OFF, 1.3)
-    axes.text(3.1, -0.3, f"each (length, d_k = {d_k})", fontsize=9, color=MUTED)
+        y = 2.3 - room * (h + 0.5)
+        for x in (before, after):
+            columns(x, y - half, 0, d_k, shades[h % 4])
+        draw_arrow(axes, (left + d_model * cell + 0.08, middle), (before - 0.08, y), OFF, 1.3)
+        draw_arrow(axes, (after + d_k * cell + 0.08, y), (right - 0.08, middle), OFF, 1.3)
+        between = (before + d_k * cell + after) / 2
+        axes.text(between, y, f"head {h + 1}: attention", ha="center", va="center", fontsize=9)
+    caption = f"each table (length, d_k = {d_k})"
+    axes.text(4.2, -0.12, caption, ha="center", va="top", fontsize=9, color=MUTED)
     figure.alt = (
         f"A matrix of {d_model} columns is split into {num_heads} heads of {d_k} columns; each "
         "head attends on its own; the results are put side by side again."
