@@ -6,7 +6,7 @@ from typing import Any
 import helpers
 from helpers.checkpoints import load_model
 from helpers.checks import Wrong, attempted, choice, exercise, shown
-from helpers.checks.reading import several, words
+from helpers.checks.reading import number, several, words
 from helpers.corpora.toy import join_words, vocabulary
 from helpers.corpora.toy_order import read_german
 from helpers.decoding import cross_attention_maps, translate
@@ -16,21 +16,27 @@ SHOWN = ("Den Apfel isst mein Bruder.", "Schläft der Hund?")  # in the notebook
 
 
 @exercise("0.1")
-def check_three_parts(answer: Any) -> str:
-    """Name the three parts of the original Transformer."""
-    said = " ".join(words(answer))
-    if not isinstance(answer, str) and len(several(answer)) > 3:
-        raise Wrong("three names are enough: which of yours isn't one of the three parts?")
-    connects = "cross" if "cross" in said else "encoder decoder attention"  # the paper's name
-    if connects in said:
-        said = said.replace(connects, "", 1)
-    elif "encoder" in said and "decoder" in said:
-        raise Wrong("one part is missing: what connects the two?")
+def check_without_cross(answer: Any) -> str:
+    """Predict: how many sentences it writes without cross-attention, and what is idle then."""
+    parts = answer.replace(" and ", ",").split(",") if isinstance(answer, str) else several(answer)
+    if len(parts) != 2 or isinstance(answer, set | frozenset | dict):
+        raise Wrong('a number and a name are needed here, such as (50, "decoder")')
+    count, said = number(parts[0]), " ".join(words(parts[1]))
+    if count == 100:
+        raise Wrong("how would the decoder know that it got another German sentence?")
+    if count == 0:
+        raise Wrong("the decoder has learned how English goes on, so it will write something")
+    if count != 1:
+        raise Wrong(
+            "what could differ from one sentence to the next? It always begins the same way"
+        )
+    if "decoder" in said:
+        raise Wrong("1 is right; but the decoder is what writes that sentence")
+    if "cross" in said:
+        raise Wrong("1 is right; but cross-attention is gone: whose work does nobody look at now?")
     if "encoder" not in said:
-        raise Wrong("one part is missing: what reads?")
-    if "decoder" not in said:
-        raise Wrong("one part is missing: what writes?")
-    return "what reads, what writes, and what lets the writer look at what was read"
+        raise Wrong("1 is right; which of the three parts made what cross-attention looked at?")
+    return "the encoder still reads, but nobody looks at what it has read"
 
 
 @exercise("0.2")
@@ -81,8 +87,8 @@ check_quiz = choice(
     "c",
     {
         "a": "that is the older, recurrent kind of model; here nothing is squeezed into one vector",
-        "b": "decoder-only models do that; here the two sentences meet only in cross-attention",
+        "b": "word orders differ: *found* was the fourth English word, and its verb came last",
         "c": "at every word, the decoder looks at the whole German sentence again",
-        "d": "the model knows nothing about spelling: to it, a word is a number",
+        "d": "nothing is crossed off: it may look at a word as often as it likes",
     },
 )

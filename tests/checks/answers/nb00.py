@@ -1,11 +1,11 @@
 RIGHT = {
-    "check_three_parts": [
-        ("encoder", "decoder", "cross-attention"),
-        ["Decoder", "Encoder", "Cross Attention"],
-        {"the encoder", "the decoder", "the cross-attention"},
-        "Encoder, decoder and cross-attention",
-        "ENCODER DECODER CROSS",
-        ("encoder", "decoder", "encoder-decoder attention"),
+    "check_without_cross": [
+        (1, "encoder"),
+        [1, "the Encoder"],
+        (1.0, ("encoder",)),
+        ("1", "Encoder."),
+        "1, encoder",
+        "1 and the encoder",
     ],
     "check_row": ["ruft", ("ruft",), ["Ruft"], {"RUFT"}, "ruft."],
     "check_turned": [
@@ -17,15 +17,18 @@ RIGHT = {
 }
 
 WRONG = {
-    "check_three_parts": [
-        (("encoder", "decoder"), "what connects"),
-        (("encoder", "cross-attention"), "what writes"),
-        (("decoder", "cross-attention"), "what reads"),
-        ("encoder-decoder attention", "what reads"),
-        (("encoder", "decoder", "cross-attention", "tokenizer"), "three names are enough"),
-        ((1, 2, 3), "words are needed"),
-        (3, "words are needed"),
-        ((), "what reads"),
+    "check_without_cross": [
+        ((100, "encoder"), "how would the decoder know"),
+        ((0, "encoder"), "will write something"),
+        ((50, "encoder"), "what could differ"),
+        ((1, "decoder"), "is what writes"),
+        ((1, "cross-attention"), "is gone"),
+        ((1, "memory"), "which of the three"),
+        (1, "a number and a name"),
+        ((1, "encoder", "decoder"), "a number and a name"),
+        (("encoder", 1), "one number is needed"),
+        ((1, 2), "words are needed"),
+        ({1, "encoder"}, "a number and a name"),
     ],
     "check_row": [
         ("calls", "rows are English"),
