@@ -239,7 +239,7 @@ def mask_grid(
                     Rectangle(corner, 0.92, 0.92, fill=False, hatch="////", ec=OFF, linewidth=0)
                 )
         _token_axes(ax, columns, rows)
-        ax.set_title(title, pad=8)
+        ax.set_title(title, pad=14)
     figure.supxlabel("dot: True, may attend · hatched: False, hidden", fontsize=9, color=MUTED)
     figure.alt = "Masks as grids, rows look at columns. " + "; ".join(
         f"{title}: {int(a.sum())} of {a.size} cells allowed" for title, a in arrays.items()
