@@ -90,6 +90,10 @@ FIGURES = {
     "descent": lambda: mechanism.descent(
         lambda w: (2 * w - 6) ** 2, [0.0, 2.4, 2.88, 2.976, 2.9952, 2.99904], span=(-0.5, 6.0)
     ),
+    "backward": lambda: mechanism.backward(
+        {"input": 2, "w1": 0.5, "hidden": 1, "w2": 4, "prediction": 4, "loss": 4},
+        {"w1": -32, "hidden": -16, "w2": -4, "prediction": -4},
+    ),
     "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
     "next_of_seven": lambda: mechanism.next_word(
         ["<bos>", "the", "dog", "found", "the", "ball", ".", "<eos>"]

@@ -26,19 +26,25 @@ def _boolean(mask: Any) -> Tensor:
 
 @exercise("3.1")
 def check_zero_row(answer: Any) -> str:
-    """Predict: which row of the output is zero, and how many weights of a causal map of 5 are 0."""
-    hidden, zeros = numbers(answer, "empty rows", "weights that are 0")
-    if (hidden, zeros) == (10, 0):
-        raise Wrong("the other way round: first the empty rows, then the weights")
-    if zeros in (15, 20):
-        raise Wrong("15 weights are allowed in a causal map of 5 by 5; how many aren't?")
-    if zeros == 4:
-        raise Wrong("4 is the first row alone: count the zeros of every row")
-    if zeros != 10:
-        raise Wrong("count what lies above the diagonal: 4 + 3 + 2 + 1 + 0")
-    if hidden != 0:
-        raise Wrong("under a causal mask even the first position may look at itself")
-    return "every position sees itself, so no row is empty; 10 of the 25 weights are hidden"
+    """Predict: padding before the sentence, & the triangle; empty rows, and entries False of 25."""
+    empty, hidden = numbers(answer, "empty rows", "entries that are False")
+    if (empty, hidden) == (19, 2):
+        raise Wrong("the other way round: first the empty rows, then the entries")
+    if hidden == 6:
+        raise Wrong("6 entries are True; how many of the 25 aren't?")
+    if hidden == 10:
+        raise Wrong("that is the triangle alone; with &, the padding mask has to say yes as well")
+    if hidden == 13:
+        raise Wrong("that is padding at the end; here the two pads come first")
+    if hidden == 18:
+        raise Wrong("a pad may not look at itself either: its column is hidden from every row")
+    if hidden != 19:
+        raise Wrong("hide the first two columns, and of the rest all that is above the diagonal")
+    if empty == 0:
+        raise Wrong("the first row may look at nothing but itself, and it is padding")
+    if empty != 2:
+        raise Wrong("a row is empty if all that it could see up to the diagonal is padding")
+    return "padding in front leaves the two pads nothing to look at; 19 of the 25 entries are False"
 
 
 @exercise("3.2")

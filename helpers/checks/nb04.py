@@ -10,23 +10,16 @@ from helpers.checks import Wrong, choice, exercise, expect_like
 from helpers.checks.reading import numbers
 from helpers.layers import sinusoidal_positions
 
-
-@exercise("4.1")
-def check_feed_forward_share(answer: Any) -> str:
-    """Predict: parameters of attention and of feed-forward at d_model 512, d_ff 2048."""
-    attention, feed_forward = numbers(answer, "attention", "feed-forward")
-    right = (4 * (512 * 512 + 512), 512 * 2048 + 2048 + 2048 * 512 + 512)
-    if (attention, feed_forward) == right[::-1]:
-        raise Wrong("the two are swapped: attention first")
-    if feed_forward in (512 * 2048 + 2048, 512 * 2048):
-        raise Wrong("the feed-forward has two linear maps: up to d_ff and down again")
-    if attention in (3 * (512 * 512 + 512), 3 * 512 * 512):
-        raise Wrong("that is three maps in the attention: W_O is missing")
-    if attention == 4 * 512 * 512 or feed_forward == 2 * 512 * 2048:
-        raise Wrong("nearly: each linear map has a bias as well")
-    if (attention, feed_forward) != right:
-        raise Wrong("attention is 4 maps of 512 by 512, feed-forward 512 by 2048 and back")
-    return "two thirds of a layer's parameters are in the feed-forward"
+check_quiz = choice(
+    "4.1",
+    "c",
+    {
+        "a": "no combination of letters has to be stored this time; and does their order matter?",
+        "b": "shuffle the letters so far: does the answer change?",
+        "c": "other letters have to be seen, in whatever order, and nothing has to be worked out",
+        "d": "they see a single letter, the present one; the largest may have come before",
+    },
+)
 
 
 def _normed(
@@ -122,16 +115,22 @@ def check_block(answer: Any) -> str:
     return "nothing is in the way of the residual"
 
 
-check_quiz = choice(
-    "4.4",
-    "c",
-    {
-        "a": "no combination of letters has to be stored this time; and does their order matter?",
-        "b": "shuffle the letters so far: does the answer change?",
-        "c": "other letters have to be seen, in whatever order, and nothing has to be worked out",
-        "d": "they see a single letter, the present one; the largest may have come before",
-    },
-)
+@exercise("4.4")
+def check_feed_forward_share(answer: Any) -> str:
+    """Predict: parameters of attention and of feed-forward at d_model 512, d_ff 2048."""
+    attention, feed_forward = numbers(answer, "attention", "feed-forward")
+    right = (4 * (512 * 512 + 512), 512 * 2048 + 2048 + 2048 * 512 + 512)
+    if (attention, feed_forward) == right[::-1]:
+        raise Wrong("the two are swapped: attention first")
+    if feed_forward in (512 * 2048 + 2048, 512 * 2048):
+        raise Wrong("the feed-forward has two linear maps: up to d_ff and down again")
+    if attention in (3 * (512 * 512 + 512), 3 * 512 * 512):
+        raise Wrong("that is three maps in the attention: W_O is missing")
+    if attention == 4 * 512 * 512 or feed_forward == 2 * 512 * 2048:
+        raise Wrong("nearly: each linear map has a bias as well")
+    if (attention, feed_forward) != right:
+        raise Wrong("attention is 4 maps of 512 by 512, feed-forward 512 by 2048 and back")
+    return "two thirds of a layer's parameters are in the feed-forward"
 
 
 def _waves(exponents: Callable[[int], Tensor]) -> Callable:

@@ -105,8 +105,8 @@ def bars(
     names, numbers = list(values), [float(v) for v in values.values()]
     written = [f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.3g}" for n in numbers]
     largest = max(map(abs, numbers))
-    if not log and 0 < largest < 1:  # as many digits after the point in every row
-        written = [f"{n:z.{2 - math.floor(math.log10(largest))}f}" for n in numbers]
+    if not log and 0 < largest <= 1:  # as many digits after the point in every row
+        written = [f"{n:z.{3 - math.ceil(math.log10(largest))}f}" for n in numbers]
     colour = ROLES[role] if role else TEAL
     colours = [colour if name == highlight else SLATE for name in names]
     axes.barh(names, numbers, color=colours, height=0.62)

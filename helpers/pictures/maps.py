@@ -239,7 +239,7 @@ def mask_grid(
                     Rectangle(corner, 0.92, 0.92, fill=False, hatch="////", ec=OFF, linewidth=0)
                 )
         _token_axes(ax, columns, rows)
-        ax.set_title(title, pad=8)
+        ax.set_title(title, pad=14)
     figure.supxlabel("dot: True, may attend · hatched: False, hidden", fontsize=9, color=MUTED)
     figure.alt = "Masks as grids, rows look at columns. " + "; ".join(
         f"{title}: {int(a.sum())} of {a.size} cells allowed" for title, a in arrays.items()
@@ -249,25 +249,21 @@ def mask_grid(
 
 @in_house_style
 def positions(encoding: Numbers) -> Figure:
-    """Positions (length, d_model): the table, four of its columns, similarity over distance."""
+    """Positions (length, d_model): the table, and the similarity over the distance."""
     table = as_array(encoding)
-    figure, (heat, curves, similar) = new_figure(3.1, 3, width_ratios=[1.1, 1, 1])
+    figure, (heat, similar) = new_figure(3.1, 2, width_ratios=[1.1, 1])
     image = heat.imshow(table, cmap=_diverging(), vmin=-1, vmax=1, aspect="auto")
     heat.set(title="the table", xlabel="column", ylabel="position")
     figure.colorbar(image, ax=heat, shrink=0.7)
-    for i, column in enumerate((0, table.shape[1] // 4, table.shape[1] // 2)):
-        curves.plot(table[:, column] - 3.2 * i, color=INK, linewidth=1.6)
-        curves.text(0, 1.25 - 3.2 * i, f"column {column}", fontsize=9)
-    curves.set(title="three columns", xlabel="position", yticks=[], ylim=(-7.8, 2.3))
     middle = len(table) // 2
     distance = np.arange(len(table)) - middle
     similar.plot(distance, table @ table[middle], color=INK, linewidth=1.8)
     similar.set(title="similarity", xlabel="distance from the middle", ylabel="dot product")
     similar.set_ylim(bottom=0)
     figure.alt = (
-        "Three panels: the table of positions as a heat map with fast waves left and slow waves "
-        "right; three columns as waves of growing length; the dot product of the middle position "
-        "with all others, highest at distance 0 and the same to both sides."
+        "Two panels: the table of positions as a heat map, with fast waves on the left and slow "
+        "ones on the right; the dot product of the middle position with all others, highest at "
+        "distance 0 and the same to both sides."
     )
     return figure
 

@@ -1,6 +1,6 @@
 """Drawings of how a part works: attention, heads, next words, a decoding step, a beam search."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -116,6 +116,50 @@ def descent(
     figure.alt = (
         "A valley, the loss over the parameter w, and the steps down its side: w goes "
         f"from {', '.join(f'{w:.2f}' for w in visited[:-1])} to {visited[-1]:.2f}."
+    )
+    return figure
+
+
+@in_house_style
+def backward(values: Mapping[str, float], gradients: Mapping[str, float]) -> Figure:
+    """Two layers that multiply: their numbers on the way forward, the gradients on the way back.
+
+    `values` holds input, w1, hidden, w2, prediction and loss, and `gradients` all of these that
+    have one: w1, hidden, w2 and prediction.
+    """
+    told = {name: f"{number:g}".replace("-", "−") for name, number in values.items()}
+    slope = {name: f"{number:g}".replace("-", "−") for name, number in gradients.items()}
+    figure, axes = new_canvas(3.1, (0, 8.4), (0, 3.1))
+    width, top, low = 1.3, 2.15, 1.05
+    left = {"input": 1.1, "hidden": 3.3, "prediction": 5.5, "loss": 7.4}
+    for name, x in left.items():
+        wide = 0.9 if name == "loss" else width
+        draw_box(axes, (x, top, wide, 0.62), f"{name}\n{told[name]}", MUTED, fontsize=10)
+    axes.text(0.05, top + 0.31, "forward", va="center", fontsize=10.5, weight="bold")
+    axes.text(0.05, low + 0.31, "backward", va="center", fontsize=10.5, weight="bold", color=TEAL)
+    for name, start, end in (("w1", "input", "hidden"), ("w2", "hidden", "prediction")):
+        ends = left[start] + width, left[end]
+        draw_arrow(axes, (ends[0] + 0.04, top + 0.31), (ends[1] - 0.04, top + 0.31))
+        factor = f"· {name} = {told[name]}"
+        axes.text(sum(ends) / 2, top + 0.44, factor, ha="center", fontsize=9.5)
+        share = f"{name} gets\n{told[start]} · ({slope[end]}) = {slope[name]}"
+        axes.text(sum(ends) / 2, 0.28, share, ha="center", va="center", fontsize=10, color=TEAL)
+        draw_arrow(axes, (left[end] + 0.1, low - 0.03), (sum(ends) / 2 + 0.25, 0.5), TEAL)
+    draw_arrow(axes, (left["prediction"] + width + 0.04, top + 0.31), (7.36, top + 0.31))
+    for name in ("hidden", "prediction"):
+        text = f"gradient\n{slope[name]}"
+        draw_box(axes, (left[name], low, width, 0.62), text, TEAL, fontsize=10, tint="white")
+    axes.plot([7.85, 7.85], [top - 0.04, low + 0.31], color=TEAL, lw=1.8)
+    draw_arrow(axes, (7.86, low + 0.31), (left["prediction"] + width + 0.04, low + 0.31), TEAL, 1.8)
+    ends = left["prediction"] - 0.04, left["hidden"] + width + 0.04
+    draw_arrow(axes, (ends[0], low + 0.31), (ends[1], low + 0.31), TEAL, 1.8)
+    factor = f"· w2 = {told['w2']}"
+    axes.text(sum(ends) / 2, low + 0.44, factor, ha="center", fontsize=9.5, color=TEAL)
+    figure.alt = (
+        f"Forward: the input {told['input']} times w1 = {told['w1']} is hidden = {told['hidden']}, "
+        f"times w2 = {told['w2']} is the prediction {told['prediction']}, and the loss is "
+        f"{told['loss']}. Backward: the prediction's gradient is {slope['prediction']}, times w2 "
+        f"it is {slope['hidden']} at hidden; w2 gets {slope['w2']} and w1 gets {slope['w1']}."
     )
     return figure
 

@@ -101,6 +101,8 @@ def test_an_axis_can_begin_at_zero():
 def test_shares_have_as_many_digits_in_every_row():
     figure = bars({"a": 0.243, "b": 0.0898, "c": 0.2}, "share")
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.243", "0.090", "0.200"]
+    figure = bars({"a": 1.0, "b": 0.466}, "share")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.000", "0.466"]
     figure = bars({"a": 12.5, "b": 3.0}, "loss")
     assert [text.get_text() for text in figure.axes[0].texts] == ["12.5", "3"]
 

@@ -49,6 +49,10 @@ FIGURES = {
     "descent": lambda: mechanism.descent(
         lambda w: (2 * w - 6) ** 2, [0.0, 2.4, 2.88, 2.976, 2.995], (-0.5, 6.0)
     ),
+    "backward": lambda: mechanism.backward(
+        {"input": 2.0, "w1": 0.5, "hidden": 1.0, "w2": 4.0, "prediction": 4.0, "loss": 4.0},
+        {"w1": -32.0, "hidden": -16.0, "w2": -4.0, "prediction": -4.0},
+    ),
     "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
     "next_word long": lambda: mechanism.next_word(["<bos>", *ENGLISH[2:], "<eos>"]),
     "pre_post_norm": lambda: architecture.pre_post_norm(),

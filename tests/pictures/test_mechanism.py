@@ -1,6 +1,6 @@
 """pictures/mechanism.py: what a drawing is made from; how it looks is in test_every_figure.py."""
 
-from helpers.pictures.mechanism import beam_tree, descent
+from helpers.pictures.mechanism import backward, beam_tree, descent
 from helpers.pictures.style import png
 
 
@@ -37,3 +37,12 @@ def test_descent_draws_the_steps_that_are_long_enough_to_see():
     assert figure.axes[0].get_xlim() == (-0.5, 6.0)
     wild = descent(lambda w: (2 * w - 6) ** 2, [0.0, 7.2, -2.88], (-0.5, 6.0))
     assert wild.axes[0].get_xlim() == (-3.38, 7.7)
+
+
+def test_backward_writes_each_gradient_with_the_product_that_makes_it():
+    values = dict(input=2.0, w1=0.5, hidden=1.0, w2=4.0, prediction=4.0, loss=4.0)
+    figure = backward(values, dict(w1=-32.0, hidden=-16.0, w2=-4.0, prediction=-4.0))
+    png(figure)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {"w1 gets\n2 · (−16) = −32", "w2 gets\n1 · (−4) = −4", "gradient\n−16"} <= set(texts)
+    assert figure.alt.endswith("it is −16 at hidden; w2 gets −4 and w1 gets −32.")

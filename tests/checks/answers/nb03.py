@@ -50,7 +50,7 @@ def last_changed(f, rows, place=-1):
 
 
 RIGHT = {
-    "check_zero_row": [(0, 10), [0, 10], np.array([0, 10]), torch.tensor([0.0, 10.0])],
+    "check_zero_row": [(2, 19), [2, 19], np.array([2, 19]), torch.tensor([2.0, 19.0])],
     "check_sorted_masks": ["cbdea", "CBDEA", "c, b, d, e, a", list("cbdea"), tuple("CBDEA")],
     "check_leak_test": [
         ids_changed,
@@ -71,12 +71,15 @@ RIGHT = {
 
 WRONG = {
     "check_zero_row": [
-        ((0, 15), "how many aren't"),
-        ((10, 0), "other way round"),
-        ((1, 10), "itself"),
-        ((0, 4), "the first row alone"),
-        ((0, 5), "above the diagonal"),
-        (10, "2 numbers are needed"),
+        ((2, 6), "how many of the 25 aren't"),
+        ((19, 2), "other way round"),
+        ((0, 10), "the triangle alone"),
+        ((0, 13), "padding at the end"),
+        ((1, 18), "its column is hidden"),
+        ((2, 9), "above the diagonal"),
+        ((0, 19), "nothing but itself"),
+        ((5, 19), "up to the diagonal"),
+        (19, "2 numbers are needed"),
     ],
     "check_sorted_masks": [
         ("cbaed", "differ in the last cell"),
