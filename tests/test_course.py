@@ -431,7 +431,7 @@ RULES = [
         "| 0:00–0:15 | the three questions at the top of 07",
         "| 0:00–0:15 | problem set 1: its questions, and the three at the top of 07",
     ),
-    (lectures_take_every_deck, "syllabus.md", "| 3.0 | 8.1,", "| 3.0 | 8.5, 8.1,"),
+    (lectures_take_every_deck, "syllabus.md", "| 2.8 | 8.1,", "| 2.8 | 8.5, 8.1,"),
     (a_large_class_adds_up, "syllabus.md", "720 answers", "240 answers"),
     (a_large_class_adds_up, "syllabus.md", "adds up to 40 hours", "adds up to 30 hours"),
     (a_large_class_adds_up, "syllabus.md", "| lecturer | lectures |", "| tutors | lectures |"),

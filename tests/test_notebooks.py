@@ -159,6 +159,14 @@ def is_home(cell):
     return bool(tools.helper_names(cell))
 
 
+def is_open(cell):
+    return not tools.fold_title(cell)
+
+
+def last_solution(notebook):
+    return [c for c in notebook.cells if f"<summary>{wording.SOLUTION}<" in c.source][-1]
+
+
 # One mutation for each rule: what the rule must refuse.
 MUTATIONS = {
     "run out of order": (was_run_top_to_bottom, lambda n: first_code(n).update(execution_count=9)),
@@ -173,11 +181,11 @@ MUTATIONS = {
     "an open set-up": (opens_as_all_do, lambda n: n.cells[1].metadata.pop("jupyter")),
     "a fold without a title": (
         folds_what_has_a_title,
-        lambda n: first_code(n, is_home).metadata.update(tools.FOLDED),
+        lambda n: first_code(n, is_open).metadata.update(tools.FOLDED),
     ),
     "a title without a fold": (
         folds_what_has_a_title,
-        lambda n: first_code(n, is_home).update(source="# @title Mine\n"),
+        lambda n: first_code(n, is_open).update(source="# @title Mine\n"),
     ),
     "no mini-map": (opens_as_all_do, lambda n: n.cells.pop(3)),
     "no recap": (closes_with_a_recap, lambda n: n.cells[-1].update(source="The end.")),
@@ -192,10 +200,12 @@ MUTATIONS = {
         lambda n: first_code(n, lambda c: not tools.tags(c)).update(source="x = 1\n" * 31),
     ),
     "a long set-up": (has_short_cells, lambda n: first_code(n).update(source="x = 1\n" * 56)),
-    "no solution": (has_exercises, lambda n: n.cells[-2].update(source=wording.RECAP)),
+    "no solution": (has_exercises, lambda n: last_solution(n).update(source=wording.RECAP)),
     "a solution with the next task": (
         has_exercises,
-        lambda n: n.cells[-2].update(source=n.cells[-2].source + "\n\n**7.9 · Quiz.** Now"),
+        lambda n: last_solution(n).update(
+            source=last_solution(n).source + "\n\n**7.9 · Quiz.** Now"
+        ),
     ),
     "a download": (
         needs_no_network,

@@ -163,48 +163,52 @@ def _no_mask(state: Tensor, mask: Tensor) -> None:
 
 
 def _decoder_layer(
-    back: Callable = lambda y, memory: (y, y),  # what self-attention gets, x and context
-    across: Callable = lambda y, memory: (y, memory),
+    back: Callable = lambda h, y: (h, h),  # what self-attention gets, x and context
+    across: Callable = lambda h, y, memory, norm: (h, memory),
     back_mask: Callable = lambda y, source: causal_mask(y.size(1)),
     across_mask: Callable = lambda y, source: source,
     order: str = "back across",
     norm_order: tuple[int, int, int] = (0, 1, 2),
     attentions: tuple[int, int] = (0, 1),
-    keep: Callable = lambda y, memory: y,  # the residual around cross-attention
+    keep: Callable = lambda y, h, memory: y,  # the residual around cross-attention
+    keep_all: Callable = lambda y, h: y,  # those around the other two
     residuals: tuple[bool, bool, bool] = (True, True, True),
-    ends_with_a_norm: bool = True,
+    normed: tuple[bool, bool, bool] = (True, True, True),
 ) -> Callable:
-    """The post-norm decoder layer, with one thing changed."""
+    """The pre-norm decoder layer, with one thing changed."""
 
     def layer(
         y: Tensor, memory: Tensor, source: Tensor, one: Any, two: Any, feed: Any, norms: Any
     ) -> Tensor:
-        norms = [norms[i] for i in norm_order]
+        norms = [
+            norms[i] if some else nn.Identity() for i, some in zip(norm_order, normed, strict=True)
+        ]
         one, two = ((one, two)[i] for i in attentions)
         for place, step in enumerate(order.split()):
+            h = norms[place](y)
             if step == "back":
-                found, kept = one(*back(y, memory), back_mask(y, source)), y
+                found, kept = one(*back(h, y), back_mask(y, source)), keep_all(y, h)
             else:
-                found, kept = two(*across(y, memory), across_mask(y, source)), keep(y, memory)
-            y = norms[place](kept + found if residuals[place] else found)
-        y = y + feed(y) if residuals[2] else feed(y)
-        return norms[2](y) if ends_with_a_norm else y
+                heard = across(h, y, memory, norms[place])
+                found, kept = two(*heard, across_mask(y, source)), keep(y, h, memory)
+            y = kept + found if residuals[place] else found
+        h = norms[2](y)
+        return keep_all(y, h) + feed(h) if residuals[2] else feed(h)
 
     return layer
 
 
-def _norm_first(
+def _post_norm(
     y: Tensor, memory: Tensor, source: Tensor, one: Any, two: Any, feed: Any, norms: Any
 ) -> Tensor:
-    h = norms[0](y)
-    y = y + one(h, h, causal_mask(y.size(1)))
-    y = y + two(norms[1](y), memory, source)
-    return y + feed(norms[2](y))
+    y = norms[0](y + one(y, y, causal_mask(y.size(1))))
+    y = norms[1](y + two(y, memory, source))
+    return norms[2](y + feed(y))
 
 
 @exercise("7.6")
 def check_decoder_layer(answer: Any) -> str:
-    """Implement: the post-norm decoder layer from its parts, without dropout."""
+    """Implement: the pre-norm decoder layer from its parts, without dropout."""
     torch.manual_seed(0)
     attentions = MultiHeadAttention(16, 4), MultiHeadAttention(16, 4)
     norms = [nn.LayerNorm(16) for _ in range(3)]
@@ -215,7 +219,24 @@ def check_decoder_layer(answer: Any) -> str:
     mistakes: dict[str, Any] = {
         "nothing has happened yet": lambda y, *rest: y,
         "both masks are missing": _decoder_layer(back_mask=_no_mask, across_mask=_no_mask),
-        "this is pre-norm; the paper's order is norm(x + sublayer(x))": _norm_first,
+        "this is post-norm, as above; in pre-norm, each step is y + step(norm(y))": _post_norm,
+        "the memory has no norm here: the encoder's last norm has prepared it": (
+            _decoder_layer(across=lambda h, y, memory, norm: (h, norm(memory))),
+            _decoder_layer(across=lambda h, y, memory, norm: (y, norm(memory))),
+        ),
+        "the residual carries y as it is; only what goes into a step has a norm": (
+            _decoder_layer(keep=lambda y, h, memory: h, keep_all=lambda y, h: h)
+        ),
+        "in self-attention, queries, keys and values all come from norm(y)": (
+            _decoder_layer(back=lambda h, y: (h, y)),
+            _decoder_layer(back=lambda h, y: (y, h)),
+        ),
+        "one of the norms is missing: each step has one before it": tuple(
+            _decoder_layer(normed=(i != 0, i != 1, i != 2)) for i in range(3)
+        ),
+        "the norms are missing: each step has one before it": (
+            _decoder_layer(normed=(False, False, False))
+        ),
         "the residuals are missing: each step ADDS to what was there": (
             _decoder_layer(residuals=(False, False, False))
         ),
@@ -247,18 +268,18 @@ def check_decoder_layer(answer: Any) -> str:
             _decoder_layer(order="across back")
         ),
         "the residual is the decoder's own state, not the memory": (
-            _decoder_layer(keep=lambda y, memory: memory[:, : y.size(1)])
+            _decoder_layer(keep=lambda y, h, memory: memory[:, : y.size(1)])
         ),
         "keys and values of the second step come from the decoder; its context is the memory": (
-            _decoder_layer(across=lambda y, memory: (y, y), across_mask=_no_mask),
+            _decoder_layer(across=lambda h, y, memory, norm: (h, h), across_mask=_no_mask),
             _decoder_layer(
-                across=lambda y, memory: (y, y),
+                across=lambda h, y, memory, norm: (h, h),
                 across_mask=lambda y, source: source[..., : y.size(1)],
             ),
         ),
         "the memory asks and the decoder answers: x and context are swapped": (
             _decoder_layer(
-                across=lambda y, memory: (memory[:, : y.size(1)], y),
+                across=lambda h, y, memory, norm: (memory[:, : y.size(1)], h),
                 across_mask=lambda y, source: source[..., : y.size(1)],
             ),
         ),
@@ -274,7 +295,6 @@ def check_decoder_layer(answer: Any) -> str:
             for k in range(3)
             if (i, j, k) != (0, 1, 2)
         ),  # fmt: skip
-        "the last norm is missing": _decoder_layer(ends_with_a_norm=False),
     }
     with torch.no_grad():
         expect_like(
@@ -282,6 +302,6 @@ def check_decoder_layer(answer: Any) -> str:
             _decoder_layer(),
             [(y, memory, *parts), (y[:, :3], memory, *parts)],
             mistakes,
-            "look back, look across, feed; each time norm(state + what came out)",
+            "look back, look across, think; each time y + step(norm(y))",
         )
-    return "three sub-layers, one of which looks at another sentence"
+    return "a norm before each step, and none on the memory"

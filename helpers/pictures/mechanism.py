@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patches import Rectangle
 
 from helpers.pictures.shapes import draw_arrow, draw_box, draw_cells, draw_panel, new_canvas
 from helpers.pictures.style import (
@@ -264,7 +264,7 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
         )
     role = DECODER if crossing else ENCODER
     other, mixed = (CROSS, CROSS) if crossing else (ENCODER, MUTED)
-    figure, axes = new_canvas(4.5, (0, 8.4), (0, 4.5))
+    figure, axes = new_canvas(4.3, (0.25, 9.1), (0, 4.5))
     size = 0.2
     wide = d_model * size
     top, low = 3.85, 1.95  # upper edges of the two inputs
@@ -322,14 +322,15 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
     draw_arrow(axes, (6.53, 0.98), (6.53, 1.17), other, 1.6)
     draw_box(axes, (7.0, 1.18, 0.5, 0.34), "W_O", role, bold=True, fontsize=9.5)
     draw_arrow(axes, (6.76, 1.35), (6.99, 1.35))
-    draw_arrow(axes, (7.25, 1.52), (7.25, 1.95))
-    draw_cells(axes, 6.85, 2.0 + target * size, target, d_model, role)
-    axes.text(6.85, 2.12 + target * size, f"output\n({rows[0]}={target}, d_model)", fontsize=9)
-    if crossing:  # a frame around all that the layer owns and computes, up to its output
+    draw_arrow(axes, (7.5, 1.35), (7.9, 1.35))
+    above = 1.35 + target * size / 2
+    draw_cells(axes, 7.95, above, target, d_model, role)
+    axes.text(7.95, above + 0.12, f"output\n({rows[0]}={target}, d_model)", fontsize=9)
+    if crossing:  # a frame around all that the layer owns and computes
         floor = min(0.02, value_y - source * size - 0.1)
-        corners = [(1.68, floor), (7.68, floor), (7.68, 1.72), (6.68, 1.72), (6.68, 4.3)]
-        corners.append((1.68, 4.3))
-        axes.add_patch(Polygon(corners, fill=False, edgecolor=role, linewidth=1.0))
+        frame = Rectangle((1.68, floor), 6.0, 4.3 - floor)
+        frame.set(fill=False, edgecolor=role, linewidth=1.0)
+        axes.add_patch(frame)
         axes.text(
             7.6,
             floor + 0.08,

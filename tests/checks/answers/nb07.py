@@ -39,47 +39,73 @@ def by_gradient(f):
 
 
 def decoder_layer(
-    y, memory, source_mask, look_back, look_across, feed, norms,
-    causal=True, masked=True, swapped=False, residual="own", ends_with_a_norm=True, triangle=None,
-    context=None, across_mask=None,
+    y, memory, source_mask, look_back, look_across, think, norms,
+    causal=True, masked=True, swapped=False, residual="own", triangle=None, context=None,
+    across_mask=None,
 ):  # fmt: skip
     if triangle is None and causal:
         triangle = causal_mask(y.shape[1])
     source_mask = source_mask if masked else None
     source_mask = source_mask if across_mask is None else across_mask
     if residual == "none":
-        y = norms[0](look_back(y, y, triangle))
-        return norms[2](feed(norms[1](look_across(y, memory, source_mask))))
+        h = norms[0](y)
+        y = look_back(h, h, triangle)
+        return think(norms[2](look_across(norms[1](y), memory, source_mask)))
     if swapped:
-        y = norms[0](y + look_across(y, memory, source_mask))
-        y = norms[1](y + look_back(y, y, triangle))
+        y = y + look_across(norms[0](y), memory, source_mask)
+        h = norms[1](y)
+        y = y + look_back(h, h, triangle)
     else:
-        y = norms[0](y + look_back(y, y, triangle))
-        heard = look_across(y, y if context == "own" else memory, source_mask)
-        y = norms[1]((memory if residual == "memory" else y) + heard)
-    y = y + feed(y)
-    return norms[2](y) if ends_with_a_norm else y
+        h = norms[0](y)
+        y = y + look_back(h, h, triangle)
+        h = norms[1](y)
+        heard = look_across(h, h if context == "own" else memory, source_mask)
+        y = (memory if residual == "memory" else y) + heard
+    return y + think(norms[2](y))
 
 
-def changed(y, memory, mask, back, across, feed, norms, attentions=(0, 1), order=(0, 1, 2)):
+def changed(y, memory, mask, back, across, think, norms, attentions=(0, 1), order=(0, 1, 2)):
     """The decoder layer, with its attentions or norms taken for one another."""
     back, across = ((back, across)[i] for i in attentions)
-    return decoder_layer(y, memory, mask, back, across, feed, [norms[i] for i in order])
+    return decoder_layer(y, memory, mask, back, across, think, [norms[i] for i in order])
 
 
-def in_place(y, memory, source_mask, look_back, look_across, feed, norms):
-    y += look_back(y, y, causal_mask(y.shape[1]))
-    y = norms[0](y)
-    y += look_across(y, memory, source_mask)
-    y = norms[1](y)
-    return norms[2](y + feed(y))
-
-
-def pre_norm_decoder_layer(y, memory, source_mask, look_back, look_across, feed, norms):
+def in_place(y, memory, source_mask, look_back, look_across, think, norms):
     h = norms[0](y)
-    y = y + look_back(h, h, causal_mask(y.shape[1]))
+    y += look_back(h, h, causal_mask(y.shape[1]))
+    y += look_across(norms[1](y), memory, source_mask)
+    y += think(norms[2](y))
+    return y
+
+
+def post_norm(y, memory, source_mask, look_back, look_across, think, norms):
+    y = norms[0](y + look_back(y, y, causal_mask(y.shape[1])))
+    y = norms[1](y + look_across(y, memory, source_mask))
+    return norms[2](y + think(y))
+
+
+def normed_memory(y, memory, mask, look_back, look_across, think, norms):
+    return decoder_layer(y, norms[1](memory), mask, look_back, look_across, think, norms)
+
+
+def normed_residual(y, memory, source_mask, look_back, look_across, think, norms):
+    y = norms[0](y)
+    y = y + look_back(y, y, causal_mask(y.shape[1]))
+    y = norms[1](y)
+    y = y + look_across(y, memory, source_mask)
+    y = norms[2](y)
+    return y + think(y)
+
+
+def keys_without_norm(y, memory, source_mask, look_back, look_across, think, norms):
+    y = y + look_back(norms[0](y), y, causal_mask(y.shape[1]))
     y = y + look_across(norms[1](y), memory, source_mask)
-    return y + feed(norms[2](y))
+    return y + think(norms[2](y))
+
+
+def without_norms(y, memory, mask, look_back, look_across, think, norms, left_out=(0, 1, 2)):
+    norms = [torch.nn.Identity() if i in left_out else norm for i, norm in enumerate(norms)]
+    return decoder_layer(y, memory, mask, look_back, look_across, think, norms)
 
 
 RIGHT = {
@@ -171,11 +197,15 @@ WRONG = {
         (lambda *parts: decoder_layer(*parts, swapped=True), "second"),
         (lambda *parts: decoder_layer(*parts, residual="memory"), "residual is the decoder's own"),
         (lambda y, *parts: y, "nothing has happened"),
-        (lambda *parts: decoder_layer(*parts, ends_with_a_norm=False), "last norm is missing"),
         (lambda *parts: decoder_layer(*parts, causal=False, masked=False), "both masks"),
         (lambda *parts: decoder_layer(*parts, triangle=causal_mask(5)), "stops with"),
         (lambda *parts: decoder_layer(*parts, residual="none"), "residuals are missing"),
-        (pre_norm_decoder_layer, "pre-norm"),
+        (post_norm, "post-norm"),
+        (normed_memory, "memory has no norm"),
+        (normed_residual, "carries y as it is"),
+        (keys_without_norm, "queries, keys and values"),
+        (without_norms, "the norms are missing"),
+        (lambda *parts: without_norms(*parts, left_out=[2]), "one of the norms is missing"),
         (
             lambda y, m, mask, *rest: decoder_layer(
                 y, m, mask, *rest, across_mask=causal_mask(5)[: y.size(1)]
