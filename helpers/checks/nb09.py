@@ -4,12 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from helpers.checks import Wrong, choice, exercise, expect_like
-from helpers.checks.reading import number
-from helpers.training import TrainingConfig, learning_rate_at
+from helpers.checks import Wrong, choice, exercise, expect_like, shown
+from helpers.checks.reading import number, words
 
 _PERCENT = "that is a percentage; a share is between 0 and 1"
 
@@ -37,41 +33,34 @@ def check_uniform_loss(answer: Any) -> str:
     return "log 100: each time the words in question become ten times fewer, 2.3 nats are saved"
 
 
-def _target(others: Callable, truth_gets: Callable) -> Callable:
-    """A target in which the true word gets truth_gets(V, ε) and any other others(V, ε)."""
-
-    def target(truth: int, vocab_size: int, epsilon: float) -> Tensor:
-        row = torch.full((vocab_size,), float(others(vocab_size, epsilon)))
-        row[truth] = truth_gets(vocab_size, epsilon)
-        return row
-
-    return target
+def _letters(answer: Any, known: str, of_what: str) -> str:
+    """One letter for each thing, in order: "abc", "a, b, c" or ["a", "b", "c"]."""
+    letters = "".join(words(answer))
+    count = 3 if of_what == "curve" else 5
+    if len(letters) != count or not set(letters) <= set(known):
+        raise Wrong(
+            f"{count} letters from a to {known[-1]} are needed, one for each {of_what}; "
+            f"this is {shown(answer)}"
+        )
+    if len(set(letters)) < count:
+        twice = next(letter for letter in letters if letters.count(letter) > 1)
+        raise Wrong(f"{twice} comes twice, but no two of these have the same cause")
+    return letters
 
 
 @exercise("9.2")
-def check_smoothed_target(answer: Any) -> str:
-    """Implement the target distribution of label smoothing."""
-    expect_like(
-        answer,
-        _target(lambda v, e: e / v, lambda v, e: 1 - e + e / v),
-        [(2, 5, 0.1), (0, 4, 0.2), (7, 8, 0.4)],
-        {
-            "this is the hard target: ε isn't used": _target(lambda v, e: 0, lambda v, e: 1),
-            "here only the other words share ε; torch shares it among all, truth included": (
-                _target(lambda v, e: e / (v - 1), lambda v, e: 1 - e)
-            ),
-            "it sums to more than 1: the true word has to give up ε first": (
-                _target(lambda v, e: e / v, lambda v, e: 1 + e / v),
-                _target(lambda v, e: e / v, lambda v, e: 1),
-                _target(lambda v, e: e, lambda v, e: 1 - e),
-            ),
-            "it sums to less than 1: the true word also gets its share of ε": (
-                _target(lambda v, e: e / v, lambda v, e: 1 - e)
-            ),
-        },
-        "1 - ε to the true word, and ε shared evenly among all words",
-    )
-    return "it sums to 1 and asks for a little doubt"
+def check_curves(answer: Any) -> str:
+    """Read: which of four mistakes made which of three training curves."""
+    letters = _letters(answer, "abcd", "curve")
+    if "d" in letters:
+        raise Wrong("without an update, the loss would stay where it began; does any curve?")
+    if letters[2] != "b":
+        raise Wrong(
+            "curve 3 ends far below the correct one; which task is easier than to translate?"
+        )
+    if letters != "cab":
+        raise Wrong("curve 1 begins just as the correct one does, so its steps have a good size")
+    return "a floor too high, a start worse than knowing nothing, and one too good to be true"
 
 
 @exercise("9.3")
@@ -126,104 +115,28 @@ def check_near_match(answer: Any) -> str:
 
 check_quiz = choice(
     "9.4",
-    "c",
+    "b",
     {
-        "a": "then the validation loss would be the higher one",
-        "b": "they are drawn like the training sentences",
-        "c": "smoothing has a price that even a perfect model pays",
-        "d": "it often does, but there is none here",
+        "a": "the validation loss isn't smoothed, but the model was trained to be less certain",
+        "b": "-log 0.7: a higher loss, and maybe not a single word has changed",
+        "c": "that is -log 0.3; what does the correct word get if 0.3 is given away?",
+        "d": "that is the floor of the smoothed loss; validation is plain",
     },
 )
 
 
 @exercise("9.5")
-def check_padding_share(answer: Any) -> str:
-    """Implement: the share of padding in batches, each given as the lengths of its sentences."""
-    Batches = list[list[int]]
-
-    def tokens(batches: Batches) -> int:
-        return sum(map(sum, batches))
-
-    def places(batches: Batches) -> int:
-        return sum(max(batch) * len(batch) for batch in batches)
-
-    def right(batches: Batches) -> float:
-        return 1 - tokens(batches) / places(batches)
-
-    expect_like(
-        answer,
-        right,
-        [([[4, 4], [2, 8, 8], [5]],), ([[3, 3], [3]],), ([[1, 2, 3, 6], [9, 1]],)],
-        {
-            "this is the share of real tokens; padding is the rest": lambda b: 1 - right(b),
-            _PERCENT: lambda b: 100 * right(b),
-            "a mean of shares counts a small batch as much as a large one: add up tokens first": (
-                lambda b: sum(right([batch]) for batch in b) / len(b)
-            ),
-            "every batch is a rectangle of its own, as wide as ITS longest sentence": (
-                lambda b: 1 - tokens(b) / (max(map(max, b)) * sum(map(len, b)))
-            ),
-            "this counts the padding; divide by all places of all rectangles": (
-                lambda b: places(b) - tokens(b)
-            ),
-            "divide by all places, not by the real tokens": (
-                lambda b: (places(b) - tokens(b)) / tokens(b)
-            ),
-        },
-        "padding over all places, over all batches together",
-        read=number,
-    )
-    return "6 of 37 places hold nothing"
-
-
-def _up(step: int, peak: float, warmup: int, steps: int) -> float:
-    return peak * step / warmup
-
-
-def _down(step: int, peak: float, warmup: int, steps: int) -> float:
-    return peak * (steps - step) / (steps - warmup)
-
-
-def _rate(step: int, peak: float, warmup: int, steps: int) -> float:
-    config = TrainingConfig(steps=steps, learning_rate=peak, warmup_steps=warmup)
-    return learning_rate_at(step, config)
-
-
-@exercise("9.6")
-def check_rate(answer: Any) -> str:
-    """Implement: the learning rate that rises to its peak and falls to zero at the last step."""
-    cases = [(step, 0.5, 4, 20) for step in (1, 2, 4, 5, 12, 19, 20)]
-    cases += [(step, 3.0, 10, 15) for step in (1, 9, 10, 11, 15)]
-    expect_like(
-        answer,
-        _rate,
-        cases,
-        {
-            "after the warm-up it should fall": (
-                lambda *case: min(_up(*case), case[1]),
-                _up,
-            ),
-            "it falls from the start: the warm-up is missing": (
-                lambda s, p, w, n: p * (n - s) / n,
-                _down,
-            ),
-            "it jumps after the warm-up: the fall begins at the peak, so steps - warmup": (
-                lambda s, p, w, n: _up(s, p, w, n) if s <= w else p * (n - s) / n
-            ),
-            "of the two lines the LOWER one counts: min, not max": (
-                lambda *case: max(_up(*case), _down(*case))
-            ),
-            "this is a factor between 0 and 1: multiply it by the peak": (
-                lambda *case: _rate(*case) / case[1]
-            ),
-            "that is the paper's schedule, with 1/√step; here the fall is a straight line": (
-                lambda s, p, w, n: p * min(s / w, (w / s) ** 0.5)
-            ),
-            "steps are counted from 1: the first one is 1 / warmup of the way up": (
-                lambda s, *rest: min(_up(s - 1, *rest), _down(s - 1, *rest))
-            ),
-        },
-        "up to step warmup: peak · step / warmup; then straight down to 0 at the last step",
-        read=number,
-    )
-    return "careful at first, calm at the end"
+def check_causes(answer: Any) -> str:
+    """Sort: which of five causes belongs to which wrong translation."""
+    letters = _letters(answer, "abcde", "translation")
+    hints = {
+        "b": "translation 1: everything that is there is right; how many words are there?",
+        "c": "translation 2 differs from the right one by a single letter",
+        "e": "translation 3: which model does nothing but repeat what it has just read?",
+        "d": "translation 4 is good English; what does it have to do with the German?",
+        "a": "translation 5 goes wrong only after the full stop; what should come there?",
+    }
+    for given, (right, hint) in zip(letters, hints.items(), strict=True):
+        if given != right:
+            raise Wrong(hint)
+    return "five wrong sentences, and a repair for only four of them"

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, choice, exercise, expect_like, to_array
-from helpers.checks.reading import numbers, pair, several
-from helpers.decoding import length_divisor, nucleus
+from helpers.checks import Wrong, choice, exercise, expect_like, shown, to_array
+from helpers.checks.reading import numbers, several, words
+from helpers.decoding import nucleus
 from helpers.special_ids import BOS, EOS, PAD
 
 
@@ -30,69 +30,25 @@ def check_key_counts(answer: Any) -> str:
     return "once for each sentence and layer, against once for each token and layer"
 
 
-def _best(divisor: Callable[[int, float], float], pick: Callable = max) -> Callable:
-    """(index, score) of the best hypothesis if a total is divided by divisor(length, penalty)."""
-
-    def winner(totals: list[float], lengths: list[int], penalty: float) -> tuple[int, float]:
-        scores = [t / divisor(n, penalty) for t, n in zip(totals, lengths, strict=True)]
-        return scores.index(pick(scores)), pick(scores)
-
-    return winner
-
-
-def _index_and_score(got: Any) -> list:
-    if to_array(got) is not None and len(several(got)) == 1:
-        raise Wrong("return a pair: the index of the best, and its score")
-    return pair(tuple(several(got)), "the index of the best and its score")
-
-
 @exercise("10.2")
-def check_winner(answer: Any) -> str:
-    """Implement: the best of several hypotheses after length normalisation, and its score."""
-    totals, lengths = [-4.0, -4.6, -7.0], [4, 7, 12]
-    others = [-9.0, -3.0, -3.4, -6.5], [20, 2, 4, 11]
-    right = _best(length_divisor)
-    expect_like(
-        answer,
-        right,
-        [
-            (totals, lengths, 0.0),
-            (totals, lengths, 0.6),
-            (totals, lengths, 1.0),
-            (*others, 0.6),
-            (*others, 2.0),
-        ],
-        {
-            "a log-probability is negative: the best score is the largest, nearest to zero": (
-                _best(length_divisor, min)
-            ),
-            "first the index, then the score": lambda *case: right(*case)[::-1],
-            "the length doesn't count yet: divide by ((5 + length) / 6) ** length_penalty": (
-                _best(lambda n, p: 1.0)
-            ),
-            "this divides by the length itself; the divisor is ((5 + length) / 6) ** penalty": (
-                _best(lambda n, p: n**p),
-                _best(lambda n, p: n),
-                _best(lambda n, p: n if p else 1),
-            ),
-            "the 6 is missing: it makes the divisor of a one-word sentence 1": (
-                _best(lambda n, p: (5 + n) ** p)
-            ),
-            "the exponent is the penalty itself: ((5 + length) / 6) ** length_penalty": (
-                _best(lambda n, p: (5 + n) / 6),
-                _best(lambda n, p: ((5 + n) / 6) ** (p / 2)),
-            ),
-            "the penalty is an exponent; you multiply by it": _best(
-                lambda n, p: p * (5 + n) / 6 or 1
-            ),
-            "DIVIDE the total by the divisor; multiplied, the long ones sink": (
-                _best(lambda n, p: 1 / length_divisor(n, p))
-            ),
-        },
-        "divide each total by ((5 + length) / 6) ** length_penalty, then take the largest",
-        read=_index_and_score,
-    )
-    return "the middle one wins: less probable than the short one, but by less than its length"
+def check_winners(answer: Any) -> str:
+    """Predict: which of three finished hypotheses wins if the length penalty is 0, 1 and 2."""
+    letters = "".join(words(answer))
+    if len(letters) != 3 or not set(letters) <= set("abc"):
+        raise Wrong(f"three letters from a to c are needed; this is {shown(answer)}")
+    if letters == "acb":
+        raise Wrong("the other way round: a larger α divides a LONG hypothesis's total by more")
+    if letters == "abb":
+        raise Wrong("scores are negative: the best is the largest, which is closest to 0")
+    if letters == "bbb":
+        raise Wrong("that is right for α = 0; with a larger α, divide before you compare")
+    if letters[0] != "b":
+        raise Wrong("α = 0: anything to the power of 0 is 1, so the totals themselves decide")
+    if letters[1] != "c":
+        raise Wrong("α = 1: divide each total by the last column; which is closest to 0?")
+    if letters[2] != "a":
+        raise Wrong("α = 2: square the last column, and divide again")
+    return "the larger the so-called penalty, the longer the winner"
 
 
 @exercise("10.3")

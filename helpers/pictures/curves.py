@@ -190,8 +190,15 @@ def dots(values: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
 
 
 @in_house_style
-def training_curve(history: Sequence[Mapping], baseline: float | None = None) -> Figure:
-    """Training loss solid, validation dashed, the learning rate as a strip below."""
+def training_curve(
+    history: Sequence[Mapping],
+    baseline: float | None = None,
+    floors: tuple[float, ...] = (),
+) -> Figure:
+    """Training loss solid, validation dashed, the learning rate as a strip below.
+
+    `floors` are the lowest losses that training, and then validation, can be expected to reach.
+    """
     figure, (axes, strip) = new_figure(3.9, 1, 2, height_ratios=[4, 1], sharex=True)
     steps = [row["step"] for row in history]
     axes.plot(steps, [row["train_loss"] for row in history], color=INK, linewidth=2)
@@ -204,6 +211,9 @@ def training_curve(history: Sequence[Mapping], baseline: float | None = None) ->
     if baseline is not None:
         axes.axhline(baseline, color=MUTED, linestyle=":", linewidth=1.5)
         ends.append((steps[-1], baseline, "even guess", MUTED))
+    for floor, colour in zip(floors, (INK, TEAL), strict=False):
+        axes.axhline(floor, color=colour, linestyle=":", linewidth=1.2)
+        ends.append((steps[-1], floor, f"floor {floor:.2f}", colour))
     axes.set_ylim(bottom=0)
     axes.set_ylabel("loss (nats per token)")
     _label_ends(axes, ends)
@@ -214,6 +224,7 @@ def training_curve(history: Sequence[Mapping], baseline: float | None = None) ->
         f"Loss over {steps[-1]} steps: training from {history[0]['train_loss']:.2f} to "
         f"{history[-1]['train_loss']:.2f}"
         + (f", validation from {valid[0][1]:.2f} to {valid[-1][1]:.2f}" if valid else "")
+        + "".join(f", floor {floor:.2f}" for floor in floors)
         + "; below it the learning rate."
     )
     return figure
@@ -223,11 +234,19 @@ class LiveCurve:
     """A training curve that redraws in place while training runs; pass it as report=.
 
     The title shows how far training is, how fast, and how long it will still take; `finish` leaves
-    the plain curve.
+    the plain curve. `before` is a row of the history for step 0, and `floors` are as in
+    `training_curve`.
     """
 
-    def __init__(self, total_steps: int, baseline: float | None = None):
+    def __init__(
+        self,
+        total_steps: int,
+        baseline: float | None = None,
+        before: dict | None = None,
+        floors: tuple[float, ...] = (),
+    ):
         self.total_steps, self.baseline = total_steps, baseline
+        self.before, self.floors = [before] if before else [], floors
         self.handle: DisplayHandle | None = None
         self.history: list[dict] = []
         self.drawn = 0.0
@@ -238,7 +257,7 @@ class LiveCurve:
             return
         row = history[-1]
         left = (self.total_steps - row["step"]) * row["seconds"] / row["step"]
-        figure = training_curve(history, self.baseline)
+        figure = self._curve()
         figure.suptitle(
             f"step {row['step']} of {self.total_steps} · "
             f"{row['tokens_per_second']:,.0f} tokens/s · about {left:.0f} s left",
@@ -250,7 +269,10 @@ class LiveCurve:
 
     def finish(self) -> None:
         if self.history:
-            self._draw(training_curve(self.history, self.baseline))
+            self._draw(self._curve())
+
+    def _curve(self) -> Figure:
+        return training_curve([*self.before, *self.history], self.baseline, self.floors)
 
     def _draw(self, figure: Figure) -> None:
         data, metadata = bundle(figure)

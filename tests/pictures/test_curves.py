@@ -4,7 +4,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from helpers.pictures import curves
-from helpers.pictures.curves import LiveCurve, bars, lines, paired_bars
+from helpers.pictures.curves import LiveCurve, bars, lines, paired_bars, training_curve
 from helpers.pictures.style import ENCODER, SLATE, png
 from tests.support import HISTORY
 
@@ -25,6 +25,28 @@ def test_live_curve_redraws_one_display(monkeypatch):
     live(HISTORY[:3])
     live.finish()
     assert drawn == ["display", "update"]
+
+
+def test_a_training_curve_can_begin_at_step_0_and_show_its_floors(monkeypatch):
+    figures = []
+    monkeypatch.setattr(LiveCurve, "_draw", lambda self, figure: figures.append(figure))
+    start = {"step": 0, "train_loss": 7.0, "validation_loss": 6.9, "learning_rate": 0.0}
+    live = LiveCurve(total_steps=11, baseline=6.4, before=start, floors=(0.96, 0.11))
+    live(HISTORY[:2])
+    live(HISTORY)
+    live.finish()
+    for figure, rows in ((figures[0], 3), (figures[-1], len(HISTORY) + 1)):
+        training, validation, even, *floors = figure.axes[0].lines
+        assert len(training.get_xdata()) == len(validation.get_xdata()) == rows
+        assert (training.get_ydata()[0], validation.get_ydata()[0]) == (7.0, 6.9)
+        assert [line.get_ydata()[0] for line in floors] == [0.96, 0.11]
+        assert [line.get_color() for line in floors] == [
+            line.get_color() for line in (training, validation)
+        ]
+        written = {text.get_text() for text in figure.axes[0].texts}
+        assert written == {"training", "validation", "even guess", "floor 0.96", "floor 0.11"}
+        assert "training from 7.00" in figure.alt and "floor 0.96, floor 0.11;" in figure.alt
+    assert "floor" not in training_curve(HISTORY).alt
 
 
 def test_lines_take_words_and_a_band():

@@ -4,10 +4,6 @@ import numpy as np
 import torch
 
 
-def target(truth, vocab_size, epsilon):
-    return [epsilon / vocab_size + (1 - epsilon) * (i == truth) for i in range(vocab_size)]
-
-
 def share(same):
     return lambda a, b: sum(same(x.split(), y.split()) for x, y in zip(a, b, strict=True)) / len(b)
 
@@ -35,53 +31,16 @@ def near_by_loops(ours, theirs):
     return close / len(ours)
 
 
-def padding(batches):
-    real = places = 0
-    for batch in batches:
-        for length in batch:
-            real += length
-            places += max(batch)
-    return (places - real) / places
-
-
-def padded(batches):
-    """By really making the rectangles."""
-    zeros = total = 0
-    for batch in batches:
-        rows = torch.zeros(len(batch), max(batch))
-        for row, length in zip(rows, batch, strict=True):
-            row[:length] = 1
-        zeros += (rows == 0).sum()
-        total += rows.numel()
-    return zeros / total
-
-
-def rate(step, peak, warmup, steps):
-    if step < warmup:
-        return peak * step / warmup
-    return peak * (1 - (step - warmup) / (steps - warmup))
-
-
 RIGHT = {
     "check_uniform_loss": [4.6, 4.61, math.log(100), "4.6", torch.tensor(100.0).log(), [4.6]],
-    "check_smoothed_target": [
-        target,
-        lambda t, v, e: np.full(v, e / v) + (1 - e) * np.eye(v)[t],
-        lambda t, v, e: torch.lerp(torch.eye(v)[t], torch.full((v,), 1 / v), e),
-        lambda t, v, e: tuple(target(t, v, e)),
-    ],
+    "check_curves": ["cab", "c, a, b", ["c", "a", "b"], ("C", "A", "B"), "C A B."],
     "check_near_match": [
         share(near),
         near_by_loops,
         lambda a, b: np.mean([near(x.split(), y.split()) for x, y in zip(a, b, strict=True)]),
         lambda a, b: torch.tensor(share(near)(a, b)),
     ],
-    "check_padding_share": [padding, padded, lambda batches: np.float32(padding(batches))],
-    "check_rate": [
-        rate,
-        lambda *case: torch.tensor(rate(*case)),
-        lambda s, p, w, n: np.interp(s, [0, w, n], [0, p, 0]),
-    ],
+    "check_causes": ["bceda", "b c e d a", ["b", "c", "e", "d", "a"], "B, C, E, D, A"],
 }
 
 WRONG = {
@@ -97,17 +56,17 @@ WRONG = {
         (math.nan, "1/100"),
         ("ln 100", "one number is needed"),
     ],
-    "check_smoothed_target": [
-        (lambda t, v, e: torch.eye(v)[t], "hard target"),
-        (lambda t, v, e: torch.eye(v)[t] + e / v, "more than 1"),
-        (lambda t, v, e: torch.full((v,), e) + (1 - 2 * e) * torch.eye(v)[t], "more than 1"),
-        (
-            lambda t, v, e: torch.full((v,), e / (v - 1)) + (1 - e - e / (v - 1)) * torch.eye(v)[t],
-            "other words",
-        ),
-        (lambda t, v, e: torch.full((v,), e / v) + (1 - e - e / v) * torch.eye(v)[t], "less than"),
-        (lambda t, v, e: target(2, 5, 0.1), "shape"),
-        (lambda t, v, e: 0.92, "shape"),
+    "check_curves": [
+        ("acb", "begins just as the correct one"),
+        ("abc", "which task is easier"),
+        ("bca", "which task is easier"),
+        ("cad", "stay where it began"),
+        ("ccb", "c comes twice"),
+        ("ca", "3 letters from a to d"),
+        ("cae", "3 letters from a to d"),
+        ("312", "3 letters from a to d"),
+        (3, "in quotes"),
+        (["c", ..., "b"], "not attempted"),
     ],
     "check_near_match": [
         (lambda a, b: share(near)(a, b) * len(b), "divide"),
@@ -121,30 +80,15 @@ WRONG = {
         (share(lambda x, y: len(x) == len(y) and wrong_words(x, y) < 3), "two pass"),
         (lambda a, b: 0.4, "fits one input and not another"),
     ],
-    "check_padding_share": [
-        (lambda batches: 1 - padding(batches), "share of real"),
-        (lambda batches: sum(max(b) - n for b in batches for n in b), "divide"),
-        (lambda batches: 100 * padding(batches), "percentage"),
-        (lambda batches: sum(padding([b]) for b in batches) / len(batches), "mean of shares"),
-        (
-            lambda batches: (
-                1 - sum(map(sum, batches)) / (max(map(max, batches)) * sum(map(len, batches)))
-            ),
-            "ITS longest",
-        ),
-        (lambda batches: padding(batches) / (1 - padding(batches)), "not by the real tokens"),
-        (lambda batches: 6 / 37, "fits one input and not another"),
-        (lambda batches: [padding([b]) for b in batches], "one number is needed"),
-    ],
-    "check_rate": [
-        (lambda s, p, w, n: p * min(1, s / w), "should fall"),
-        (lambda s, p, w, n: p * (n - s) / n, "warm-up is missing"),
-        (lambda s, p, w, n: p * s / w if s <= w else p * (n - s) / n, "jumps"),
-        (lambda s, p, w, n: p * max(s / w, (n - s) / (n - w)), "LOWER"),
-        (lambda s, p, w, n: rate(s, 1.0, w, n), "multiply it by the peak"),
-        (lambda s, p, w, n: p * min(s / w, (w / s) ** 0.5), "1/√step"),
-        (lambda s, p, w, n: rate(s - 1, p, w, n), "counted from 1"),
-        (lambda s, p, w, n: rate(s, 0.5, 4, 20), "fits one input and not another"),
-        (lambda s, p, w, n: p, "straight down to 0"),
+    "check_causes": [
+        ("aceda", "a comes twice"),
+        ("acedb", "translation 1"),
+        ("becda", "translation 2"),
+        ("bcade", "translation 3"),
+        ("bcead", "translation 4"),
+        ("eabdc", "translation 1"),
+        ("bced", "5 letters from a to e"),
+        ("bcedf", "5 letters from a to e"),
+        (5, "in quotes"),
     ],
 }

@@ -4,28 +4,6 @@ import torch
 from helpers.decoding import nucleus
 
 
-def best(divisor, pick=max):
-    def winner(totals, lengths, penalty):
-        scores = [t / divisor(n, penalty) for t, n in zip(totals, lengths, strict=True)]
-        return scores.index(pick(scores)), pick(scores)
-
-    return winner
-
-
-def divisor(n, p):
-    return ((5 + n) / 6) ** p
-
-
-def vectorised(totals, lengths, penalty):
-    scores = torch.tensor(totals) / ((5 + torch.tensor(lengths)) / 6) ** penalty
-    return scores.argmax(), scores.max()
-
-
-def in_numpy(totals, lengths, penalty):
-    scores = np.array(totals) / ((5 + np.array(lengths)) / 6) ** penalty
-    return [np.argmax(scores), scores.max()]
-
-
 def sorted_nucleus(p, top_p):
     values, order = p.sort(descending=True)
     values[values.cumsum(0) - values >= top_p] = 0
@@ -116,7 +94,7 @@ def never_appends(ask, limit):
 
 RIGHT = {
     "check_key_counts": [(6, 72), [6, 72], np.array([6.0, 72.0]), "6, 72"],
-    "check_winner": [best(divisor), vectorised, in_numpy, lambda *case: list(vectorised(*case))],
+    "check_winners": ["bca", "b, c, a", ("b", "c", "a"), ["B", "C", "A"]],
     "check_nucleus": [
         sorted_nucleus,
         nucleus_in_numpy,
@@ -145,21 +123,16 @@ WRONG = {
         (72, "2 numbers are needed"),
         ((..., 72), "not attempted"),
     ],
-    "check_winner": [
-        (best(divisor, min), "largest, nearest to zero"),
-        (best(lambda n, p: 1), "length doesn't count"),
-        (best(lambda n, p: n**p), "length itself"),
-        (best(lambda n, p: n), "length itself"),
-        (best(lambda n, p: (5 + n) ** p), "the 6 is missing"),
-        (best(lambda n, p: n ** (p / 2)), "divide each total"),
-        (best(lambda n, p: ((5 + n) / 6) ** (p / 2)), "exponent is the penalty itself"),
-        (best(lambda n, p: (5 + n) / 6), "exponent is the penalty itself"),
-        (best(lambda n, p: 1 / divisor(n, p)), "DIVIDE"),
-        (lambda t, n, p: (1 if p else 0, t[1 if p else 0]), "divide each total"),
-        (lambda t, n, p: (1, best(divisor)(t, n, p)[1]), "divide each total|fits one"),
-        (lambda *case: best(divisor)(*case)[::-1], "first the index"),
-        (lambda *case: best(divisor)(*case)[0], "return a pair"),
-        (lambda t, n, p: t, "return a pair"),
+    "check_winners": [
+        ("acb", "other way round"),
+        ("abb", "closest to 0"),
+        ("bbb", "divide before you compare"),
+        ("cca", "to the power of 0"),
+        ("baa", "by the last column"),
+        ("bcc", "square the last column"),
+        ("bc", "three letters"),
+        ("bcd", "three letters"),
+        (3, "in quotes"),
     ],
     "check_nucleus": [
         (lambda p, top_p: p * (sorted_nucleus(p, top_p) > 0), "sum to 1"),
