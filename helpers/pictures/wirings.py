@@ -28,8 +28,11 @@ LAYERS = (0.3, 0.82)  # heights of the two layers' lower edges
 def wirings(names: Sequence[str] = tuple(DRAWN)) -> Figure:
     """Encoders and decoders, three in a row, and in magenta what leads from one to the other.
 
-    Raises KeyError for a name that is not in DRAWN.
+    Raises ValueError for a name that is not in DRAWN.
     """
+    for name in names:
+        if name not in DRAWN:
+            raise ValueError(f"no drawing of {name!r}, only of {', '.join(DRAWN)}")
     described = "; ".join(f"{name}: {DRAWN[name]}" for name in names)
     rows = -(-len(names) // 3)
     figure, axes = new_canvas(rows * HIGH, (0, 3 * WIDE), (0, rows * HIGH))
