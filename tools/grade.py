@@ -26,7 +26,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import nbformat
@@ -45,16 +45,19 @@ from tools.grading.record import (
     Policy,
     add_everybody,
     fill,
+    handed_in,
     marks_and_shares,
     name_of,
     plain_cell,
     printable,
+    shown,
     source_of,
     write_table,
 )
 from tools.grading.repair import EDITED, Unreadable, read, repair
-from tools.grading.roster import Roster, owners, plain_id
+from tools.grading.roster import Person, Roster, owners, plain_id
 from tools.grading.sandbox import Limits
+from tools.grading.times import BY_HAND, CANVAS_SAYS, Times, said_about
 from tools.notebooks import ROOT
 from tools.release import environment
 from tools.version import settle
@@ -69,7 +72,9 @@ class Row:
     file: str = ""
     time: datetime | None = None
     problem: str = ""  # why it is not graded
+    given: str = ""  # what the platform calls the student here
     notes: list[str] = field(default_factory=list)  # what was repaired
+    hints: list[str] = field(default_factory=list)  # about the time of handing in
     notebook: nbformat.NotebookNode | None = None
     result: Result | None = None
     points: float = 0.0
@@ -82,12 +87,12 @@ class Row:
     def remarks(self) -> list[str]:
         """What a person should know of it: why it is not graded, what was repaired or found."""
         found = self.result.notes if self.result else []
-        return [text for text in (self.problem, *self.notes, *found) if text]
+        return [text for text in (self.problem, *self.notes, *self.hints, *found) if text]
 
 
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
     """Choose among the files that a student handed in, and repair the chosen one."""
-    row = Row(plain_id(student), printable(files[-1].name if files else student))
+    row = Row(plain_id(student), printable(files[-1].name if files else student), given=student)
     if row.student.startswith(FORMULA):
         row.problem = (
             f"the id {row.student} begins with {row.student[0]}, which a spreadsheet takes for a "
@@ -98,6 +103,7 @@ def prepare(student: str, files: list[File], source, assignment: str) -> Row:
         row.notes.append(f"in the gradebook the id is {row.student}")
     books = [file for file in files if file.notebook]
     others = ", ".join(file.file for file in files if not file.notebook)
+    row.file = files[-1].path if files else ""
     row.problem = "" if books else f"no notebook was handed in, but {others or 'nothing'}"
     readable, problems = [], []
     for file in reversed(books):
@@ -209,14 +215,26 @@ def use_known_names(rows: list[Row], api) -> None:
             row.name = known.get(row.student, row.name)
 
 
+def write_stamp(row: Row, path: Path) -> None:
+    """Write the time for nbgrader, and say so if another one was there."""
+    if row.time is None:
+        return
+    stamp = row.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    before = path.read_text(encoding="utf8").strip() if path.is_file() else stamp
+    if before != stamp:
+        row.hints.append(
+            f"handed in {stamp}, and before this grading {before}. If that was a correction of "
+            f"yours, put it into {BY_HAND}, where it stays"
+        )
+    path.write_text(stamp, encoding="utf8")
+
+
 def record(row: Row, assignment: str, api) -> None:
     """Put a submission into nbgrader's folders and its points into the gradebook."""
     folder = Path(api.coursedir.root) / "submitted" / row.student / assignment
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(row.notebook, folder / f"{assignment}.ipynb")
-    if row.time is not None:
-        stamp = row.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        (folder / "timestamp.txt").write_text(stamp)
+    write_stamp(row, folder / "timestamp.txt")
     Apart.results[row.student, assignment] = row.result
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what SQLAlchemy says of nbgrader's session
@@ -248,11 +266,11 @@ def table(rows: list[Row], most: float) -> str:
 
 
 def grade(
-    place: Path, assignment: str, limits: Limits, jobs: int = 1, zone: tzinfo | None = None
+    place: Path, assignment: str, limits: Limits, jobs: int = 1, policy: Policy | None = None
 ) -> list[Row]:
-    known = settle()
+    known, policy = settle(), policy or Policy({})
     source = source_of(assignment)
-    found = collect(place, assignment, zone)
+    found = collect(place, assignment, policy.zone)
     roster = Roster.of(roster_file())
     who = owners(found, roster, folder() / f"{assignment}_worksheet.csv")
     rows = []
@@ -269,6 +287,7 @@ def grade(
             row.notebook = None
     if not rows:
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
+    look_at_times(rows, assignment, roster, policy)
     if not known:
         refuse_another_version(rows)
     settle(decides=True)
@@ -286,6 +305,24 @@ def grade(
     done = [row for row in rows if not row.problem]
     remember_names(done, folder() / f"{assignment}_files.json")
     return rows
+
+
+def look_at_times(rows: list[Row], assignment: str, roster: Roster, policy: Policy) -> None:
+    """Take the times from the platform's list, if there is one, and say where Canvas differs."""
+    roster = roster if roster.given else Roster(Person(row.student, row.name) for row in rows)
+    times = Times(folder(), [assignment], roster, policy.due, policy.zone)
+    for row in rows:
+        handed = times.when(row.student, assignment, row.time, row.file)
+        if handed.source == CANVAS_SAYS and handed.time != policy.due[assignment]:
+            in_time = not policy.days_late(assignment, row.time, row.student)
+            days = policy.days_late(assignment, handed.time, row.student)
+            row.hints.append(
+                f"Canvas says LATE{', the date in the archive says in time' if in_time else ''}. "
+                f"It counts as {days} day{'' if days == 1 else 's'} late until {BY_HAND} has the "
+                "time that SpeedGrader shows"
+            )
+        elif handed.source != CANVAS_SAYS:  # where only the mark is known, no time is made up
+            row.time = handed.time
 
 
 def refuse_another_version(rows: list[Row]) -> None:
@@ -377,6 +414,41 @@ def refuse_unread(rows: list[dict], assignments: list[str]) -> None:
             )
 
 
+def times_of(database: str, policy: Policy, roster: Roster) -> Times:
+    """The times of all sets, for everybody in the gradebook."""
+    with Gradebook(database) as gradebook:
+        sets = [assignment.name for assignment in gradebook.assignments]
+        if not roster.given:
+            roster = Roster(Person(one.id, name_of(one)) for one in gradebook.students)
+    sets += [name for name in {**policy.due, **(policy.weights or {})} if name not in sets]
+    return Times(folder(), sets, roster, policy.due, policy.zone, strict=True)
+
+
+def about_times(database: str, policy: Policy, times: Times) -> list[str]:
+    """What says when the sets were handed in, who has more time, and for whom a set is left out."""
+    said = []
+    with Gradebook(database) as gradebook:
+        called = {student.id: name_of(student) for student in gradebook.students}
+        handed: dict[str, dict] = {name: {} for name in policy.due}
+        for student in gradebook.students:
+            for work in student.submissions:
+                if work.assignment.name in handed:
+                    handed[work.assignment.name][student.id] = handed_in(work, times)
+    for name, mine in handed.items():
+        said += said_about(name, mine, called.__getitem__)
+        if late := [called[one] for one in mine if times.marked_late(one, name)]:
+            said.append(
+                f"{name}: Canvas says LATE but not how late, and {BY_HAND} has no time for "
+                f"{len(late)}: {', '.join(late)}"
+            )
+    for name, more in policy.extensions.items():
+        listed = [f"{called[i]} until {shown(policy.due_for(i, name), policy.zone)}" for i in more]
+        said.append(f"{name}: more time for {', '.join(listed)}")
+    for name, listed in policy.excused.items():
+        said.append(f"{name}: doesn't count for {', '.join(called.get(i, i) for i in listed)}")
+    return said
+
+
 def final_marks(rows: list[dict], shares: dict, policy: Policy, arguments) -> list[dict]:
     """Write grading/final.csv, the mark of the course, and say what should be looked at."""
     if not arguments.unread:
@@ -460,7 +532,8 @@ def main(argv: list[str] | None = None) -> None:
         database, roster = f"sqlite:///{folder() / 'gradebook.db'}", Roster.of(roster_file())
         if others := add_everybody(database, roster):
             print(printable(f"Not on the roster, {len(others)}: {', '.join(others)}"))
-        rows, shares = marks_and_shares(database, policy)
+        times = times_of(database, policy, roster)
+        rows, shares = marks_and_shares(database, policy, times)
         if what == "marks":
             if more:
                 parser.error(f"marks takes no {more[0]}; an exam's table comes after --exam")
@@ -469,6 +542,8 @@ def main(argv: list[str] | None = None) -> None:
             sets = [c.removesuffix(" counts") for c in (rows or [{}])[0] if c.endswith(" counts")]
             if undated := [name for name in sets if name not in policy.due]:
                 print(f"{arguments.policy} has no date for {', '.join(undated)}: nobody is late")
+            for line in about_times(database, policy, times):
+                print(printable(line))
             if never := [row["name"] for row in rows if not shares[row["student"]]]:
                 print(printable(f"Nothing handed in, {len(never)}: {', '.join(never)}"))
             if arguments.exam or arguments.explained or arguments.project:
@@ -502,8 +577,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.unprotected:
         os.environ["UNPROTECTED"] = "1"
     sandbox.refuse_unprotected()
-    limits, zone = Limits(cell=arguments.seconds), Policy.of(arguments.policy).zone
-    report(grade(Path(more[0]), what, limits, arguments.jobs, zone), what)
+    limits, policy = Limits(cell=arguments.seconds), Policy.of(arguments.policy)
+    report(grade(Path(more[0]), what, limits, arguments.jobs, policy), what)
 
 
 if __name__ == "__main__":

@@ -678,15 +678,17 @@ def test_an_id_is_never_changed_without_a_word(student, tmp_path):
 
 
 def test_two_who_would_have_one_id_are_not_graded(tmp_path, monkeypatch):
+    (tmp_path / "grading").mkdir()
     for name in ("a b", "a_b", "c"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "ps1.ipynb").write_bytes(data(submission()))
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "ps1.ipynb").write_bytes(data(submission()))
+    monkeypatch.setenv("GRADING", str(tmp_path / "grading"))
     monkeypatch.setattr(grade, "nbgrader_api", lambda: None)
     monkeypatch.setattr(grade, "make_known", lambda *arguments: None)
     monkeypatch.setattr(grade, "use_known_names", lambda *arguments: None)
     monkeypatch.setattr(grade, "record", lambda *arguments: None)
     monkeypatch.setattr(grade, "examine_all", lambda rows, *more: iter(rows))
-    rows = grade.grade(tmp_path, "ps1", None)
+    rows = grade.grade(tmp_path / "in", "ps1", None)
     assert ["two submissions" in row.problem for row in rows] == [True, True, False]
 
 

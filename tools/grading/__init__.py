@@ -10,6 +10,8 @@
 `repair`    makes what was handed in fit what was handed out, where it is clear how
 `harmless`  lets nothing that a student wrote act in the browser of its reader
 `collect`   finds the submissions in what Moodle, Canvas, GitHub or nbgrader give
+`times`     when something was handed in, by the platform's list or a person's
+`changes`   points that a person has set, with a reason
 `record`    the gradebook, feedback, late days and the tables that Moodle and Canvas take
 `final`     adds the exam and the solutions explained, and makes the mark of the course
 """

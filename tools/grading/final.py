@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from tools.grading.record import NOTHING, Policy
+from tools.grading.record import EXCUSED, NOTHING, Policy
 from tools.grading.roster import read_table
 from tools.questions import MARKS
 
@@ -139,13 +139,18 @@ def final(
     sat = points_of(exam, students, policy.exam_points, faults) if exam else {}
     projects = points_of(project, students, policy.project_points, faults) if project else {}
     held = who_explained(explained, students, faults) if explained else set()
+    free = {i: [part for part in weights if policy.is_excused(i, part)] for i in students}
+    for student, name in students.items():
+        if student in projects and "capstone" in free[student]:
+            faults.append(f"{name} is excused from the capstone, but is in {project}.")
+        if not any(weight for part, weight in weights.items() if part not in free[student]):
+            faults.append(f"{name} is excused from everything that has a weight in policy.toml.")
     faults.stop()
     sets = [part for part in weights if part not in given]
     shares = {student: dict(share) for student, share in shares.items()}
     twice = [student for student in projects if "capstone" in shares[student]]
     for student, value in projects.items():
         shares[student]["capstone"] = value / policy.project_points
-    whole = sum(weights.values())
     out = []
     for row in rows:
         student, name = row["student"], row["name"]
@@ -154,26 +159,35 @@ def final(
             reached["exam"] = sat.get(student, 0.0) / policy.exam_points
         if explained:
             reached["explained"] = float(student in held)
-        exact = 100 * sum(weights[p] * share for p, share in reached.items()) / whole
+        mine = {part: weight for part, weight in weights.items() if part not in free[student]}
+        sum_ = sum(mine[part] * share for part, share in reached.items() if part in mine)
+        exact = 100 * sum_ / sum(mine.values())
         mark = math.floor(round(exact, 6) + 0.5)  # rounded once, at the end
         enough = not exam or round(100 * reached["exam"], 6) >= policy.exam_least
         passed = enough and mark >= policy.to_pass
         better = [m for m in MARKS[:-1] if mark >= m[0]] + MARKS[-2:-1]
         _, letter, german = better[0] if passed else MARKS[-1]
-        cells = {part: round(100 * share, 2) for part, share in reached.items()}
+        cells = {part: round(100 * share, 2) if part in mine else EXCUSED
+                 for part, share in reached.items()}  # fmt: skip
         if exam:
             cells["exam points"] = sat.get(student, "")
         out.append({"student": student, "name": name, **cells, "exact": round(exact, 2),
                     "final counts": mark, "passed": "yes" if passed else "no",
                     "letter": letter, "Germany": german,
-                    NOTHING: ", ".join(p for p in sets if p not in shares[student])})  # fmt: skip
+                    NOTHING: ", ".join(p for p in sets if p in mine and p not in shares[student]),
+                    EXCUSED: ", ".join(free[student])})  # fmt: skip
     some = lambda ids: f"{len(ids)}: {', '.join(students[i] for i in ids)}"
-    said = missing(students, sets, shares, some)
+    said = missing(students, sets, shares, free, some)
+    for part in weights:
+        if ill := [i for i in students if part in free[i]]:
+            said.append(f"Excused from {part}, which has no weight for them, {some(ill)}")
     if twice:
         said.append(f"Have handed in a capstone as well, and the project counts, {some(twice)}")
     if exam and (away := [i for i in students if i not in sat]):
         said.append(f"Without points in the exam, {some(away)}")
-    if explained and (silent := [i for i in students if i not in held]):
+    if explained and (
+        silent := [i for i in students if i not in held and "explained" not in free[i]]
+    ):
         said.append(f"Have explained nothing, {some(silent)}")
     few = [r["student"] for r in out if r["passed"] == "no" and r["final counts"] >= policy.to_pass]
     if few:
@@ -181,12 +195,12 @@ def final(
     return out, said
 
 
-def missing(students: dict[str, str], sets: list[str], shares: dict, some) -> list[str]:
+def missing(students: dict[str, str], sets: list[str], shares: dict, free: dict, some) -> list[str]:
     """Which sets somebody, or everybody, has not handed in."""
     said = []
     for part in sets:
         if not any(part in share for share in shares.values()):
             said.append(f"Nobody has handed in {part}, so it counts 0 for everybody.")
-        elif nothing := [i for i in students if part not in shares[i]]:
+        elif nothing := [i for i in students if part not in shares[i] and part not in free[i]]:
             said.append(f"Without {part}, {some(nothing)}")
     return said

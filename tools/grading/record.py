@@ -8,6 +8,7 @@ import math
 import os
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import chain
@@ -22,6 +23,7 @@ from tools.grading.examiner import Result, error_output, examine, is_test, of_nb
 from tools.grading.harmless import harmless
 from tools.grading.roster import Person, Roster, read_table
 from tools.grading.sandbox import refuse_unprotected
+from tools.grading.times import DOWNLOAD, Handed, Times
 from tools.notebooks import ROOT, read
 
 COURSE = ROOT / "course"
@@ -104,6 +106,8 @@ class Policy:
     exam_least: float = 0.0  # per cent of them that are needed to pass
     to_pass: float = 50.0  # per cent of everything together
     teams: dict[str, list[list[str]]] = field(default_factory=dict)  # {set: its teams}
+    extensions: dict[str, dict[str, datetime | timedelta]] = field(default_factory=dict)
+    excused: dict[str, list[str]] = field(default_factory=dict)  # {set: for whom it doesn't count}
     zone: tzinfo | None = None  # of the dates in the platform's archive; this machine's if None
 
     @classmethod
@@ -138,20 +142,65 @@ class Policy:
                 raise SystemExit(f'{path}: teams.{name} must look like [["48213", "48217"], …].')
             if twice := [m for m, n in Counter(chain(*teams)).items() if n > 1]:
                 raise SystemExit(f"{path}: teams.{name} has {', '.join(twice)} in two places.")
+        policy.read_exceptions(path, data.get("extensions", {}), data.get("excused", {}))
         return policy
 
-    def days_late(self, assignment: str, handed_in: datetime | None) -> int:
+    def read_exceptions(self, path: Path, extensions: dict, excused: dict) -> None:
+        """Who has more time for a set, and for whom it doesn't count at all."""
+        for name, given in extensions.items():
+            if name not in self.due:
+                raise SystemExit(f"{path}: extensions.{name} needs a date for {name} under [due].")
+            if not isinstance(given, dict):
+                raise SystemExit(
+                    f'{path}: extensions.{name} must name people, as in {name} = {{"48213" = 3}}.'
+                )
+            self.extensions[name] = {}
+            for student, more in given.items():
+                days = isinstance(more, int | float) and not isinstance(more, bool) and more > 0
+                if not days and (not isinstance(more, datetime) or more.tzinfo is None):
+                    raise SystemExit(
+                        f"{path}: extensions.{name} gives {student} {more!r}, but it must be a "
+                        "number of days, or a time with its offset from UTC."
+                    )
+                self.extensions[name][student] = timedelta(days=more) if days else more
+        for name, listed in excused.items():
+            if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+                raise SystemExit(f'{path}: excused.{name} must look like ["48213", "48217"].')
+            if name == "exam":
+                raise SystemExit(
+                    f"{path}: nobody can be excused from the exam. Whoever was ill writes the "
+                    "next one."
+                )
+            if name not in {*self.due, *(self.weights or {})}:
+                raise SystemExit(f"{path}: excused.{name} has neither a date nor a weight.")
+            self.excused[name] = listed
+
+    def is_excused(self, student: str, name: str) -> bool:
+        return student in self.excused.get(name, [])
+
+    def due_for(self, student: str, name: str) -> datetime | None:
+        """When a set is due for this person; what one member has counts for the whole team."""
+        due, more = self.due.get(name), self.extensions.get(name, {})
+        if due is None:
+            return None
+        team = next((team for team in self.teams.get(name, []) if student in team), [])
+        given = [more[one] for one in {student, *team} if one in more]
+        return max([due, *(due + g if isinstance(g, timedelta) else g for g in given)])
+
+    def days_late(self, assignment: str, handed_in: datetime | None, student: str = "") -> int:
         """Days after the due date, each counted once it has begun; 0 if a time is not known.
 
         The minutes of grace count at the end of every day, not only of the first.
         """
-        due = self.due.get(assignment)
+        due = self.due_for(student, assignment)
         if due is None or handed_in is None:
             return 0
         late = handed_in - due - timedelta(minutes=self.grace)
         return max(0, math.ceil(late / timedelta(days=1)))
 
-    def kept(self, times: dict[str, datetime | None]) -> dict[str, tuple[int, float]]:
+    def kept(
+        self, times: dict[str, datetime | None], student: str = ""
+    ) -> dict[str, tuple[int, float]]:
         """{set: (days late, the share of its points that counts)} for one person.
 
         Free days are used up in the order in which the sets are due.
@@ -159,7 +208,7 @@ class Policy:
         free, shares = self.free_days, {}
         never = datetime.max.replace(tzinfo=UTC)
         for name in sorted(times, key=lambda name: (self.due.get(name, never), name)):
-            late = self.days_late(name, times[name])
+            late = self.days_late(name, times[name], student)
             used = min(late, free, self.for_one_set)
             free -= used
             share = max(0.0, 1 - self.cost / 100 * (late - used)) if late <= self.most_days else 0.0
@@ -195,66 +244,90 @@ def add_everybody(database: str, roster: Roster) -> list[str]:
 
 
 NOTHING = "nothing handed in"  # the column that lists the sets of which nothing was graded
+EXCUSED = "excused"  # what counts of a set that does not count, and the column that lists these
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-def marks(database: str, policy: Policy) -> list[dict]:
+def marks(database: str, policy: Policy, times: Times | None = None) -> list[dict]:
     """One row a student: each set's points, days late and what counts; the mark in per cent."""
-    return marks_and_shares(database, policy)[0]
+    return marks_and_shares(database, policy, times)[0]
 
 
 def marks_and_shares(
-    database: str, policy: Policy
+    database: str, policy: Policy, times: Times | None = None
 ) -> tuple[list[dict], dict[str, dict[str, float]]]:
     """(the rows of `marks`, {student: {set handed in: the share that counts, not rounded}})."""
     rows, reached = [], {}
     with Gradebook(database) as gradebook:
         names = [a.name for a in gradebook.assignments]
         most = {a.name: a.max_score for a in gradebook.assignments}
-        everybody = {
-            s.id: {w.assignment.name: w for w in s.submissions} for s in gradebook.students
-        }
-        share_in_teams(everybody, policy.teams)
+        everybody = works_that_count(gradebook, policy, times)
         for student in gradebook.students:
-            handed = everybody[student.id]
-            times = {n: aware(handed[n].timestamp) for n in names if n in handed}
-            shares = policy.kept(times)
+            free = [name for name in names if policy.is_excused(student.id, name)]
+            handed = {n: w for n, w in everybody[student.id].items() if n not in free}
+            when = {n: handed_in(handed[n], times).time for n in names if n in handed}
+            shares = policy.kept(when, student.id)
             row = {"student": student.id, "name": name_of(student)}
-            weights = policy.weights or dict.fromkeys(names, 1.0)
+            weights = {n: (policy.weights or dict.fromkeys(names, 1.0)).get(n, 0.0) for n in names}
             mark, reached[student.id] = 0.0, {}
             for name in names:
                 late, share = shares.get(name, (0, 0.0))
                 score = handed[name].score if name in handed else 0.0
                 row |= {
                     name: score,
+                    f"{name} handed in": shown(when.get(name), policy.zone),
                     f"{name} late": late,
-                    f"{name} counts": round(score * share, 2),
+                    f"{name} counts": EXCUSED if name in free else round(score * share, 2),
                 }
                 open_ = name in handed and handed[name].needs_manual_grade
                 row[f"{name} to read"] = "yes" if open_ else ""
                 part = score * share / (most[name] or 1)
-                mark += weights.get(name, 0.0) * part
+                mark += weights[name] * part
                 if name in handed:
                     reached[student.id][name] = part
-            row[NOTHING] = ", ".join(name for name in names if name not in handed)
-            row["per cent"] = round(100 * mark / (sum(weights.get(n, 0.0) for n in names) or 1), 1)
+            row[NOTHING] = ", ".join(n for n in names if n not in handed and n not in free)
+            row[EXCUSED] = ", ".join(free)
+            whole = sum(weight for name, weight in weights.items() if name not in free)
+            row["per cent"] = round(100 * mark / (whole or 1), 1)
             rows.append(row)
     return sorted(rows, key=lambda row: row["name"]), reached
 
 
-def share_in_teams(everybody: dict[str, dict], teams: dict[str, list[list[str]]]) -> None:
-    """Give each member the last submission of the team; `everybody` is {student: {set: it}}."""
-    for name, several in teams.items():
-        if unknown := sorted(set(chain(*several)) - set(everybody)):
-            raise SystemExit(
-                f"The gradebook knows nobody called {', '.join(unknown)}, who are in teams.{name} "
-                "of policy.toml. marks.csv has the right names in its column student. If somebody "
-                "has never handed in anything, add them to grading/roster.csv."
-            )
+def handed_in(work, times: Times | None) -> Handed:
+    """When a submission of the gradebook came, and what says so."""
+    date, name = aware(work.timestamp), work.assignment.name
+    return times.when(work.student_id, name, date) if times else Handed(date, DOWNLOAD)
+
+
+def shown(time: datetime | None, zone: tzinfo | None) -> str:
+    return time.astimezone(zone).strftime("%Y-%m-%d %H:%M") if time else ""
+
+
+def works_that_count(gradebook: Gradebook, policy: Policy, times: Times | None) -> dict[str, dict]:
+    """{student: {set: the submission that counts}}: their own, or the last of their team."""
+    everybody = {s.id: {w.assignment.name: w for w in s.submissions} for s in gradebook.students}
+    for part, listed in (("extensions", policy.extensions), ("excused", policy.excused)):
+        for name, people in listed.items():
+            refuse_unknown(people, everybody, f"{part}.{name}")
+    for name, several in policy.teams.items():
+        refuse_unknown(chain(*several), everybody, f"teams.{name}")
         for team in several:
             works = [everybody[member][name] for member in team if name in everybody[member]]
             for member in team if works else []:
-                everybody[member][name] = max(works, key=lambda w: aware(w.timestamp) or LONG_AGO)
+                everybody[member][name] = max(
+                    works, key=lambda work: handed_in(work, times).time or LONG_AGO
+                )
+    return everybody
+
+
+def refuse_unknown(people: Iterable[str], everybody: dict[str, dict], place: str) -> None:
+    """Raises SystemExit if policy.toml is about somebody whom the gradebook doesn't know."""
+    if unknown := sorted(set(people) - set(everybody)):
+        raise SystemExit(
+            f"The gradebook knows nobody called {', '.join(unknown)}, who are in {place} of "
+            "policy.toml. marks.csv has the right names in its column student. If somebody has "
+            "never handed in anything, add them to grading/roster.csv."
+        )
 
 
 def aware(time: datetime | None) -> datetime | None:
@@ -325,6 +398,7 @@ def fill(
         )
     roster = roster if roster.given else Roster(Person(r["student"], r["name"]) for r in rows)
     points = {row["student"]: row[f"{assignment} counts"] for row in rows}
+    free = "EX" if "canvas" in ours else None  # Canvas' word for excused; Moodle has none
     filled: dict[str, int] = {}
     for number, line in zip(given.lines, given.rows, strict=True):
         person = roster.in_row(given.ours(line))
@@ -337,7 +411,8 @@ def fill(
                 "participants, with a column ID number, Username or Email address, into "
                 "grading/roster.csv."
             )
-        line[column] = str(points[person.id])
+        mine = points[person.id]
+        line[column] = str(mine) if mine != EXCUSED else free or line[column]
         filled[person.id] = number
     with out.open("w", newline="", encoding="utf8") as file:
         writer = csv.DictWriter(file, given.columns, delimiter=given.delimiter)

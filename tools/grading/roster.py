@@ -35,6 +35,7 @@ COLUMNS = {
     "github": ("github", "github username", "github_username"),
     "identifier": ("identifier",),
     "grade": ("grade", "bewertung"),
+    "handed": ("last modified (submission)", "zuletzt geändert (abgabe)"),
 }
 OURS = {theirs: ours for ours, several in COLUMNS.items() for theirs in several}
 KEYS = ("canvas", "student", "number", "login", "email", "github")  # these say who somebody is

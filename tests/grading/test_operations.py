@@ -1,0 +1,296 @@
+"""What an instructor corrects by hand: times, more time, illness, points; and what export refuses.
+
+One gradebook serves all tests: nobody's submission is graded here.
+"""
+
+import csv
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
+
+from nbgrader.api import Gradebook
+
+from tools import grade
+from tools.grading.final import final
+from tools.grading.record import Policy, marks_and_shares
+from tools.grading.roster import Roster
+from tools.grading.times import Times, moment_of
+from tools.release import environment
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's
+
+BERLIN = ZoneInfo("Europe/Berlin")
+DUE = datetime(2026, 10, 12, 23, 59, tzinfo=BERLIN)
+DAY = timedelta(days=1)
+POLICY = """[due]
+timezone = "Europe/Berlin"
+ps1 = 2026-10-12T23:59:00+02:00
+capstone = 2026-11-30T23:59:00+01:00
+[late]
+cost = 20
+most_days = 3
+[weights]
+ps1 = 1
+capstone = 3
+"""
+ROSTER = """Vorname;Nachname;ID-Nummer
+Ada;Lovelace;100
+Bo;Diddley;101
+Cy;Twombly;102
+Jürgen;Müller-Lüdenscheidt;103
+"""
+GERMAN = """ID;Vollständiger Name;ID-Nummer;Status;Bewertung;Zuletzt geändert (Abgabe)
+Teilnehmer/in7;Ada Lovelace;100;Zur Bewertung abgegeben;;Dienstag, 13. Oktober 2026, 10:37
+Teilnehmer/in8;Bo Diddley;101;Zur Bewertung abgegeben;;Montag, 12. Oktober 2026, 23:50
+Teilnehmer/in9;Cy Twombly;102;Keine Abgabe;;-
+"""
+CELLS = ("packed_mask_seen", "packed_mask_batch", "join_two")
+
+
+def put(folder, name, text):
+    (folder / name).write_text(text, encoding="utf8")
+    return folder / name
+
+
+def table(path):
+    with path.open(newline="", encoding="utf8") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Ada and Bo have ps1, worth 5 of 8 points; Bo has the capstone with 4 of 8."""
+    path = tmp_path_factory.mktemp("made") / "gradebook.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", environment()["PATH"])  # a new gradebook calls alembic
+        with Gradebook(f"sqlite:///{path}") as book:
+            for name in ("ps1", "capstone"):
+                book.add_assignment(name)
+                book.add_notebook(name, name)
+            for cell, most in zip(CELLS, (2, 2, 4), strict=True):
+                book.add_grade_cell(cell, "ps1", "ps1", max_score=most, cell_type="code")
+            book.add_grade_cell("hear_ends", "capstone", "capstone", max_score=8, cell_type="code")
+            for student, first, last in (("100", "Ada", "Lovelace"), ("101", "Bo", "Diddley")):
+                book.add_student(student, first_name=first, last_name=last)
+            late = (DUE + 2 * DAY).astimezone(UTC).replace(tzinfo=None)
+            for name, student, points in (
+                ("ps1", "100", (2, 1, 2)),
+                ("ps1", "101", (2, 1, 2)),
+                ("capstone", "101", (4,)),
+            ):
+                book.add_submission(name, student, timestamp=late)
+                cells = CELLS if name == "ps1" else ("hear_ends",)
+                for cell, value in zip(cells, points, strict=True):
+                    one = book.find_grade(cell, name, name, student)
+                    one.auto_score, one.needs_manual_grade = value, False
+            book.db.commit()
+    return path
+
+
+@pytest.fixture
+def room(made, tmp_path, monkeypatch):
+    """The gradebook's folder, with a roster and a policy."""
+    shutil.copy(made, tmp_path / "gradebook.db")
+    put(tmp_path, "roster.csv", ROSTER)
+    put(tmp_path, "policy.toml", POLICY)
+    monkeypatch.setenv("GRADING", str(tmp_path))
+    return tmp_path
+
+
+def run(room, *words):
+    grade.main([*map(str, words), "--policy", str(room / "policy.toml")])
+
+
+def marked(room):
+    run(room, "marks")
+    return table(room / "marks.csv")
+
+
+# ---- When something was handed in ----
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tuesday, 13 October 2026, 2:05 PM",
+        "Tuesday, October 13, 2026, 2:05\u202fPM",
+        "Dienstag, 13. Oktober 2026, 14:05",
+        "2026-10-13 14:05",
+        "2026-10-13T12:05:00Z",
+        "2026-10-13 14:05+02:00",
+        "13.10.2026 14:05",
+        "13 Oct 2026, 14:05",
+    ],
+)
+def test_a_time_as_moodle_and_people_write_it(text):
+    assert moment_of(text, BERLIN) == datetime(2026, 10, 13, 14, 5, tzinfo=BERLIN)
+
+
+def test_midnight_and_noon_have_no_zero_in_english():
+    hours = [moment_of(f"1 May 2026, 12:10 {half}", UTC).hour for half in ("AM", "pm")]
+    assert hours == [0, 12]
+
+
+@pytest.mark.parametrize("text", ["10/12/2026 23:50", "yesterday", "13. Oktober 2026", "45.1.2026"])
+def test_a_time_that_may_be_two_or_none_is_refused(text):
+    with pytest.raises(ValueError):
+        moment_of(text, BERLIN)
+
+
+def test_the_platforms_list_goes_before_the_download_and_times_csv_before_both(room, capsys):
+    rows = marked(room)
+    assert [rows[s]["ps1 late"] for s in ("100", "101", "102")] == ["2", "2", "0"]
+    assert float(rows["100"]["ps1 counts"]) == 3
+    put(room, "ps1_worksheet.csv", GERMAN)
+    rows = marked(room)
+    assert [rows[s]["ps1 late"] for s in ("100", "101")] == ["1", "0"]
+    assert rows["100"]["ps1 handed in"] == "2026-10-13 10:37"
+    assert "ps1: times from ps1_worksheet.csv (2)" in capsys.readouterr().out
+    put(room, "times.csv", "student;set;time\nBo Diddley;ps1;2026-10-15 08:00\n")
+    rows = marked(room)
+    assert [rows[s]["ps1 late"] for s in ("100", "101")] == ["1", "3"]
+    assert "times.csv (1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("student,set\n100,ps1\n", "needs student, set and time"),
+        ("student,set,time\n100,ps1,10/12/2026\n", r"line 2: '10/12/2026'.*2026-10-12 23:50"),
+        ("student,set,time\n7,ps1,2026-10-12 23:50\n", "line 2: the gradebook knows nobody.*7"),
+        ("student,set,time\n100,ps8,2026-10-12 23:50\n", "line 2: there is no set ps8"),
+    ],
+)
+def test_a_wrong_line_of_times_csv_is_named(room, text, complaint):
+    put(room, "times.csv", text)
+    with pytest.raises(SystemExit, match=complaint):
+        run(room, "marks")
+
+
+def test_canvas_mark_says_who_was_late(room, capsys):
+    """Its archive's dates are those of the download: here, two days after the due date."""
+    files = {"100": "lovelaceada_100_99_ps1.ipynb", "101": "diddleybo_LATE_101_98_ps1.ipynb"}
+    put(room, "ps1_files.json", json.dumps(files))
+    rows = marked(room)
+    assert [rows[s]["ps1 late"] for s in ("100", "101")] == ["0", "1"]
+    assert "not how late, and times.csv has no time for 1: Bo Diddley" in capsys.readouterr().out
+    put(room, "times.csv", "student,set,time\n101,ps1,2026-10-15 08:00\n")
+    assert marked(room)["101"]["ps1 late"] == "3"
+    assert "not how late" not in capsys.readouterr().out
+
+
+def rows_after_a_look(room, late_by):
+    row = grade.Row("101", "Bo", "diddleybo_LATE_101_98_ps1.ipynb", DUE + late_by)
+    policy = Policy.of(room / "policy.toml")
+    grade.look_at_times([row], "ps1", Roster.of(room / "roster.csv"), policy)
+    return row
+
+
+def test_the_table_names_what_canvas_and_the_date_disagree_about(room):
+    row = rows_after_a_look(room, -DAY)
+    assert row.hints[0].startswith("Canvas says LATE, the date in the archive says in time. ")
+    assert "counts as 1 day late until times.csv" in row.hints[0]
+    assert row.time == DUE - DAY and row.status == "graded"
+    assert "in time" not in rows_after_a_look(room, DAY).hints[0]
+    put(room, "times.csv", "student,set,time\n101,ps1,2026-10-15 08:00\n")
+    row = rows_after_a_look(room, -DAY)
+    assert not row.hints and row.time == datetime(2026, 10, 15, 8, tzinfo=BERLIN)
+
+
+def test_another_time_than_before_is_named(tmp_path):
+    row = grade.Row("7", "Ada", time=DUE)
+    stamp = tmp_path / "timestamp.txt"
+    grade.write_stamp(row, stamp)
+    grade.write_stamp(row, stamp)
+    assert not row.hints and stamp.read_text() == "2026-10-12 21:59:00 UTC"
+    put(tmp_path, "timestamp.txt", "2026-10-11 12:00:00 UTC")
+    grade.write_stamp(row, stamp)
+    assert "before this grading 2026-10-11 12:00:00 UTC" in row.hints[0]
+    assert "times.csv" in row.hints[0] and stamp.read_text() == "2026-10-12 21:59:00 UTC"
+
+
+# ---- More time, and sets that don't count ----
+
+
+def test_more_time_costs_no_late_day_and_is_its_teams(room, capsys):
+    put(room, "times.csv", "student,set,time\n101,capstone,2026-12-02 12:00\n")
+    teams = '[teams]\ncapstone = [["101", "102"]]\n'
+    put(room, "policy.toml", POLICY + teams)
+    assert [marked(room)[s]["capstone late"] for s in ("101", "102")] == ["2", "2"]
+    more = '[extensions]\nps1 = {"100" = 1}\ncapstone = {"102" = 2026-12-02T18:00:00+01:00}\n'
+    put(room, "policy.toml", POLICY + teams + more)
+    capsys.readouterr()
+    rows = marked(room)
+    assert [rows[s]["capstone late"] for s in ("101", "102")] == ["0", "0"]
+    assert [rows[s]["ps1 late"] for s in ("100", "101")] == ["1", "2"]
+    said = capsys.readouterr().out
+    assert "ps1: more time for Ada Lovelace until 2026-10-13 23:59" in said
+    assert "capstone: more time for Cy Twombly until 2026-12-02 18:00" in said
+
+
+def test_an_excused_set_leaves_the_weights(room, capsys):
+    put(room, "policy.toml", POLICY + '[excused]\nps1 = ["102"]\ncapstone = ["100", "102"]\n')
+    rows = marked(room)
+    assert rows["100"]["per cent"] == "37.5"  # 5 of 8 points, two days late, and nothing else
+    assert rows["100"]["capstone counts"] == "excused" == rows["102"]["ps1 counts"]
+    assert (rows["100"]["nothing handed in"], rows["100"]["excused"]) == ("", "capstone")
+    assert "capstone: doesn't count for Ada Lovelace, Cy Twombly" in capsys.readouterr().out
+    sheet = put(room, "canvas.csv", "Student,ID,capstone (9)\n,,\n,100,\n,101,\n")
+    run(room, "export", "capstone", sheet)
+    lines = (room / "canvas_filled.csv").read_text(encoding="utf8").splitlines()
+    assert lines[1:] == [",100,EX", ",101,4.0"]
+    sheet = put(room, "moodle.csv", "Identifier,ID number,Full name,Grade\n1,100,x,\n2,101,y,\n")
+    run(room, "export", "capstone", sheet)
+    lines = (room / "moodle_filled.csv").read_text(encoding="utf8").splitlines()
+    assert lines[1:] == ["1,100,x,", "2,101,y,4.0"]
+
+
+def test_an_excused_set_leaves_the_weights_of_the_final_mark(tmp_path):
+    names = {"7": "Ada", "8": "Bo"}
+    rows = [{"student": student, "name": name} for student, name in names.items()]
+    shares = {"7": {"ps1": 0.8}, "8": {"ps1": 0.8}}
+    exam = put(tmp_path, "exam.csv", "student,points\n7,30\n8,30\n")
+    weights = {"ps1": 25, "capstone": 50, "exam": 25}
+    policy = Policy({}, weights=weights, excused={"capstone": ["7"]})
+    out, said = final(rows, shares, policy, exam)
+    assert [row["exact"] for row in out] == [65, 32.5]
+    assert [row["capstone"] for row in out] == ["excused", 0]
+    assert [row["nothing handed in"] for row in out] == ["", "capstone"]
+    assert "Excused from capstone, which has no weight for them, 1: Ada" in said
+    project = put(tmp_path, "projects.csv", "student,points\n7,6\n")
+    with pytest.raises(SystemExit, match="Ada is excused from the capstone, but is in"):
+        final(rows, shares, policy, exam, project=project)
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ('[extensions]\nps2 = {"100" = 3}', "extensions.ps2 needs a date for ps2"),
+        ('[extensions]\nps1 = {"100" = "3"}', "number of days, or a time"),
+        ('[extensions]\nps1 = {"100" = 2026-10-14T12:00:00}', "with its offset from UTC"),
+        ('[extensions]\nps1 = ["100"]', "must name people"),
+        ('[excused]\nps1 = "100"', "must look like"),
+        ('[excused]\nexam = ["100"]', "writes the next one"),
+        ('[excused]\nps7 = ["100"]', "neither a date nor a weight"),
+        ('[excused]\nps1 = ["999"]', "nobody called 999, who are in excused.ps1"),
+        ('[extensions]\nps1 = {"999" = 3}', "nobody called 999, who are in extensions.ps1"),
+    ],
+)
+def test_a_wrong_exception_is_named(room, text, complaint):
+    put(room, "policy.toml", POLICY + text + "\n")
+    with pytest.raises(SystemExit, match=complaint):
+        run(room, "marks")
+
+
+def test_without_a_roster_the_gradebooks_people_are_known(room):
+    put(room, "times.csv", "student,set,time\nAda Lovelace,ps1,2026-10-12 20:00\n")
+    (room / "roster.csv").unlink()
+    assert marked(room)["100"]["ps1 late"] == "0"
+    times = Times(room, ["ps1"], Roster([]), {})
+    assert times.when("100", "ps1", DUE).time == DUE  # nobody is known, and nothing is lost
+    assert marks_and_shares(f"sqlite:///{room / 'gradebook.db'}", Policy({}))[0]
