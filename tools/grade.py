@@ -55,7 +55,7 @@ from tools.grading.record import (
     write_table,
 )
 from tools.grading.repair import EDITED, Unreadable, read, repair
-from tools.grading.roster import Person, Roster, owners, plain_id
+from tools.grading.roster import Person, Roster, owners, plain_id, read_table
 from tools.grading.sandbox import Limits
 from tools.grading.times import BY_HAND, CANVAS_SAYS, Times, said_about
 from tools.notebooks import ROOT
@@ -151,6 +151,61 @@ def remember_names(rows: list[Row], path: Path) -> None:
     given = {r.student: r.file for r in rows if MOODLE.match(r.file) or CANVAS.match(r.file)}
     if given:
         path.write_text(json.dumps(known | given, indent=1, ensure_ascii=False), encoding="utf8")
+
+
+def not_graded_file(assignment: str) -> Path:
+    return folder() / f"{assignment}_not_graded.csv"
+
+
+def remember_problems(rows: list[Row], path: Path) -> None:
+    """Keep who has handed in something that could not be graded, until a grading settles it.
+
+    Somebody is known again by what the platform calls them, or by their id.
+    """
+    seen = {(row.student, row.given) for row in rows}
+    ids, givens = {student for student, _ in seen}, {given for _, given in seen}
+    kept = [one for one in not_graded(path) if one["student"] not in ids]
+    kept = [one for one in kept if one["platform"] not in givens]
+    kept += [
+        {"student": row.student, "platform": row.given, "name": row.name, "file": row.file,
+         "why": row.problem} for row in rows if row.problem
+    ]  # fmt: skip
+    path.unlink(missing_ok=True)
+    if kept:
+        with path.open("w", newline="", encoding="utf8") as file:
+            writer = csv.DictWriter(file, list(kept[0]))
+            writer.writeheader()
+            writer.writerows({k: plain_cell(v) for k, v in one.items()} for one in kept)
+
+
+def not_graded(path: Path) -> list[dict[str, str]]:
+    """The lines of that file; somebody may have edited it."""
+    if not path.is_file():
+        return []
+    table = read_table(path)
+    missing = [c for c in ("student", "platform", "name", "file", "why") if c not in table.columns]
+    if missing:
+        raise SystemExit(
+            f"{path} lacks the columns {', '.join(missing)}. Grade the set again, or delete the "
+            "file if everything in it is settled."
+        )
+    return table.rows
+
+
+def refuse_ungraded(assignments: list[str]) -> None:
+    """Raises SystemExit if somebody would get 0 for what they have handed in."""
+    for assignment in assignments:
+        path = not_graded_file(assignment)
+        if waiting := not_graded(path):
+            listed = "\n".join(f"    {one['name']}: {one['why']}" for one in waiting)
+            raise SystemExit(
+                printable_lines(
+                    f"{people([one['name'] for one in waiting])} handed in something for "
+                    f"{assignment} that was not graded:\n{listed}\nGrade it first. If this is "
+                    f"settled in another way, delete the line in {path}. Or add --ungraded to go "
+                    "on: then it counts 0, or what was graded before."
+                )
+            )
 
 
 def feedback_archives(folder: Path, assignment: str) -> list[str]:
@@ -304,6 +359,7 @@ def grade(
         print(printable(f"{number:4} {row.name}: {row.problem or f'{row.points:g}'}"), flush=True)
     done = [row for row in rows if not row.problem]
     remember_names(done, folder() / f"{assignment}_files.json")
+    remember_problems(rows, not_graded_file(assignment))
     return rows
 
 
@@ -385,11 +441,20 @@ def report(rows: list[Row], assignment: str) -> None:
     print(f"This table is in {path}.")
 
 
-def export(rows: list[dict], assignment: str, given: Path, unread: bool, roster: Roster) -> None:
+def export(
+    rows: list[dict],
+    assignment: str,
+    given: Path,
+    roster: Roster,
+    unread: bool = False,
+    ungraded: bool = False,
+) -> None:
     """Fill in the platform's table. Raises SystemExit if marks in it would not be final."""
     known = [column.removesuffix(" counts") for column in rows[0] if column.endswith(" counts")]
     if assignment not in known:
         raise SystemExit(f"Nobody has points for {assignment}; there are {', '.join(known)}.")
+    if not ungraded:
+        refuse_ungraded([assignment])
     if not unread:
         refuse_unread(rows, [assignment])
     out = given.with_name(f"{given.stem}_filled.csv")
@@ -451,6 +516,8 @@ def about_times(database: str, policy: Policy, times: Times) -> list[str]:
 
 def final_marks(rows: list[dict], shares: dict, policy: Policy, arguments) -> list[dict]:
     """Write grading/final.csv, the mark of the course, and say what should be looked at."""
+    if not arguments.ungraded:
+        refuse_ungraded(list(policy.weights or {}))
     if not arguments.unread:
         refuse_unread(rows, list(policy.weights or {}))
     out, said = final(rows, shares, policy, arguments.exam, arguments.explained, arguments.project)
@@ -496,6 +563,10 @@ def names_in_gradebook() -> dict[str, str]:
         return {student.id: printable(name_of(student)) for student in gradebook.students}
 
 
+def printable_lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
 def people(names: list[str]) -> str:
     return "1 student has" if len(names) == 1 else f"{len(names)} students have"
 
@@ -510,6 +581,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--unread", action="store_true", help="export although answers are still to be read"
+    )
+    parser.add_argument(
+        "--ungraded", action="store_true", help="export although some work could not be graded"
     )
     parser.add_argument(
         "--unprotected", action="store_true", help="grade even where code can read your files"
@@ -553,9 +627,9 @@ def main(argv: list[str] | None = None) -> None:
             parser.error("export needs an assignment and the table that Moodle or Canvas gave")
         if more[0] == "final":
             rows = final_marks(rows, shares, policy, arguments)
-            export(rows, "final", Path(more[1]), True, roster)  # final_marks has refused
+            export(rows, "final", Path(more[1]), roster, True, True)  # final_marks has refused
             return
-        export(rows, more[0], Path(more[1]), arguments.unread, roster)
+        export(rows, more[0], Path(more[1]), roster, arguments.unread, arguments.ungraded)
         return
     if what == "alike":
         if len(more) != 1:

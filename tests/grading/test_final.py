@@ -157,6 +157,8 @@ def gradebook(tmp_path, monkeypatch):
     (tmp_path / "gradebook.db").touch()
     monkeypatch.setenv("GRADING", str(tmp_path))
     monkeypatch.setattr(grade, "marks_and_shares", lambda *_: (rows, SHARES))
+    monkeypatch.setattr(grade, "times_of", lambda *_: None)
+    monkeypatch.setattr(grade, "about_times", lambda *_: [])
     tables = ["--exam", put(tmp_path, "exam.csv", EXAM)]
     tables += ["--explained", put(tmp_path, "held.csv", EXPLAINED)]
     return rows, [str(word) for word in tables]

@@ -294,3 +294,38 @@ def test_without_a_roster_the_gradebooks_people_are_known(room):
     times = Times(room, ["ps1"], Roster([]), {})
     assert times.when("100", "ps1", DUE).time == DUE  # nobody is known, and nothing is lost
     assert marks_and_shares(f"sqlite:///{room / 'gradebook.db'}", Policy({}))[0]
+
+
+# ---- What was handed in and not graded ----
+
+
+def test_nothing_is_exported_while_somebodys_work_is_not_graded(room, capsys):
+    sheet = put(room, "sheet.csv", GERMAN)
+    path = grade.not_graded_file("ps1")
+    broken = grade.Row("102", "Cy Twombly", "Cy_9_x/ps1.ipynb", problem="no JSON", given="9")
+    clash = grade.Row("55", "Ada\nLovelace", "f", problem="two people", given="55")
+    grade.remember_problems([broken, clash, grade.Row("100", "Ada", given="7")], path)
+    with pytest.raises(SystemExit) as stopped:
+        run(room, "export", "ps1", sheet)
+    said = str(stopped.value)
+    assert "2 students have handed in something for ps1 that was not graded" in said
+    assert "    Cy Twombly: no JSON\n    Ada Lovelace: two people\n" in said
+    assert "--ungraded" in said and str(path) in said
+    assert not (room / "sheet_filled.csv").exists()
+    with pytest.raises(SystemExit, match="for ps1 that was not graded"):
+        run(room, "export", "final", sheet)
+    run(room, "export", "ps1", sheet, "--ungraded")
+    assert "3 students filled in" in capsys.readouterr().out
+    # Graded again: Cy by his id, and Ada by the number that the platform has for her.
+    again = [grade.Row("102", "Cy", given="cy"), grade.Row("100", "Ada Lovelace", given="55")]
+    grade.remember_problems(again[:1], path)
+    assert [one["platform"] for one in grade.not_graded(path)] == ["55"]
+    grade.remember_problems(again, path)
+    assert not path.exists()
+    run(room, "export", "ps1", sheet)
+
+
+def test_a_list_without_its_columns_is_named(room):
+    put(room, "ps1_not_graded.csv", "name\nAda\n")
+    with pytest.raises(SystemExit, match="lacks the columns student, platform, file, why"):
+        run(room, "export", "ps1", put(room, "sheet.csv", GERMAN))
