@@ -9,10 +9,13 @@
                                                        every answer has been read (or --unread);
                                                        final in place of ps1 is the course's mark
     python -m tools.grade feedback ps1                 a page for each student, no hidden tests
+    python -m tools.grade points ps1 1004821 packed_mask 0 "not explained, Meyer and Roth"
+                                                       what a task counts for one person, and why
 
 The input is a folder or zip archive from Moodle, Canvas, GitHub or nbgrader. GRADING names the
-folder that keeps everything. In it, roster.csv says who is in the course, and ps1_worksheet.csv, if
-two people have one name, whose number is which in ps1. course/grading.md says how the pieces fit.
+folder that keeps everything. In it, roster.csv says who is in the course, ps1_worksheet.csv when
+each ps1 was handed in on Moodle, times.csv what you know better, and points.csv the points that you
+have set. None of them is ever overwritten. course/grading.md says how the pieces fit.
 """
 
 import argparse
@@ -34,16 +37,19 @@ import torch
 from nbgrader.api import Gradebook
 
 from tools.grading import alike, sandbox
+from tools.grading.changes import POINTS, Changes, add, note_in
 from tools.grading.collect import CANVAS, MOODLE, File, collect, moodle_name
 from tools.grading.examiner import Result, examine
 from tools.grading.final import final
 from tools.grading.record import (
+    BY_HAND,
     COURSE,
     FORMULA,
     NOTHING,
     Apart,
     Policy,
     add_everybody,
+    changed,
     fill,
     handed_in,
     marks_and_shares,
@@ -52,15 +58,18 @@ from tools.grading.record import (
     printable,
     shown,
     source_of,
+    works_that_count,
     write_table,
 )
 from tools.grading.repair import EDITED, Unreadable, read, repair
-from tools.grading.roster import Person, Roster, owners, plain_id, read_table
+from tools.grading.roster import Person, Roster, numbers, owners, plain_id, read_table
 from tools.grading.sandbox import Limits
-from tools.grading.times import BY_HAND, CANVAS_SAYS, Times, said_about
+from tools.grading.times import CANVAS_SAYS, TIMES, Times, find, said_about
 from tools.notebooks import ROOT
 from tools.release import environment
 from tools.version import settle
+
+NOBODY = Roster([])
 
 
 @dataclass
@@ -208,25 +217,41 @@ def refuse_ungraded(assignments: list[str]) -> None:
             )
 
 
-def feedback_archives(folder: Path, assignment: str) -> list[str]:
+def feedback_archives(
+    folder: Path, assignment: str, owners: dict[str, str] | None = None, roster: Roster = NOBODY
+) -> list[str]:
     """Pack the pages for the platform they came from, by the names that it looks for.
 
     Moodle's importer reads "Ada Lovelace_48213_assignfeedback_file_ps1.html" and takes the number
     in the second place. Canvas takes the first two numbers, of the user and of the submitted file.
+    `owners` are those who have handed in for somebody else, {member: who}. A member who has handed
+    in nothing has a number on Moodle all the same, which is in the grading worksheet.
     """
     path = folder / f"{assignment}_files.json"
     files = json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
+    sheet = folder / f"{assignment}_worksheet.csv"
+    listed = numbers(sheet, roster)
+    called = {person.id: (person.name, number) for number, person in listed.items()}
     packed: dict[str, dict[str, Path]] = {}
-    for student, given in files.items():
+    left: dict[str, list[str]] = {}
+    for student, owner in {**{one: one for one in files}, **(owners or {})}.items():
         page = folder / "feedback" / student / assignment / f"{assignment}.html"
-        if not page.is_file():
+        if not page.is_file() or owner not in files:
             continue
-        if moodle := moodle_name(given):
-            name = f"{moodle['name'].replace('_', ' ')}_{moodle['id']}_assignfeedback_file_"
-            packed.setdefault("Moodle", {})[f"{name}{assignment}.html"] = page
-        else:
-            name = str(PurePosixPath(given.split("/")[0]).with_suffix(".html"))
+        given, own = files[owner], files.get(student, "")
+        if moodle_name(given):
+            mine = moodle_name(own)
+            who = (mine["name"], mine["id"]) if mine else called.get(student)
+            if who:
+                name = f"{who[0].replace('_', ' ')}_{who[1]}_assignfeedback_file_{assignment}.html"
+                packed.setdefault("Moodle", {})[name] = page
+            else:
+                left.setdefault("Moodle", []).append(student)
+        elif own:
+            name = str(PurePosixPath(own.split("/")[0]).with_suffix(".html"))
             packed.setdefault("Canvas", {})[name] = page
+        else:
+            left.setdefault("Canvas", []).append(student)
     said = []
     for platform, pages in packed.items():
         out = folder / "feedback" / f"{assignment}_{platform.lower()}.zip"
@@ -234,7 +259,60 @@ def feedback_archives(folder: Path, assignment: str) -> list[str]:
             for name, page in sorted(pages.items()):
                 archive.write(page, name)
         said.append(f"{out} has {len(pages)} of them by the names that {platform} looks for.")
+    for platform, students in left.items():
+        names = sorted(person.name for person in roster.people if person.id in students)
+        why = {
+            "Moodle": f"their numbers are not known. Put the assignment's grading worksheet into "
+            f"{sheet} and run this again",
+            "Canvas": "they have handed in no file. If the assignment is one for groups, Canvas "
+            "gives the page to all of the group",
+        }[platform]
+        said.append(
+            f"Not in the archive for {platform}, {len(students)}: {', '.join(names)}, because "
+            f"{why}. Their pages are in {folder / 'feedback'} all the same."
+        )
     return said
+
+
+def share_pages(
+    folder: Path, assignment: str, owners: dict[str, str], notes: dict[str, list[str]]
+) -> None:
+    """Give each member of a team the team's page, and write above a page what a person has set."""
+    place = lambda one: folder / "feedback" / one / assignment / f"{assignment}.html"
+    made = {
+        one: place(owners.get(one, one)).read_text(encoding="utf8")
+        for one in {*owners, *notes}
+        if place(owners.get(one, one)).is_file()
+    }
+    for student, page in made.items():
+        place(student).parent.mkdir(parents=True, exist_ok=True)
+        lines = notes.get(student, [])
+        place(student).write_text(note_in(page, lines) if lines else page, encoding="utf8")
+
+
+def feedback(assignment: str, policy: Policy) -> list[str]:
+    """Make the pages of one set; what should be said about them."""
+    database, roster = f"sqlite:///{folder() / 'gradebook.db'}", Roster.of(roster_file())
+    add_everybody(database, roster)
+    roster = everybody_in(database, roster)
+    times, changes = times_of(database, policy, roster), Changes(folder() / POINTS, roster)
+    done = nbgrader_api().generate_feedback(assignment)
+    if not done["success"]:
+        return [done["log"]]
+    owners, notes = {}, {}
+    with Gradebook(database) as gradebook:
+        for student, works in works_that_count(gradebook, policy, times).items():
+            if work := works.get(assignment):
+                if work.student_id != student:
+                    owners[student] = work.student_id
+                score, said = changed(student, work, changes)
+                if said:
+                    most = work.max_score
+                    total = f"Together {score:g} of {most:g} points, and not {work.score:g}."
+                    notes[student] = [*said, total]
+    share_pages(folder(), assignment, owners, notes)
+    pages = f"{folder() / 'feedback'} has the pages."
+    return [pages, *feedback_archives(folder(), assignment, owners, roster)]
 
 
 def nbgrader_api():
@@ -279,7 +357,7 @@ def write_stamp(row: Row, path: Path) -> None:
     if before != stamp:
         row.hints.append(
             f"handed in {stamp}, and before this grading {before}. If that was a correction of "
-            f"yours, put it into {BY_HAND}, where it stays"
+            f"yours, put it into {TIMES}, where it stays"
         )
     path.write_text(stamp, encoding="utf8")
 
@@ -374,7 +452,7 @@ def look_at_times(rows: list[Row], assignment: str, roster: Roster, policy: Poli
             days = policy.days_late(assignment, handed.time, row.student)
             row.hints.append(
                 f"Canvas says LATE{', the date in the archive says in time' if in_time else ''}. "
-                f"It counts as {days} day{'' if days == 1 else 's'} late until {BY_HAND} has the "
+                f"It counts as {days} day{'' if days == 1 else 's'} late until {TIMES} has the "
                 "time that SpeedGrader shows"
             )
         elif handed.source != CANVAS_SAYS:  # where only the mark is known, no time is made up
@@ -479,14 +557,20 @@ def refuse_unread(rows: list[dict], assignments: list[str]) -> None:
             )
 
 
-def times_of(database: str, policy: Policy, roster: Roster) -> Times:
-    """The times of all sets, for everybody in the gradebook."""
+def everybody_in(database: str, roster: Roster) -> Roster:
+    """The roster, or if there is none, the people whom the gradebook knows."""
+    if roster.given:
+        return roster
+    with Gradebook(database) as gradebook:
+        return Roster(Person(one.id, name_of(one)) for one in gradebook.students)
+
+
+def times_of(database: str, policy: Policy, everybody: Roster) -> Times:
+    """The times of all sets; a line of times.csv about nobody stops everything."""
     with Gradebook(database) as gradebook:
         sets = [assignment.name for assignment in gradebook.assignments]
-        if not roster.given:
-            roster = Roster(Person(one.id, name_of(one)) for one in gradebook.students)
     sets += [name for name in {**policy.due, **(policy.weights or {})} if name not in sets]
-    return Times(folder(), sets, roster, policy.due, policy.zone, strict=True)
+    return Times(folder(), sets, everybody, policy.due, policy.zone, strict=True)
 
 
 def about_times(database: str, policy: Policy, times: Times) -> list[str]:
@@ -503,7 +587,7 @@ def about_times(database: str, policy: Policy, times: Times) -> list[str]:
         said += said_about(name, mine, called.__getitem__)
         if late := [called[one] for one in mine if times.marked_late(one, name)]:
             said.append(
-                f"{name}: Canvas says LATE but not how late, and {BY_HAND} has no time for "
+                f"{name}: Canvas says LATE but not how late, and {TIMES} has no time for "
                 f"{len(late)}: {', '.join(late)}"
             )
     for name, more in policy.extensions.items():
@@ -512,6 +596,42 @@ def about_times(database: str, policy: Policy, times: Times) -> list[str]:
     for name, listed in policy.excused.items():
         said.append(f"{name}: doesn't count for {', '.join(called.get(i, i) for i in listed)}")
     return said
+
+
+def set_points(
+    more: list[str],
+    database: str,
+    policy: Policy,
+    times: Times,
+    everybody: Roster,
+    before: list[dict],
+) -> None:
+    """Add a line to points.csv and say what it changes. Nothing is written if it makes no sense."""
+    if len(more) < 5 or not " ".join(more[4:]).strip():
+        raise SystemExit(
+            "points needs a set, a student, a task (or all), the points that it has from now on, "
+            "and the reason: python -m tools.grade points ps1 1004821 packed_mask 0 "
+            '"not explained on 12 November, Meyer and Roth"'
+        )
+    assignment, student, task, points, *reason = more
+    path = folder() / POINTS
+    person = find(everybody, student)
+    kept = path.read_text(encoding="utf8") if path.is_file() else None
+    values = [person.id if person else student, assignment, task, points, " ".join(reason)]
+    add(path, [plain_cell(value) for value in values])
+    try:
+        rows, _ = marks_and_shares(database, policy, times, Changes(path, everybody))
+    except SystemExit:
+        path.unlink() if kept is None else path.write_text(kept, encoding="utf8")
+        raise
+    old, new = ({row["student"]: row for row in some}[values[0]] for some in (before, rows))
+    print(
+        printable(
+            f"{new['name']} has {new[assignment]:g} points in {assignment}, before "
+            f"{old[assignment]:g}. {new[BY_HAND]}"
+        )
+    )
+    print(f"Delete the line in {path} to take this back. The next feedback page says it, too.")
 
 
 def final_marks(rows: list[dict], shares: dict, policy: Policy, arguments) -> list[dict]:
@@ -573,7 +693,7 @@ def people(names: list[str]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", help="an assignment such as ps1; or marks, export, feedback, alike")
+    parser.add_argument("what", help="a set such as ps1; or marks, export, feedback, points, alike")
     parser.add_argument("more", nargs="*", help="a folder or zip archive; for export, a table")
     parser.add_argument("--jobs", type=int, default=1, help="submissions at the same time")
     parser.add_argument(
@@ -599,15 +719,21 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     what, more = arguments.what, arguments.more
     torch.set_num_threads(1)
-    if what in ("marks", "export"):
-        if not (folder() / "gradebook.db").is_file():
-            raise SystemExit(f"There is no gradebook in {folder()}. Has anything been graded?")
+    needed = what in ("marks", "export", "points", "feedback")
+    if needed and not (folder() / "gradebook.db").is_file():
+        raise SystemExit(f"There is no gradebook in {folder()}. Has anything been graded?")
+    if what in ("marks", "export", "points"):
         policy = Policy.of(arguments.policy)
         database, roster = f"sqlite:///{folder() / 'gradebook.db'}", Roster.of(roster_file())
         if others := add_everybody(database, roster):
             print(printable(f"Not on the roster, {len(others)}: {', '.join(others)}"))
-        times = times_of(database, policy, roster)
-        rows, shares = marks_and_shares(database, policy, times)
+        everybody = everybody_in(database, roster)
+        times = times_of(database, policy, everybody)
+        changes = Changes(folder() / POINTS, everybody)
+        rows, shares = marks_and_shares(database, policy, times, changes)
+        if what == "points":
+            set_points(more, database, policy, times, everybody, rows)
+            return
         if what == "marks":
             if more:
                 parser.error(f"marks takes no {more[0]}; an exam's table comes after --exam")
@@ -618,6 +744,9 @@ def main(argv: list[str] | None = None) -> None:
                 print(f"{arguments.policy} has no date for {', '.join(undated)}: nobody is late")
             for line in about_times(database, policy, times):
                 print(printable(line))
+            for row in rows:
+                if row.get(BY_HAND):
+                    print(printable(f"{row['name']}: {row[BY_HAND]}"))
             if never := [row["name"] for row in rows if not shares[row["student"]]]:
                 print(printable(f"Nothing handed in, {len(never)}: {', '.join(never)}"))
             if arguments.exam or arguments.explained or arguments.project:
@@ -638,11 +767,12 @@ def main(argv: list[str] | None = None) -> None:
         show_alike(more[0])
         return
     if what == "feedback":
+        if not more:
+            parser.error("feedback needs an assignment, such as ps1")
         settle()
+        policy = Policy.of(arguments.policy)
         for assignment in more:
-            done = nbgrader_api().generate_feedback(assignment)
-            print(done["log"] if not done["success"] else f"{folder() / 'feedback'} has the pages.")
-            print("\n".join(feedback_archives(folder(), assignment)))
+            print(printable_lines("\n".join(feedback(assignment, policy))))
         return
     if len(more) != 1:
         parser.error("name the folder or zip archive with the submissions")

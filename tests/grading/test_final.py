@@ -9,6 +9,7 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 from tools import grade
 from tools.grading.final import final
 from tools.grading.record import COURSE, Policy
+from tools.grading.roster import Roster
 
 POLICY = Policy.of(COURSE / "policy.toml")
 NAMES = {"7": "Ada Lovelace", "8": "Bo Diddley", "9": "Cy Twombly"}
@@ -157,6 +158,7 @@ def gradebook(tmp_path, monkeypatch):
     (tmp_path / "gradebook.db").touch()
     monkeypatch.setenv("GRADING", str(tmp_path))
     monkeypatch.setattr(grade, "marks_and_shares", lambda *_: (rows, SHARES))
+    monkeypatch.setattr(grade, "everybody_in", lambda *_: Roster([]))
     monkeypatch.setattr(grade, "times_of", lambda *_: None)
     monkeypatch.setattr(grade, "about_times", lambda *_: [])
     tables = ["--exam", put(tmp_path, "exam.csv", EXAM)]

@@ -6,6 +6,7 @@ One gradebook serves all tests: nobody's submission is graded here.
 import csv
 import json
 import shutil
+import zipfile
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -329,3 +330,98 @@ def test_a_list_without_its_columns_is_named(room):
     put(room, "ps1_not_graded.csv", "name\nAda\n")
     with pytest.raises(SystemExit, match="lacks the columns student, platform, file, why"):
         run(room, "export", "ps1", put(room, "sheet.csv", GERMAN))
+
+
+# ---- Points that a person sets, and the pages of a team ----
+
+REASON = "not explained on 12 November, Meyer & Roth"
+TEAM = '[teams]\ncapstone = [["101", "102", "103"]]\n'
+
+
+def test_points_are_set_with_a_reason_and_can_be_taken_back(room, capsys):
+    run(room, "points", "ps1", "Ada Lovelace", "packed_mask", "0", REASON)
+    said = capsys.readouterr().out
+    assert "Ada Lovelace has 2 points in ps1, before 5. ps1, packed_mask: 0 points" in said
+    lines = (room / "points.csv").read_text(encoding="utf8").splitlines()
+    assert lines == ["student,set,task,points,reason", f'100,ps1,packed_mask,0,"{REASON}"']
+    rows = marked(room)
+    assert (rows["100"]["ps1"], rows["101"]["ps1"]) == ("2.0", "5.0")
+    assert float(rows["100"]["ps1 counts"]) == 1.2  # two days late
+    assert rows["100"]["points set by hand"] == (
+        f"ps1, packed_mask: 0 points in place of 3, {REASON}"
+    )
+    assert REASON in capsys.readouterr().out
+    run(room, "points", "ps1", "100", "packed_mask", "1,5", "explained", "after", "all")
+    assert "has 3.5 points in ps1, before 2." in capsys.readouterr().out  # the last line counts
+    (room / "points.csv").unlink()
+    assert marked(room)["100"]["ps1"] == "5.0"
+
+
+def test_a_set_as_a_whole_and_one_member_of_a_team(room):
+    put(room, "policy.toml", POLICY + TEAM)
+    run(room, "points", "capstone", "102", "all", "0", REASON)
+    rows = marked(room)
+    assert [rows[s]["capstone"] for s in ("101", "102", "103")] == ["4.0", "0.0", "4.0"]
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (["ps1", "100", "packed_mask", "0"], "points needs a set, a student, a task.*the reason"),
+        (["ps1", "100", "packed_mask", "0", " "], "points needs"),
+        (["ps1", "999", "packed_mask", "0", REASON], "nobody called 999"),
+        (["ps1", "100", "packed", "0", REASON], "no task 'packed', only .*packed_mask.* and all"),
+        (["ps1", "100", "packed_mask", "5", REASON], "5 points, but there are 0 to 4 for packed"),
+        (["ps1", "100", "packed_mask", "none", REASON], "'none' is not a number"),
+        (["ps1", "102", "packed_mask", "0", REASON], "102 has no submission of 'ps1'"),
+        (["ps9", "100", "all", "0", REASON], "100 has no submission of 'ps9'"),
+        (["ps1", "101", "all", "0", REASON], "another line about ps1 sets the whole set"),
+    ],
+)
+def test_points_that_make_no_sense_are_not_written(room, words, complaint):
+    before = f"student,set,task,points,reason\n101,ps1,join,1,{REASON}"  # no end of line
+    path = put(room, "points.csv", before)
+    with pytest.raises(SystemExit, match=complaint):
+        run(room, "points", *words)
+    assert path.read_text(encoding="utf8") == before
+    run(room, "points", "ps1", "100", "join", "0", REASON)
+    assert len(path.read_text(encoding="utf8").splitlines()) == 3
+
+
+def test_every_member_has_the_teams_page_and_its_own_note(room, monkeypatch, capsys):
+    put(room, "policy.toml", POLICY + TEAM)
+    files = {"101": "Bo Diddley_8_assignsubmission_file_/capstone.ipynb"}
+    put(room, "capstone_files.json", json.dumps(files))
+    put(room, "capstone_worksheet.csv", GERMAN)
+    put(room, "points.csv", f'student,set,task,points,reason\n102,capstone,all,0,"<{REASON}"\n')
+
+    class Api:
+        def generate_feedback(self, assignment):
+            page = room / "feedback" / "101" / assignment
+            page.mkdir(parents=True, exist_ok=True)
+            put(page, f"{assignment}.html", "<html><body>\n4 / 8</body></html>")
+            return {"success": True}
+
+    monkeypatch.setattr(grade, "nbgrader_api", Api)
+    monkeypatch.setattr(grade, "settle", lambda: None)
+    run(room, "feedback", "capstone")
+    pages = {
+        s: (room / "feedback" / s / "capstone" / "capstone.html") for s in ("101", "102", "103")
+    }
+    texts = {student: page.read_text(encoding="utf8") for student, page in pages.items()}
+    assert texts["101"] == texts["103"] == "<html><body>\n4 / 8</body></html>"
+    assert "the whole set: 0 points in place of 4, &lt;not explained" in texts["102"]
+    assert "Together 0 of 8 points, and not 4." in texts["102"] and "4 / 8" in texts["102"]
+    with zipfile.ZipFile(room / "feedback" / "capstone_moodle.zip") as archive:
+        assert archive.namelist() == [
+            "Bo Diddley_8_assignfeedback_file_capstone.html",
+            "Cy Twombly_9_assignfeedback_file_capstone.html",
+        ]
+    said = capsys.readouterr().out
+    assert "Not in the archive for Moodle, 1: Jürgen Müller-Lüdenscheidt, because" in said
+    assert "capstone_worksheet.csv" in said
+    put(room, "capstone_files.json", json.dumps({"101": "diddleybo_101_98_capstone.ipynb"}))
+    run(room, "feedback", "capstone")
+    assert (
+        "for Canvas, 2: Cy Twombly, Jürgen Müller-Lüdenscheidt, because" in capsys.readouterr().out
+    )

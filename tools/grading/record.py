@@ -19,6 +19,7 @@ import nbformat
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 
+from tools.grading.changes import Changes
 from tools.grading.examiner import Result, error_output, examine, is_test, of_nbgrader
 from tools.grading.harmless import harmless
 from tools.grading.roster import Person, Roster, read_table
@@ -245,19 +246,22 @@ def add_everybody(database: str, roster: Roster) -> list[str]:
 
 NOTHING = "nothing handed in"  # the column that lists the sets of which nothing was graded
 EXCUSED = "excused"  # what counts of a set that does not count, and the column that lists these
+BY_HAND = "points set by hand"  # the column that says which and why
+NONE: tuple[float, list[str]] = (0.0, [])
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-def marks(database: str, policy: Policy, times: Times | None = None) -> list[dict]:
+def marks(database: str, policy: Policy) -> list[dict]:
     """One row a student: each set's points, days late and what counts; the mark in per cent."""
-    return marks_and_shares(database, policy, times)[0]
+    return marks_and_shares(database, policy)[0]
 
 
 def marks_and_shares(
-    database: str, policy: Policy, times: Times | None = None
+    database: str, policy: Policy, times: Times | None = None, changes: Changes | None = None
 ) -> tuple[list[dict], dict[str, dict[str, float]]]:
     """(the rows of `marks`, {student: {set handed in: the share that counts, not rounded}})."""
     rows, reached = [], {}
+    used: set[tuple[str, str]] = set()
     with Gradebook(database) as gradebook:
         names = [a.name for a in gradebook.assignments]
         most = {a.name: a.max_score for a in gradebook.assignments}
@@ -269,10 +273,13 @@ def marks_and_shares(
             shares = policy.kept(when, student.id)
             row = {"student": student.id, "name": name_of(student)}
             weights = {n: (policy.weights or dict.fromkeys(names, 1.0)).get(n, 0.0) for n in names}
-            mark, reached[student.id] = 0.0, {}
+            mark, reached[student.id], by_hand = 0.0, {}, []
             for name in names:
                 late, share = shares.get(name, (0, 0.0))
-                score = handed[name].score if name in handed else 0.0
+                score, said = changed(student.id, handed[name], changes) if name in handed else NONE
+                by_hand += [f"{name}, {text}" for text in said]
+                if name in handed or name in free:
+                    used.add((student.id, name))
                 row |= {
                     name: score,
                     f"{name} handed in": shown(when.get(name), policy.zone),
@@ -287,10 +294,22 @@ def marks_and_shares(
                     reached[student.id][name] = part
             row[NOTHING] = ", ".join(n for n in names if n not in handed and n not in free)
             row[EXCUSED] = ", ".join(free)
+            row[BY_HAND] = "; ".join(by_hand)
             whole = sum(weight for name, weight in weights.items() if name not in free)
             row["per cent"] = round(100 * mark / (whole or 1), 1)
             rows.append(row)
+    if changes:
+        changes.refuse_unused(used)
     return sorted(rows, key=lambda row: row["name"]), reached
+
+
+def changed(student: str, work, changes: Changes | None) -> tuple[float, list[str]]:
+    """(the points of a submission for one person, what a person has set in it and why)."""
+    name = work.assignment.name
+    if not changes or (student, name) not in changes.by_work:
+        return work.score, []
+    about = map(of_nbgrader, source_of(name).cells)
+    return changes.apply(student, work, [one["grade_id"] for one in about if one.get("solution")])
 
 
 def handed_in(work, times: Times | None) -> Handed:

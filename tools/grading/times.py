@@ -24,7 +24,7 @@ from pathlib import Path
 from tools.grading.collect import CANVAS, moodle_name
 from tools.grading.roster import Person, Roster, read_table
 
-BY_HAND, CANVAS_SAYS, DOWNLOAD = "times.csv", "Canvas' mark", "the download's dates"
+TIMES, CANVAS_SAYS, DOWNLOAD = "times.csv", "Canvas' mark", "the download's dates"
 MONTHS = (
     "january januar jan jän", "february februar feb", "march märz mar mär mrz", "april apr",
     "may mai", "june juni jun", "july juli jul", "august aug", "september sep sept",
@@ -98,7 +98,7 @@ class Times:
             self.read_worksheet(folder / f"{name}_worksheet.csv", name, roster)
             path = folder / f"{name}_files.json"
             self.files[name] = json.loads(path.read_text("utf8")) if path.is_file() else {}
-        self.read_by_hand(folder / BY_HAND, sets, roster, strict)
+        self.read_by_hand(folder / TIMES, sets, roster, strict)
 
     def when(self, student: str, name: str, date: datetime | None, file: str = "") -> Handed:
         """When `student` handed in the set `name`; `date` is the download's, `file` its name."""
@@ -141,7 +141,7 @@ class Times:
             time = self.time_in(path, line, row["time"])
             person = find(roster, row["student"])
             if person is not None and row["set"] in sets:
-                self.given[person.id, row["set"]] = Handed(time, BY_HAND)
+                self.given[person.id, row["set"]] = Handed(time, TIMES)
             elif strict and person is None:
                 raise SystemExit(nobody(path, line, row["student"]))
             elif strict:
