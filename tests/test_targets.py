@@ -42,6 +42,17 @@ def test_a_seed_and_variants_of_ones_own_make_the_sets(settings, asked, monkeypa
     assert found == ({"COURSE_SOURCE": str(ROOT / "build" / f"source-{asked[0]}")} if asked else {})
 
 
+def test_grade_hands_the_number_of_jobs_on(monkeypatch):
+    calls = []
+    monkeypatch.setattr(Environment, "teach", lambda self, *words, **more: calls.append([*words]))
+    for more in ({}, {"JOBS": "2"}):
+        targets.grade(Environment({"SET": "ps1", "FROM": "in.zip", **more}))
+    assert calls == [
+        ["tools.grade", "ps1", "in.zip"],
+        ["tools.grade", "ps1", "in.zip", "--jobs", "2"],
+    ]
+
+
 def test_help_lists_every_target_and_setting(capsys):
     main([])
     said = capsys.readouterr().out

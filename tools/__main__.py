@@ -66,6 +66,7 @@ SETTINGS = {
     "PDF": "for slides: yes also prints each deck as a PDF, one slide on each page",
     "SET": "for grade and mark: the problem set, such as SET=ps1",
     "FROM": "for grade: the folder or zip archive with the submissions",
+    "JOBS": "for grade: how many submissions at the same time, as many as there are cores at most",
     "SEED": "for release, student: a number, such as the year, that varies the tasks; it is kept",
     "VARIANTS": "for the same: a file with variants of the tasks that only you have",
     "ADDRESS": "for student: where the students' repository will live",

@@ -28,6 +28,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -459,6 +460,23 @@ def look_at_times(rows: list[Row], assignment: str, roster: Roster, policy: Poli
             row.time = handed.time
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Refuse to grade while somebody else does, because both would write the same gradebook."""
+    import fcntl  # Windows has none, and grading needs Linux
+
+    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder() / ".grading").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SystemExit(
+                f"Somebody is grading with {folder()} already. Wait until that is done; "
+                "JOBS=2, or --jobs 2, grades two submissions at the same time."
+            ) from None
+        yield
+
+
 def refuse_another_version(rows: list[Row]) -> None:
     """Raises SystemExit if most have tests that are not ours, and nobody has named a version."""
     books = [row for row in rows if row.notebook is not None]
@@ -776,13 +794,16 @@ def main(argv: list[str] | None = None) -> None:
         return
     if len(more) != 1:
         parser.error("name the folder or zip archive with the submissions")
+    if arguments.jobs < 1:
+        parser.error(f"--jobs is {arguments.jobs}, but must be 1 or more")
     if sys.platform == "win32":
         parser.error("grading needs Linux, or the container of course/Dockerfile")
     if arguments.unprotected:
         os.environ["UNPROTECTED"] = "1"
     sandbox.refuse_unprotected()
     limits, policy = Limits(cell=arguments.seconds), Policy.of(arguments.policy)
-    report(grade(Path(more[0]), what, limits, arguments.jobs, policy), what)
+    with alone():
+        report(grade(Path(more[0]).expanduser(), what, limits, arguments.jobs, policy), what)
 
 
 if __name__ == "__main__":

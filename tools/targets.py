@@ -114,11 +114,13 @@ def student(here: Environment) -> None:
 
 
 def grade(here: Environment) -> None:
-    """Grade what was handed in: SET=ps1 FROM=submissions.zip (or a folder)"""
+    """Grade what was handed in: SET=ps1 FROM=submissions.zip or a folder, JOBS=2 two at once"""
     wanted = [here.settings.get(name, "") for name in ("SET", "FROM")]
     if not all(wanted):
         raise SystemExit("Which set, and where is it? make grade SET=ps1 FROM=submissions.zip")
-    here.teach("tools.grade", *wanted, **here.sets(), **ONE_THREAD)
+    jobs = here.settings.get("JOBS", "")
+    several = ["--jobs", jobs] if jobs else []
+    here.teach("tools.grade", *wanted, *several, **here.sets(), **ONE_THREAD)
 
 
 def mark(here: Environment) -> None:

@@ -5,9 +5,11 @@ One gradebook serves all tests: nobody's submission is graded here.
 
 import csv
 import json
+import os
 import shutil
 import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,7 +25,10 @@ from tools.grading.roster import Roster
 from tools.grading.times import Times, moment_of
 from tools.release import environment
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),  # nbgrader's
+    pytest.mark.skipif(os.name == "nt", reason="grading needs Linux"),
+]
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DUE = datetime(2026, 10, 12, 23, 59, tzinfo=BERLIN)
@@ -425,3 +430,19 @@ def test_every_member_has_the_teams_page_and_its_own_note(room, monkeypatch, cap
     assert (
         "for Canvas, 2: Cy Twombly, Jürgen Müller-Lüdenscheidt, because" in capsys.readouterr().out
     )
+
+
+# ---- Several at the same time ----
+
+
+def test_two_submissions_at_a_time_and_no_two_gradings(room, monkeypatch):
+    with pytest.raises(SystemExit):
+        run(room, "ps1", room, "--jobs", "0")
+    monkeypatch.setattr(grade.sandbox, "refuse_unprotected", lambda: None)
+    monkeypatch.setattr(grade, "grade", lambda place, what, limits, jobs, policy: [place, jobs])
+    monkeypatch.setattr(grade, "report", lambda rows, what: done.append(rows))
+    done = []
+    run(room, "ps1", "~/ps1.zip", "--jobs", "2")
+    assert done == [[Path.home() / "ps1.zip", 2]]
+    with grade.alone(), pytest.raises(SystemExit, match="Somebody is grading with .*JOBS=2"):
+        run(room, "ps1", room)
