@@ -501,6 +501,13 @@ def folder() -> Path:
     return Path(os.environ.get("GRADING", ROOT / "grading")).resolve()
 
 
+def policy_of(arguments) -> Policy:
+    """The course's policy, and what the gradebook's folder adds about people."""
+    if not arguments.policy.is_file():
+        raise SystemExit(f"There is no policy {arguments.policy}.")
+    return Policy.of(arguments.policy, folder() / "policy.toml")
+
+
 def roster_file() -> Path:
     return folder() / "roster.csv"
 
@@ -741,7 +748,7 @@ def main(argv: list[str] | None = None) -> None:
     if needed and not (folder() / "gradebook.db").is_file():
         raise SystemExit(f"There is no gradebook in {folder()}. Has anything been graded?")
     if what in ("marks", "export", "points"):
-        policy = Policy.of(arguments.policy)
+        policy = policy_of(arguments)
         database, roster = f"sqlite:///{folder() / 'gradebook.db'}", Roster.of(roster_file())
         if others := add_everybody(database, roster):
             print(printable(f"Not on the roster, {len(others)}: {', '.join(others)}"))
@@ -788,7 +795,7 @@ def main(argv: list[str] | None = None) -> None:
         if not more:
             parser.error("feedback needs an assignment, such as ps1")
         settle()
-        policy = Policy.of(arguments.policy)
+        policy = policy_of(arguments)
         for assignment in more:
             print(printable_lines("\n".join(feedback(assignment, policy))))
         return
@@ -801,7 +808,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.unprotected:
         os.environ["UNPROTECTED"] = "1"
     sandbox.refuse_unprotected()
-    limits, policy = Limits(cell=arguments.seconds), Policy.of(arguments.policy)
+    limits, policy = Limits(cell=arguments.seconds), policy_of(arguments)
     with alone():
         report(grade(Path(more[0]).expanduser(), what, limits, arguments.jobs, policy), what)
 

@@ -293,6 +293,31 @@ def test_a_wrong_exception_is_named(room, text, complaint):
         run(room, "marks")
 
 
+def test_what_is_about_people_can_be_kept_with_the_gradebook(room, tmp_path_factory):
+    """Where no repository has it: the folder is ignored by git."""
+    public = put(tmp_path_factory.mktemp("course"), "policy.toml", POLICY + "[excused]\nps1 = []\n")
+    put(room, "policy.toml", '[excused]\nps1 = ["102"]\n[extensions]\nps1 = {"100" = 7}\n')
+    grade.main(["marks", "--policy", str(public)])
+    rows = table(room / "marks.csv")
+    assert (rows["100"]["ps1 late"], rows["101"]["ps1 late"]) == ("0", "2")
+    assert rows["102"]["excused"] == "ps1"
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ('[excuse]\nps1 = ["100"]', "has 'excuse', but it may only have .*extensions, excused"),
+        ('excused = ["100"]', "has 'excused', but it may only"),
+        ("[excused]\nps1 = [100", "policy.toml can't be read: Unclosed"),
+        ("[late]\nfree = 5", "there is no late.free, only free_days, for_one_set"),
+    ],
+)
+def test_a_policy_with_a_slip_of_the_pen_is_named(room, text, complaint):
+    put(room, "policy.toml", text)
+    with pytest.raises(SystemExit, match=complaint):
+        run(room, "marks")
+
+
 def test_without_a_roster_the_gradebooks_people_are_known(room):
     put(room, "times.csv", "student,set,time\nAda Lovelace,ps1,2026-10-12 20:00\n")
     (room / "roster.csv").unlink()

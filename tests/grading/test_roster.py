@@ -162,7 +162,7 @@ def database(made, tmp_path):
 def test_who_hands_in_nothing_has_a_row(database, tmp_path, monkeypatch, capsys):
     put(tmp_path, "roster.csv", MOODLE)
     monkeypatch.setenv("GRADING", str(tmp_path))
-    put(tmp_path, "policy.toml", '[teams]\nps1 = [["100", "101"]]\n')
+    put(tmp_path, "teams.toml", '[teams]\nps1 = [["100", "101"]]\n')
     put(tmp_path, "exam.toml", "[weights]\nps1 = 1\nps2 = 1\nexam = 2\n")
     exam = put(tmp_path, "exam.csv", "student,points\n102,30\n")
     grade.main(["marks", "--policy", str(tmp_path / "exam.toml"), "--exam", str(exam)])
@@ -170,9 +170,9 @@ def test_who_hands_in_nothing_has_a_row(database, tmp_path, monkeypatch, capsys)
     assert "Nothing handed in, 3: Ada Lovelace, Jürgen Müller-Lüdenscheidt, Síle O'Neill" in said
     assert "has no date for ps1, ps2: nobody is late" in said
     sheet = put(tmp_path, "sheet.csv", WORKSHEET)
-    grade.main(["export", "ps2", str(sheet), "--policy", str(tmp_path / "policy.toml")])
+    grade.main(["export", "ps2", str(sheet), "--policy", str(tmp_path / "teams.toml")])
     assert "0 because nothing of theirs was graded, 4: Ada Lovelace, Ada" in capsys.readouterr().out
-    rows = {row["student"]: row for row in marks(database, Policy.of(tmp_path / "policy.toml"))}
+    rows = {row["student"]: row for row in marks(database, Policy.of(tmp_path / "teams.toml"))}
     assert [(s, rows[s]["ps1"], rows[s]["nothing handed in"]) for s in sorted(rows)] == [
         ("100", 8, "ps2"),
         ("101", 8, "ps2"),  # of Ada's team

@@ -91,6 +91,10 @@ class HideTests(ClearHiddenTests):
 # ---- Late days and marks -----------------------------------------------------------------------
 
 
+LATE = ("free_days", "for_one_set", "cost", "most_days", "grace")
+PARTS = ("due", "late", "weights", "pass", "teams", "extensions", "excused")  # of policy.toml
+
+
 @dataclass
 class Policy:
     """course/policy.toml: when a set is due, and what it costs to be late."""
@@ -112,11 +116,28 @@ class Policy:
     zone: tzinfo | None = None  # of the dates in the platform's archive; this machine's if None
 
     @classmethod
-    def of(cls, path: Path) -> "Policy":
-        data = tomllib.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
+    def of(cls, *paths: Path) -> "Policy":
+        """From these files, of which a later one adds to the parts of an earlier one."""
+        there, data = [path for path in dict.fromkeys(paths) if path.is_file()], {}
+        for one in there:
+            try:
+                found = tomllib.loads(one.read_text(encoding="utf8"))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise SystemExit(f"{one} can't be read: {error}.") from None
+            for part, values in found.items():
+                if part not in PARTS or not isinstance(values, dict):
+                    raise SystemExit(
+                        f"{one} has {part!r}, but it may only have the parts {', '.join(PARTS)}, "
+                        "each under a line such as [due]."
+                    )
+                data.setdefault(part, {}).update(values)
+        path = " and ".join(map(str, there))
         due = data.get("due", {})
         name = due.pop("timezone", None)
-        policy = cls(due, **data.get("late", {}))
+        late = data.get("late", {})
+        if unknown := [key for key in late if key not in LATE]:
+            raise SystemExit(f"{path}: there is no late.{unknown[0]}, only {', '.join(LATE)}.")
+        policy = cls(due, **late)
         try:
             policy.zone = ZoneInfo(name) if name is not None else None
         except (TypeError, ValueError, OSError, LookupError):
