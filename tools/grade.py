@@ -57,7 +57,6 @@ from tools.grading.record import (
     name_of,
     plain_cell,
     printable,
-    shown,
     source_of,
     works_that_count,
     write_table,
@@ -65,7 +64,7 @@ from tools.grading.record import (
 from tools.grading.repair import EDITED, Unreadable, read, repair
 from tools.grading.roster import Person, Roster, numbers, owners, plain_id, read_table
 from tools.grading.sandbox import Limits
-from tools.grading.times import CANVAS_SAYS, TIMES, Times, find, said_about
+from tools.grading.times import CANVAS_SAYS, TIMES, Times, find, said_about, shown
 from tools.notebooks import ROOT
 from tools.release import environment
 from tools.version import settle
@@ -448,7 +447,7 @@ def look_at_times(rows: list[Row], assignment: str, roster: Roster, policy: Poli
     times = Times(folder(), [assignment], roster, policy.due, policy.zone)
     for row in rows:
         handed = times.when(row.student, assignment, row.time, row.file)
-        if handed.source == CANVAS_SAYS and handed.time != policy.due[assignment]:
+        if handed.mark == "LATE":
             in_time = not policy.days_late(assignment, row.time, row.student)
             days = policy.days_late(assignment, handed.time, row.student)
             row.hints.append(
@@ -617,9 +616,10 @@ def about_times(database: str, policy: Policy, times: Times) -> list[str]:
             )
     for name, more in policy.extensions.items():
         listed = [f"{called[i]} until {shown(policy.due_for(i, name), policy.zone)}" for i in more]
-        said.append(f"{name}: more time for {', '.join(listed)}")
+        said += [f"{name}: more time for {', '.join(listed)}"] if listed else []
     for name, listed in policy.excused.items():
-        said.append(f"{name}: doesn't count for {', '.join(called.get(i, i) for i in listed)}")
+        names = [called[i] for i in listed]
+        said += [f"{name}: doesn't count for {', '.join(names)}"] if names else []
     return said
 
 

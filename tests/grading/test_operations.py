@@ -184,6 +184,7 @@ def test_canvas_mark_says_who_was_late(room, capsys):
     put(room, "ps1_files.json", json.dumps(files))
     rows = marked(room)
     assert [rows[s]["ps1 late"] for s in ("100", "101")] == ["0", "1"]
+    assert [rows[s]["ps1 handed in"] for s in ("100", "101")] == ["in time", "LATE"]
     assert "not how late, and times.csv has no time for 1: Bo Diddley" in capsys.readouterr().out
     put(room, "times.csv", "student,set,time\n101,ps1,2026-10-15 08:00\n")
     assert marked(room)["101"]["ps1 late"] == "3"

@@ -290,8 +290,8 @@ def marks_and_shares(
         for student in gradebook.students:
             free = [name for name in names if policy.is_excused(student.id, name)]
             handed = {n: w for n, w in everybody[student.id].items() if n not in free}
-            when = {n: handed_in(handed[n], times).time for n in names if n in handed}
-            shares = policy.kept(when, student.id)
+            when = {n: handed_in(handed[n], times) for n in names if n in handed}
+            shares = policy.kept({n: one.time for n, one in when.items()}, student.id)
             row = {"student": student.id, "name": name_of(student)}
             weights = {n: (policy.weights or dict.fromkeys(names, 1.0)).get(n, 0.0) for n in names}
             mark, reached[student.id], by_hand = 0.0, {}, []
@@ -303,7 +303,7 @@ def marks_and_shares(
                     used.add((student.id, name))
                 row |= {
                     name: score,
-                    f"{name} handed in": shown(when.get(name), policy.zone),
+                    f"{name} handed in": when[name].shown(policy.zone) if name in when else "",
                     f"{name} late": late,
                     f"{name} counts": EXCUSED if name in free else round(score * share, 2),
                 }
@@ -337,10 +337,6 @@ def handed_in(work, times: Times | None) -> Handed:
     """When a submission of the gradebook came, and what says so."""
     date, name = aware(work.timestamp), work.assignment.name
     return times.when(work.student_id, name, date) if times else Handed(date, DOWNLOAD)
-
-
-def shown(time: datetime | None, zone: tzinfo | None) -> str:
-    return time.astimezone(zone).strftime("%Y-%m-%d %H:%M") if time else ""
 
 
 def works_that_count(gradebook: Gradebook, policy: Policy, times: Times | None) -> dict[str, dict]:

@@ -73,6 +73,14 @@ class Handed:
 
     time: datetime | None
     source: str
+    mark: str = ""  # in place of the time, where there is only Canvas' mark
+
+    def shown(self, zone: tzinfo | None) -> str:
+        return self.mark or (shown(self.time, zone) if self.time else "")
+
+
+def shown(time: datetime, zone: tzinfo | None) -> str:
+    return time.astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 
 class Times:
@@ -107,7 +115,8 @@ class Times:
         late = canvas_late(file or self.files.get(name, {}).get(student, ""))
         if late is None or name not in self.due:
             return Handed(date, DOWNLOAD)
-        return Handed(self.due[name] + timedelta(days=int(late)), CANVAS_SAYS)
+        time = self.due[name] + timedelta(days=int(late))
+        return Handed(time, CANVAS_SAYS, "LATE" if late else "in time")
 
     def marked_late(self, student: str, name: str) -> bool:
         """Whether Canvas says LATE and nothing says how late."""
