@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tools import notebooks, questions
+from tools import notebooks, questions, targets
+from tools.__main__ import SETTINGS
 
 COURSE = notebooks.ROOT / "course"
 
@@ -145,3 +146,23 @@ def test_commands_that_a_page_names_exist(name):
     options = set(re.findall(r"^\| `(--[\w-]+)", text_of(name), re.MULTILINE))
     known = (notebooks.ROOT / "tools" / "questions.py").read_text(encoding="utf8")
     assert all(f'"{option}"' in known for option in options)
+
+
+def test_a_term_has_twelve_commands_that_exist():
+    rows = re.findall(r"^\| (\d+) \|.*?\| `(.*?)` \|", text_of("term.md"), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == [*range(1, 13)]
+    grade = (notebooks.ROOT / "tools" / "grade.py").read_text(encoding="utf8")
+    for _, command in rows:
+        if made := re.match(r"make ([a-z]+)((?: [A-Z]+=\S+)*)$", command):
+            assert hasattr(targets, made[1]), command
+            assert {word.split("=")[0] for word in made[2].split()} <= {*SETTINGS}, command
+        elif run := re.match(r"python -m tools\.grade ([a-z]+)", command):
+            assert f'"{run[1]}"' in grade, command
+            assert all(f'"{option}"' in grade for option in re.findall(r"--\w+", command)), command
+        else:
+            assert command in text_of("exam.md"), command
+
+
+def test_the_files_that_a_term_needs_are_described():
+    for file in re.findall(r"`grading/(\w+\.\w+)`", text_of("term.md")):
+        assert file in text_of("grading.md"), file
