@@ -166,10 +166,11 @@ def not_graded_file(assignment: str) -> Path:
     return folder() / f"{assignment}_not_graded.csv"
 
 
-def remember_problems(rows: list[Row], path: Path) -> None:
+def remember_problems(rows: list[Row], path: Path, unfinished: str = "") -> None:
     """Keep who has handed in something that could not be graded, until a grading settles it.
 
-    Somebody is known again by what the platform calls them, or by their id.
+    Somebody is known again by what the platform calls them, or by their id. Before a grading,
+    `unfinished` is the reason for everybody, which stays there if it never comes to its end.
     """
     seen = {(row.student, row.given) for row in rows}
     ids, givens = {student for student, _ in seen}, {given for _, given in seen}
@@ -177,7 +178,7 @@ def remember_problems(rows: list[Row], path: Path) -> None:
     kept = [one for one in kept if one["platform"] not in givens]
     kept += [
         {"student": row.student, "platform": row.given, "name": row.name, "file": row.file,
-         "why": row.problem} for row in rows if row.problem
+         "why": row.problem or unfinished} for row in rows if row.problem or unfinished
     ]  # fmt: skip
     path.unlink(missing_ok=True)
     if kept:
@@ -428,6 +429,8 @@ def grade(
     api = nbgrader_api()
     make_known(assignment, api)
     use_known_names(rows, api)
+    stopped = "the grading was stopped before its end"
+    remember_problems(rows, not_graded_file(assignment), stopped)
     for number, row in enumerate(examine_all(rows, source, limits, jobs), 1):
         if not row.problem:
             try:
@@ -772,6 +775,10 @@ def main(argv: list[str] | None = None) -> None:
             for row in rows:
                 if row.get(BY_HAND):
                     print(printable(f"{row['name']}: {row[BY_HAND]}"))
+            for name in sets:
+                if waiting := [one["name"] for one in not_graded(not_graded_file(name))]:
+                    said = f"{name}: handed in and NOT GRADED, {len(waiting)}: {', '.join(waiting)}"
+                    print(printable(said))
             if never := [row["name"] for row in rows if not shares[row["student"]]]:
                 print(printable(f"Nothing handed in, {len(never)}: {', '.join(never)}"))
             if arguments.exam or arguments.explained or arguments.project:

@@ -346,6 +346,9 @@ def test_nothing_is_exported_while_somebodys_work_is_not_graded(room, capsys):
     assert not (room / "sheet_filled.csv").exists()
     with pytest.raises(SystemExit, match="for ps1 that was not graded"):
         run(room, "export", "final", sheet)
+    run(room, "marks")
+    said = capsys.readouterr().out
+    assert "ps1: handed in and NOT GRADED, 2: Cy Twombly, Ada Lovelace" in said
     run(room, "export", "ps1", sheet, "--ungraded")
     assert "3 students filled in" in capsys.readouterr().out
     # Graded again: Cy by his id, and Ada by the number that the platform has for her.
@@ -355,6 +358,14 @@ def test_nothing_is_exported_while_somebodys_work_is_not_graded(room, capsys):
     grade.remember_problems(again, path)
     assert not path.exists()
     run(room, "export", "ps1", sheet)
+
+
+def test_a_grading_that_is_stopped_leaves_everybody_on_the_list(room):
+    path, rows = grade.not_graded_file("ps1"), [grade.Row("100", "Ada", given="7")]
+    grade.remember_problems(rows, path, "stopped")
+    assert [(one["name"], one["why"]) for one in grade.not_graded(path)] == [("Ada", "stopped")]
+    grade.remember_problems(rows, path)
+    assert not path.exists()
 
 
 def test_a_list_without_its_columns_is_named(room):
@@ -386,6 +397,14 @@ def test_points_are_set_with_a_reason_and_can_be_taken_back(room, capsys):
     assert "has 3.5 points in ps1, before 2." in capsys.readouterr().out  # the last line counts
     (room / "points.csv").unlink()
     assert marked(room)["100"]["ps1"] == "5.0"
+
+
+def test_a_table_that_excel_has_saved_stays_one_table(room):
+    head = "\ufeffstudent;set;task;points;reason"
+    path = put(room, "points.csv", f"{head}\r\n101;ps1;join;1,5;partly\r\n")
+    run(room, "points", "ps1", "100", "join", "0", REASON)
+    assert path.read_text(encoding="utf8").splitlines()[2] == f"100;ps1;join;0;{REASON}"
+    assert [marked(room)[student]["ps1"] for student in ("100", "101")] == ["3.0", "4.5"]
 
 
 def test_a_set_as_a_whole_and_one_member_of_a_team(room):

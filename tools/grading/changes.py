@@ -100,12 +100,13 @@ def task_of(cell: str, tasks: list[str]) -> str:
 
 
 def add(path: Path, values: list[str]) -> None:
-    """Append a line to points.csv."""
+    """Append a line to points.csv, with the commas or semicolons that it has."""
+    delimiter = read_table(path).delimiter if path.is_file() else ","
     new = not path.is_file()
     missing_end = not new and not path.read_text(encoding="utf8").endswith("\n")
     with path.open("a", newline="", encoding="utf8") as file:
         file.write("\n" if missing_end else "")
-        writer = csv.writer(file)
+        writer = csv.writer(file, delimiter=delimiter)
         if new:
             writer.writerow(COLUMNS)
         writer.writerow(values)
