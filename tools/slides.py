@@ -16,9 +16,9 @@ notebook of the same name, and a deck that quotes what is no longer there cannot
     ![](07-05/2) ![](figure:masks)        its second picture, and a drawing of tools/figures.py, in
                                           a row because they are on one line. A drawing is sharp
                                           at any size; a cell's picture has the pixels stored
-    ```python {from=07-10 mark=2,3}       code whose lines are in this cell, in this order, or in
+    ```python {from=07-14 mark=2,3}       code whose lines are in this cell, in this order, or in
                                           a file: from=helpers/masks.py; lines 2 and 3 stand out
-    ```printed {from=07-10}               lines that this cell prints
+    ```printed {from=07-12}               lines that this cell prints
     Note:                                 what follows is for the speaker (key S)
 
 A line "…" or "# …" says that some were left out. The page itself comes from tools/templates:
