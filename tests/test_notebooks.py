@@ -62,8 +62,16 @@ def opens_as_all_do(notebook):
 
 
 def closes_with_a_recap(notebook):
-    last = notebook.cells[-1].source
+    """What follows the recap is for the curious, so that whoever stops there has missed nothing."""
+    optional = (
+        i for i, cell in enumerate(notebook.cells) if cell.source.startswith(wording.CURIOUS)
+    )
+    last = notebook.cells[next(optional, len(notebook.cells)) - 1].source
     assert wording.RECAP in last and wording.AND_NEXT in last
+
+
+def recap(notebook):
+    return next(cell for cell in notebook.cells if cell.source.startswith(wording.RECAP))
 
 
 def shows_the_helpers_definitions(notebook):
@@ -188,7 +196,7 @@ MUTATIONS = {
         lambda n: first_code(n, is_open).update(source="# @title Mine\n"),
     ),
     "no mini-map": (opens_as_all_do, lambda n: n.cells.pop(3)),
-    "no recap": (closes_with_a_recap, lambda n: n.cells[-1].update(source="The end.")),
+    "no recap": (closes_with_a_recap, lambda n: recap(n).update(source="The end.")),
     "another definition": (
         shows_the_helpers_definitions,
         lambda n: first_code(n, is_home).update(

@@ -17,4 +17,5 @@ EXERCISES = "## Exercises"
 QUIZ = "Quiz"  # **7.5 · Quiz.**
 SOLUTION = "Solution"  # <details><summary>Solution</summary>
 RECAP = "## Recap"
+CURIOUS = "## For the curious"  # optional, after the recap
 AND_NEXT = "**Next**"  # in the recap
