@@ -2,7 +2,7 @@
 # Grade in a container: course/grade.sh ps1 ~/Downloads/ps1.zip --jobs 2   (also marks, export, …)
 # The gradebook and all that belongs to it stay in grading/, or in the folder that GRADING names.
 # The seed and variants of the release are known from grading/released.json. If it is not there,
-# SEED=2027 and VARIANTS=~/mine.py say them.
+# SEED=2027, ALL=1 and VARIANTS=~/mine.py say them.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 grading=${GRADING:-$here/grading}
@@ -46,4 +46,4 @@ echo "In what follows, /grading is $grading."
 # SYS_ADMIN is for making the namespaces; what runs in them has lost every capability.
 exec docker run --rm --network none --memory 8g --pids-limit 1000 \
     --cap-add SYS_ADMIN --security-opt apparmor=unconfined --security-opt seccomp=unconfined \
-    --env "SEED=${SEED-}" --volume "$grading:/grading" "$@"
+    --env "SEED=${SEED-}" --env "ALL=${ALL-}" --volume "$grading:/grading" "$@"

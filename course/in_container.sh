@@ -3,7 +3,7 @@
 set -u
 if [ -n "${SEED-}${VARIANTS-}" ]; then
     SEED=${SEED:-0}
-    python -m tools.variants "$SEED" ${VARIANTS:+--variants "$VARIANTS"} >/dev/null || exit
+    python -m tools.variants "$SEED" ${ALL:+--all} ${VARIANTS:+--variants "$VARIANTS"} >/dev/null || exit
     export COURSE_SOURCE="/grader/build/source-$SEED"
 fi
 python -m tools.grade "$@"

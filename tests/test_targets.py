@@ -30,6 +30,7 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make he
     [
         ({}, None),
         ({"SEED": "7"}, ["7"]),
+        ({"SEED": "7", "ALL": "1"}, ["7", "--all"]),
         ({"VARIANTS": "mine.py"}, ["0", "--variants", str(Path("mine.py").resolve())]),
         ({"SEED": "7", "VARIANTS": "~/m.py"}, ["7", "--variants", str(Path.home() / "m.py")]),
     ],

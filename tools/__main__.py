@@ -68,6 +68,7 @@ SETTINGS = {
     "FROM": "for grade: the folder or zip archive with the submissions",
     "JOBS": "for grade: how many submissions at the same time, as many as there are cores at most",
     "SEED": "for release, student: a number, such as the year, that varies the tasks; it is kept",
+    "ALL": "for the same: ALL=1 leaves no task as it is published",
     "VARIANTS": "for the same: a file with variants of the tasks that only you have",
     "ADDRESS": "for student: where the students' repository will live",
 }

@@ -100,6 +100,7 @@ class Environment:
         if not seed and not own:
             return {}
         file = ["--variants", str(Path(own).expanduser().resolve())] if own else []
+        file += ["--all"] if self.settings.get("ALL", "").strip("0") else []
         self.teach("tools.variants", seed or "0", *file)
         return {"COURSE_SOURCE": str(ROOT / "build" / f"source-{seed or 0}")}
 

@@ -2,6 +2,7 @@
 
     python -m tools.grade ps1 Downloads/PS1.zip        collect, repair, grade, record
     python -m tools.grade alike ps1                    which answers are alike: a hint to read them
+    python -m tools.grade alike ps1 --with grading-2026     also with those of an earlier year
     python -m tools.grade marks                        grading/marks.csv, late days and all
     python -m tools.grade marks --exam exam.csv --explained explained.csv
                                                        grading/final.csv, the mark of the course
@@ -84,6 +85,7 @@ class Row:
     given: str = ""  # what the platform calls the student here
     notes: list[str] = field(default_factory=list)  # what was repaired
     hints: list[str] = field(default_factory=list)  # about the time of handing in
+    public: list[str] = field(default_factory=list)  # answers that are like published ones
     notebook: nbformat.NotebookNode | None = None
     result: Result | None = None
     points: float = 0.0
@@ -96,7 +98,8 @@ class Row:
     def remarks(self) -> list[str]:
         """What a person should know of it: why it is not graded, what was repaired or found."""
         found = self.result.notes if self.result else []
-        return [text for text in (self.problem, *self.notes, *self.hints, *found) if text]
+        found = [*self.hints, *found, *self.public]
+        return [text for text in (self.problem, *self.notes, *found) if text]
 
 
 def prepare(student: str, files: list[File], source, assignment: str) -> Row:
@@ -431,6 +434,10 @@ def grade(
     use_known_names(rows, api)
     stopped = "the grading was stopped before its end"
     remember_problems(rows, not_graded_file(assignment), stopped)
+    versions = alike.other_versions(assignment, source)
+    for row in rows:
+        if row.notebook is not None:
+            row.public = alike.public_answers(source, row.notebook, versions)
     for number, row in enumerate(examine_all(rows, source, limits, jobs), 1):
         if not row.problem:
             try:
@@ -676,8 +683,11 @@ def final_marks(rows: list[dict], shares: dict, policy: Policy, arguments) -> li
     return out
 
 
-def show_alike(assignment: str) -> None:
-    """Print and write which of the submissions that were graded are alike."""
+def show_alike(assignment: str, earlier: list[Path]) -> None:
+    """Print and write which of the submissions that were graded are alike, and what they are like.
+
+    `earlier` are folders with the notebooks of other years.
+    """
     places = sorted((folder() / "submitted").glob(f"*/{assignment}/{assignment}.ipynb"))
     if len(places) < 2:
         raise SystemExit(
@@ -685,8 +695,14 @@ def show_alike(assignment: str) -> None:
             f"more are needed. Grade them first: python -m tools.grade {assignment} …"
         )
     notebooks = {path.parts[-3]: read(path.read_bytes()) for path in places}
-    found = alike.pairs(source_of(assignment), notebooks)
-    print(alike.table(found, names_in_gradebook()))
+    source, names = source_of(assignment), names_in_gradebook()
+    before = alike.of_earlier_years(earlier, source)
+    if before:
+        print(f"Notebooks of earlier years that are compared as well: {len(before)}")
+    found = alike.pairs(source, notebooks, alike.other_versions(assignment, source), before)
+    print(printable_lines(alike.table(found, names)))
+    if copies := alike.answers_to_other_versions(found, names):
+        print(f"\n{printable_lines(copies)}")
     path = folder() / f"{assignment}_alike.csv"
     rows = [
         {
@@ -696,11 +712,16 @@ def show_alike(assignment: str) -> None:
             "alike in per cent": round(100 * pair.alike),
             "usual in this task": round(100 * pair.usual),
             "compared": pair.size,
+            "nearly a copy": "yes" if pair.copied and pair.size >= alike.ENOUGH else "",
         }
         for pair in found
     ]
     write_table(rows, path)
     print(f"\n{alike.HINT}\nAll {len(found)} pairs are in {path}.")
+
+
+def printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.splitlines()))
 
 
 def names_in_gradebook() -> dict[str, str]:
@@ -735,6 +756,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--unprotected", action="store_true", help="grade even where code can read your files"
+    )
+    parser.add_argument(
+        "--with",
+        dest="earlier",
+        type=Path,
+        action="append",
+        default=[],
+        help="for alike: a folder with notebooks of an earlier year; may be given several times",
     )
     parser.add_argument("--exam", type=Path, help="for the mark: a table of student, points")
     parser.add_argument(
@@ -796,7 +825,7 @@ def main(argv: list[str] | None = None) -> None:
         if len(more) != 1:
             parser.error("alike needs an assignment, such as ps1")
         settle()
-        show_alike(more[0])
+        show_alike(more[0], arguments.earlier)
         return
     if what == "feedback":
         if not more:

@@ -1,9 +1,11 @@
 """`python -m tools.variants SEED` writes the problem sets with other versions of some tasks.
 
 They go to build/source-SEED. The same seed always gives the same sets; 0 gives this repository's.
+From one seed to the next, every task changes. A task with two or more other versions is never as it
+is published; one with a single other version is, every second time, unless there is --all.
 --variants FILE adds versions of your own, which nobody else can read: a file in the form of
-course/variants.py. All of them are used, whatever the seed. With --check as well, nothing is
-written. Instead, each of them is tried: its solution must pass, and the answer to ours must not.
+course/variants.py. They are used for their tasks, whatever the seed. With --check as well, nothing
+is written. Instead, each of them is tried: its solution must pass, and the answer to ours must not.
 Releasing and grading call this by themselves, with SEED and VARIANTS: see tools/version.py.
 """
 
@@ -11,7 +13,6 @@ import argparse
 import copy
 import hashlib
 import json
-import random
 import runpy
 from pathlib import Path
 
@@ -22,13 +23,16 @@ from tools.release import COURSE, sources
 
 FILE = COURSE / "variants.py"
 MADE_WITH = "made_with.json"  # beside the sets that are written: their seed and your own variants
-Changes = dict[str, list[tuple[str, str]]]  # {cell: [(old, new), …]}
-Variants = dict[str, dict[str, Changes]]  # {set: {task: its changes}}
+Changes = dict[str, list[tuple[str, str]] | str]  # {cell: [(old, new), …] or all of its text}
+Variants = dict[str, dict[str, list[Changes]]]  # {set: {task: its other versions}}
 FORM = "{set: {task: {cell: [(old, new), …]}}}, as in course/variants.py"
 
 
 def load(path: Path) -> Variants:
-    """The VARIANTS of a file. Raises ValueError if the file doesn't have them in the right form."""
+    """The VARIANTS of a file, each task with a list of its versions.
+
+    Raises ValueError if the file doesn't have them in the right form.
+    """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file")
     try:
@@ -42,16 +46,28 @@ def load(path: Path) -> Variants:
             raise ValueError(f"{path}: there is no set {name!r}; there are {', '.join(SETS)}")
         if not isinstance(tasks, dict):
             raise ValueError(f"{path}: {name} must be a dictionary of tasks: {FORM}")
-        for task, changes in tasks.items():
-            if not isinstance(changes, dict) or not all(map(pairs, changes.values())):
-                raise ValueError(f"{path}: {name}, {task} must look like {{cell: [(old, new), …]}}")
-    return found
+        for task, versions in tasks.items():
+            several = versions if isinstance(versions, list) and versions else [versions]
+            for changes in several:
+                if not isinstance(changes, dict) or not all(map(is_edit, changes.values())):
+                    raise ValueError(
+                        f"{path}: {name}, {task} must look like {{cell: [(old, new), …]}}, "
+                        "or be a list of several such versions"
+                    )
+    return {
+        name: {task: v if isinstance(v, list) else [v] for task, v in tasks.items()}
+        for name, tasks in found.items()
+    }
 
 
-def pairs(changes) -> bool:
-    """Whether this is a list of pairs of texts."""
-    return isinstance(changes, list) and all(
-        isinstance(pair, tuple | list) and [*map(type, pair)] == [str, str] for pair in changes
+def is_edit(changes) -> bool:
+    """Whether this is a list of pairs of texts, or one text for the whole cell."""
+    return (
+        isinstance(changes, str)
+        or isinstance(changes, list)
+        and all(
+            isinstance(pair, tuple | list) and [*map(type, pair)] == [str, str] for pair in changes
+        )
     )
 
 
@@ -59,14 +75,36 @@ SETS = [path.stem for path in sources(COURSE / "source")]
 VARIANTS = load(FILE)
 
 
-def chosen(name: str, seed: int, own: Variants | None = None) -> dict[str, Changes]:
-    """The tasks of a set that change: all of your own, and of the others at least half."""
-    mine, tasks = (own or {}).get(name, {}), list(VARIANTS.get(name, {}))
-    picked = []
-    if seed and tasks:
-        dice = random.Random(f"{seed}/{name}")
-        picked = dice.sample(tasks, dice.randint((len(tasks) + 1) // 2, len(tasks)))
-    return {task: VARIANTS[name][task] for task in sorted(picked) if task not in mine} | mine
+def chosen(
+    name: str, seed: int, own: Variants | None = None, everything: bool = False
+) -> dict[str, Changes]:
+    """The tasks of a set that are not as published, each with the changes of its version."""
+    numbers = versions(name, seed, own, everything)
+    mine = (own or {}).get(name, {})
+    several = {task: mine.get(task) or VARIANTS[name][task] for task in numbers}
+    return {task: several[task][number - 1] for task, number in numbers.items() if number}
+
+
+def versions(
+    name: str, seed: int, own: Variants | None = None, everything: bool = False
+) -> dict[str, int]:
+    """{task: which of its versions a seed uses}; 0 is the published one, 1 the first of the others.
+
+    With the next seed, each has another number. `everything` says that none may be 0.
+    """
+    mine, ours = (own or {}).get(name, {}), VARIANTS.get(name, {})
+    found = {}
+    for place, task in enumerate({**ours, **mine}):
+        others = mine.get(task) or ours[task]
+        if task in mine:
+            found[task] = 1 + seed % len(others)
+        elif not seed:
+            found[task] = 0
+        elif len(others) > 1 or everything or "SEED" in str(others):  # SEED: another one each time
+            found[task] = 1 + (seed + place) % len(others)
+        else:
+            found[task] = (seed + place) % 2
+    return found
 
 
 def varied(notebook: NotebookNode, name: str, tasks: dict[str, Changes], seed: int) -> NotebookNode:
@@ -77,6 +115,8 @@ def varied(notebook: NotebookNode, name: str, tasks: dict[str, Changes], seed: i
             cells = [cell for cell in notebook.cells if is_at(cell, place)]
             if len(cells) != 1:
                 raise ValueError(f"{name}, {task}: {len(cells)} cells are called {place!r}")
+            if isinstance(edits, str):
+                cells[0].source, edits = edits, []
             for old, new in edits:
                 if (times := cells[0].source.count(old)) != 1:
                     raise ValueError(
@@ -157,40 +197,58 @@ def check(own: Variants) -> bool:
     right = True
     for name, tasks in own.items():
         source = read(COURSE / "source" / name / f"{name}.ipynb")
-        for task, changes in tasks.items():
+        for task, number, changes in each(tasks):
             try:
                 found = problems(source, name, task, changes)
             except Exception as error:
                 found = [f"{type(error).__name__}: {error}"]
             right &= not found
-            print(f"{name}, {task}: {'; '.join(found) or 'right'}", flush=True)
+            which = f" ({number})" if len(tasks[task]) > 1 else ""
+            print(f"{name}, {task}{which}: {'; '.join(found) or 'right'}", flush=True)
     return right
 
 
-def make(seed: int, file: Path | None = None) -> tuple[Path, dict[str, str]]:
+def each(tasks: dict[str, list[Changes]]) -> list[tuple[str, int, Changes]]:
+    """(task, number, changes) of all versions but the published ones."""
+    return [
+        (task, number, changes)
+        for task, several in tasks.items()
+        for number, changes in enumerate(several, 1)
+    ]
+
+
+def make(
+    seed: int, file: Path | None = None, everything: bool = False
+) -> tuple[Path, dict[str, str]]:
     """Write the sets: (their folder, {set: its tasks that changed}).
 
     Raises ValueError if a variant is wrong.
     """
     own = load(file) if file else {}
     written = {
-        path: (tasks := chosen(path.stem, seed, own), varied(read(path), path.stem, tasks, seed))
+        path: varied(read(path), path.stem, chosen(path.stem, seed, own, everything), seed)
         for path in sources(COURSE / "source")
     }
+    numbers = {path.stem: versions(path.stem, seed, own, everything) for path in written}
     folder = ROOT / "build" / f"source-{seed}"
-    for path, (_, notebook) in written.items():
+    for path, notebook in written.items():
         (folder / path.stem).mkdir(parents=True, exist_ok=True)
         write(notebook, folder / path.stem / path.name)
     digest = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
     made = {"seed": seed, "variants": digest, "file": str(file.resolve()) if file else ""}
+    made |= {"all": everything, "versions": numbers}
     (folder / MADE_WITH).write_text(json.dumps(made), encoding="utf8")
-    return folder, {path.stem: ", ".join(tasks) for path, (tasks, _) in written.items()}
+    return folder, {
+        name: ", ".join(f"{task} {number}" for task, number in found.items() if number)
+        for name, found in numbers.items()
+    }
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("seed", type=int, nargs="?", help="a number, such as the year")
     parser.add_argument("--variants", type=Path, help="a file with variants of your own")
+    parser.add_argument("--all", action="store_true", help="leave no task as it is published")
     parser.add_argument("--check", action="store_true", help="only try those of your own")
     given = parser.parse_args(argv)
     if given.seed is None and given.variants is None:
@@ -199,7 +257,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         if given.check:
             raise SystemExit(not check(load(own) if own else VARIANTS))
-        folder, changed = make(given.seed or 0, own)
+        folder, changed = make(given.seed or 0, own, given.all)
     except ValueError as error:
         raise SystemExit(str(error)) from None
     for name, tasks in changed.items():

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
-from tools import grade, notebooks, release
+from tools import grade, notebooks, release, variants
 from tools.grading import alike
 from tools.grading.examiner import of_nbgrader
 from tools.grading.repair import released
@@ -166,3 +166,94 @@ def test_one_command_prints_a_table_and_writes_it(tmp_path, monkeypatch, capsys)
     assert len(rows) == len(alike.pairs(SOURCE, CLASS))
     (row,) = [r for r in rows if (r["task"], r["one"], r["other"]) == (TASK, "ada", "bo")]
     assert row["alike in per cent"] == "100"
+
+
+# ---- What is public, and what was handed in before ----
+
+SEEDED = {
+    TASK: variants.VARIANTS["ps1"][TASK][0],
+    "prefix_mask": variants.VARIANTS["ps1"]["prefix_mask"][0],
+}
+ASKED = variants.varied(SOURCE, "ps1", SEEDED, 7)  # two tasks are asked for in another version
+HONEST = """\
+def packed_mask(documents):
+    batch, length = documents.shape
+    mask = torch.zeros(batch, length, length, dtype=torch.bool)
+    for row in range(batch):
+        for one in documents[row].unique():
+            if one != 0:
+                inside = documents[row] == one
+                mask[row] |= inside[:, None] & inside[None]
+    return mask[:, None]
+"""
+MISREAD = HONEST.replace("return mask", "mask = mask.tril()\n    return mask")
+
+
+def solution_of(source, task):
+    return next(c.source for c in source.cells if of_nbgrader(c).get("grade_id") == task)
+
+
+def renamed(answer):
+    return answer.replace("same", "s").replace("real", "r").replace("documents", "docs")
+
+
+OLD = {task: solution_of(SOURCE, task) for task in (TASK, "prefix_mask")}
+
+
+@pytest.fixture(scope="module")
+def versions():
+    return alike.other_versions("ps1", ASKED)
+
+
+def test_the_public_versions_are_those_that_were_not_asked_for(versions):
+    assert TASK in versions and "as published" in versions[TASK]
+    assert "attend_part, version 2" in versions["attend_part"]
+    assert "as published" not in versions["attend_part"]  # it was asked for
+    assert f"{TASK}, version 2" not in versions[TASK]  # so was this
+
+
+@pytest.mark.parametrize(
+    "answer, named",
+    [(OLD[TASK], True), (renamed(OLD[TASK]), True), (solution_of(ASKED, TASK), False),
+     (HONEST, False), (MISREAD, False), (INDEPENDENT, False)],
+)  # fmt: skip
+def test_an_answer_to_a_version_that_was_not_asked_for_is_named(answer, named, versions):
+    lines = alike.public_answers(ASKED, handed_in(answer), versions)
+    assert [line.split(":")[0] for line in lines] == ([TASK] if named else [])
+    assert not named or "was not asked for" in lines[0] and "100% alike" in lines[0]
+
+
+def test_copied_solutions_and_sample_answers_are_named_and_nothing_else(versions):
+    all_copied = alike.public_answers(SOURCE, SOURCE, alike.other_versions("ps1", SOURCE))
+    assert "too_late: 100% like the published sample answer" in all_copied
+    assert any(line.startswith("nearly the published solutions (90%): ") for line in all_copied)
+    for name in ("ada", "di", "el", "gus"):
+        assert alike.public_answers(SOURCE, CLASS[name], alike.other_versions("ps1", SOURCE)) == []
+
+
+def test_the_command_reads_earlier_years_and_names_the_copies(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GRADING", str(tmp_path / "grading"))
+    monkeypatch.setattr(grade, "source_of", lambda name: ASKED)
+    before = tmp_path / "ps1 of 2026"
+    (before / "some folder").mkdir(parents=True)
+    nbformat.write(handed_in(ORIGINAL, WORDS), before / "some folder" / "Copy of ps1 (1).ipynb")
+    nbformat.write(handed_in(ORIGINAL, WORDS), before / "twice.ipynb")
+    (before / "broken.ipynb").write_text("{")
+    nbformat.write(notebooks.read(release.COURSE / "source/ps2/ps2.ipynb"), before / "ps2.ipynb")
+    for name, answer in (("ada", RENAMED), ("bo", OLD[TASK]), ("cy", HONEST)):
+        (tmp_path / "grading" / "submitted" / name / "ps1").mkdir(parents=True)
+        notebook = handed_in(answer)
+        nbformat.write(notebook, tmp_path / "grading" / "submitted" / name / "ps1" / "ps1.ipynb")
+    grade.main(["alike", "ps1", "--with", str(before)])
+    said = capsys.readouterr().out
+    assert "Notebooks of earlier years that are compared as well: 1\n" in said
+    found = re.search(r"like answers of earlier years .*\n +100%  ada and (.*)", said)
+    assert found and found[1] == "ps1 of 2026/some folder/Copy of ps1 (1).ipynb"
+    assert re.search(
+        r"not asked for, in nearly the published words:\n    bo: packed_mask .100%", said
+    )
+    assert "cy: packed_mask" not in said and "ada: packed_mask" not in said
+    for folder, why in ((tmp_path / "grading/none", "no such folder"), (before / "x", "no note")):
+        (before / "x").mkdir(exist_ok=True)
+        with pytest.raises(SystemExit, match=why):
+            grade.main(["alike", "ps1", "--with", str(folder)])

@@ -67,9 +67,11 @@ def test_the_container_grades_the_variants(tmp_path):
     path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "GRADING": str(tmp_path), "VARIANTS": "/variants.py"}
     script = ROOT / "course" / "in_container.sh"
-    subprocess.run(["sh", str(script), "ps1"], env={**environment, "SEED": ""}, check=True)
+    subprocess.run(
+        ["sh", str(script), "ps1"], env={**environment, "SEED": "", "ALL": "1"}, check=True
+    )
     first, second = (tmp_path / "called").read_text().splitlines()
-    assert first == "-m tools.variants 0 --variants /variants.py"
+    assert first == "-m tools.variants 0 --all --variants /variants.py"
     assert second == "-m tools.grade ps1 /grader/build/source-0"
 
 

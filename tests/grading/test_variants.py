@@ -9,17 +9,20 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 from tests.test_problem_sets import SOURCES, tasks
 from tools import variants
 from tools.notebooks import read
-from tools.variants import VARIANTS, chosen, failed, load, main, problems, varied
+from tools.variants import VARIANTS, chosen, each, failed, load, main, problems, varied, versions
 
-PLACES = [f"{name}/{task}" for name, tasks in VARIANTS.items() for task in tasks]
-TRAINS = {"capstone/make_batch", "capstone/train_reader"}  # tried all together below
+PLACES = [
+    f"{name}/{task}/{number}" for name, tasks in VARIANTS.items() for task, number, _ in each(tasks)
+]
+TRAINS = {"capstone/make_batch/1", "capstone/train_reader/1"}  # tried all together below
+MOST = max(len(several) for tasks in VARIANTS.values() for several in tasks.values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [p for p in PLACES if p not in TRAINS])
 def test_last_years_answer_fails_and_the_new_one_passes(place):
-    name, task = place.split("/")
-    assert problems(SOURCES[name], name, task, VARIANTS[name][task]) == []
+    name, task, number = place.split("/")
+    assert problems(SOURCES[name], name, task, VARIANTS[name][task][int(number) - 1]) == []
 
 
 def test_every_task_has_another_version():
@@ -28,17 +31,23 @@ def test_every_task_has_another_version():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", range(MOST))
 @pytest.mark.parametrize("name", SOURCES)
-def test_all_other_versions_go_together(name):
+def test_all_other_versions_go_together(name, number):
     """A seed may choose any of them. In the capstone, this trains as well."""
-    notebook = varied(SOURCES[name], name, VARIANTS[name], 7)
+    if number >= max(map(len, VARIANTS[name].values())):
+        pytest.skip("all of them are tried already")
+    tasks = {
+        task: several[min(number, len(several) - 1)] for task, several in VARIANTS[name].items()
+    }
+    notebook = varied(SOURCES[name], name, tasks, 7)
     assert failed(notebook, {}, {*variants.tests_of(notebook)} - {"ablation"}) == {}
 
 
 @pytest.mark.slow
 def test_last_years_training_and_digits_fail_too():
     for task in ("make_batch", "train_reader"):
-        notebook = varied(SOURCES["capstone"], "capstone", {task: VARIANTS["capstone"][task]}, 7)
+        notebook = varied(SOURCES["capstone"], "capstone", {task: VARIANTS["capstone"][task][0]}, 7)
         (old,) = [c for c in SOURCES["capstone"].cells if variants.is_at(c, task)]
         for cell in notebook.cells:  # a short training is enough to see that they fail
             cell.source = cell.source.replace("steps=300", "steps=2").replace("steps=50", "steps=1")
@@ -47,7 +56,7 @@ def test_last_years_training_and_digits_fail_too():
 
 
 def test_the_capstones_held_out_numbers_are_others():
-    held_out = {"held_out": VARIANTS["capstone"]["held_out"]}
+    held_out = {"held_out": VARIANTS["capstone"]["held_out"][0]}
     notebook = varied(SOURCES["capstone"], "capstone", held_out, 7)
     (cell,) = [c for c in notebook.cells if variants.is_at(c, "in_words")]
     assert "random.Random(7)" in cell.source
@@ -56,11 +65,27 @@ def test_the_capstones_held_out_numbers_are_others():
 def test_a_seed_chooses_and_0_chooses_nothing():
     for name in VARIANTS:
         assert chosen(name, 0) == {} and chosen(name, 7) == chosen(name, 7) != {}
-        assert 2 * len(chosen(name, 7)) >= len(VARIANTS[name])
-    assert len({str(chosen("ps1", seed)) for seed in range(1, 20)}) > 4
-    task = {"packed_mask": VARIANTS["ps1"]["packed_mask"]}
+    task = {"packed_mask": VARIANTS["ps1"]["packed_mask"][0]}
     with pytest.raises(ValueError, match="0 times .*not once"):
         varied(varied(SOURCES["ps1"], "ps1", task, 1), "ps1", task, 1)
+
+
+def test_every_task_changes_from_one_seed_to_the_next():
+    for name, ours in VARIANTS.items():
+        for seed in (1, 2026, 2027, 31337):
+            now, then = versions(name, seed), versions(name, seed + 1)
+            changed = {task for task in ours if now[task] != then[task]}
+            assert changed == {*ours} - {"held_out"}  # its text has the seed in it
+            old = [task for task, number in now.items() if number == 0]
+            assert all(len(ours[task]) == 1 for task in old) and 2 * len(old) <= len(ours) + 1
+
+
+def test_no_task_is_as_published_if_all_are_to_change():
+    for name, ours in VARIANTS.items():
+        for seed in (2026, 2027):
+            numbers = versions(name, seed, everything=True)
+            assert {*numbers} == {*ours} and 0 not in numbers.values()
+            assert {*chosen(name, seed, everything=True)} == {*ours}
 
 
 # ---- Variants of an instructor's own ----
@@ -99,7 +124,22 @@ def test_variants_of_ones_own_are_always_used(own, seed, tmp_path, capsys):
     folder = tmp_path / "repository" / "build" / f"source-{seed or 0}"
     assert "earlier than itself" in str(read(folder / "ps1" / "ps1.ipynb"))
     said = dict(re.findall(r"/(\w+): (.*)", capsys.readouterr().out))
-    assert "prefix_mask" in said["ps1"] and (said["ps2"] == "as it is") == (not seed)
+    assert "prefix_mask 1" in said["ps1"] and (said["ps2"] == "as it is") == (not seed)
+
+
+def test_of_several_versions_of_ones_own_the_seed_takes_one(own, capsys):
+    version = '{"## 4": [("what is not later", "NAME")]}'
+    several = ", ".join(version.replace("NAME", name) for name in ("One", "Two"))
+    path = own(f'VARIANTS = {{"ps1": {{"prefix_mask": [{several}], "join": {{}}}}}}')
+    folder = variants.ROOT / "build"
+    for seed, name in (("2026", "One"), ("2027", "Two")):
+        main([seed, "--variants", path])
+        text = (folder / f"source-{seed}" / "ps1" / "ps1.ipynb").read_text("utf8")
+        assert f"beyond it only {name}" in text
+    whole = own('VARIANTS = {"ps1": {"prefix_mask": {"## 4": "## 4 · All of it is new"}}}')
+    main(["0", "--variants", whole])
+    text = (folder / "source-0" / "ps1" / "ps1.ipynb").read_text("utf8")
+    assert "All of it is new" in text and "prefix language model" not in text
 
 
 def test_one_can_try_ones_own(own, capsys):

@@ -19,7 +19,7 @@ OWN = 'VARIANTS = {"ps1": {"prefix_mask": {"## 4": [("what is not later", "Anoth
 @pytest.fixture
 def course(tmp_path, monkeypatch):
     """A course whose gradebook and build folder are here, and whose ps1 has one task."""
-    for name in ("SEED", "VARIANTS", "COURSE_SOURCE"):
+    for name in ("SEED", "ALL", "VARIANTS", "COURSE_SOURCE"):
         monkeypatch.setenv(name, "")  # so that it is put back, whatever happens to it
         monkeypatch.delenv(name)
     monkeypatch.setenv("GRADING", str(tmp_path / "grading"))
@@ -29,7 +29,7 @@ def course(tmp_path, monkeypatch):
 
 def again(monkeypatch, **given: str) -> str:
     """Settle as a new command does that was given these: the folder of its sets."""
-    for name in ("SEED", "VARIANTS", "COURSE_SOURCE"):
+    for name in ("SEED", "ALL", "VARIANTS", "COURSE_SOURCE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -50,6 +50,28 @@ def test_a_seed_needs_to_be_given_once(course, monkeypatch):
         again(monkeypatch, SEED="next year")
     (course / "grading" / "released.json").unlink()
     assert again(monkeypatch, SEED="2028").endswith("source-2028")
+
+
+def test_that_all_tasks_change_is_kept_as_well(course, monkeypatch):
+    with pytest.raises(SystemExit, match="which seed"):
+        again(monkeypatch, ALL="1")
+    folder = again(monkeypatch, SEED="2027", ALL="1")
+    kept = json.loads((course / "grading" / "released.json").read_text())
+    assert 0 not in kept["versions"]["ps1"].values()
+    assert again(monkeypatch) == folder and again(monkeypatch, ALL="1") == folder
+    with pytest.raises(SystemExit, match="SEED=2027 ALL=1 and no .* SEED=2027 and no"):
+        again(monkeypatch, SEED="2027")
+
+
+def test_sets_of_an_earlier_state_of_the_repository_are_not_graded(course, monkeypatch):
+    again(monkeypatch, SEED="2027")
+    path = course / "grading" / "released.json"
+    kept = json.loads(path.read_text())
+    kept["versions"]["ps1"]["packed_mask"] += 1
+    for old in (kept, {"seed": 2027, "variants": "", "file": ""}):
+        path.write_text(json.dumps(old))
+        with pytest.raises(SystemExit, match="as it was when you released"):
+            again(monkeypatch)
 
 
 def test_without_a_seed_none_can_be_given_later(course, monkeypatch):
@@ -80,9 +102,9 @@ def test_sets_that_no_seed_has_made_are_taken_as_they_are(course, monkeypatch):
 def test_a_forgotten_seed_costs_no_points_and_a_wrong_one_changes_none(course, monkeypatch, capsys):
     make = variants.make
 
-    def short(seed, file=None):
+    def short(seed, file=None, everything=False):
         """The same sets, with one task, so that it is quick."""
-        folder, changed = make(seed, file)
+        folder, changed = make(seed, file, everything)
         path = folder / "ps1" / "ps1.ipynb"
         notebook = notebooks.read(path)
         notebook.cells = [c for c in notebook.cells if of_nbgrader(c).get("grade_id") in KEPT]
@@ -117,7 +139,7 @@ def test_a_forgotten_seed_costs_no_points_and_a_wrong_one_changes_none(course, m
     before = (course / "grading" / "gradebook.db").read_bytes()
     for wrong in ("0", str(int(SEED) + 1)):
         monkeypatch.setenv("SEED", wrong)
-        with pytest.raises(SystemExit, match="Leave SEED and VARIANTS out"):
+        with pytest.raises(SystemExit, match="Leave SEED, ALL and VARIANTS out"):
             graded()
         assert (course / "grading" / "gradebook.db").read_bytes() == before
         monkeypatch.setenv("COURSE_SOURCE", "")

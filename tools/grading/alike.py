@@ -8,6 +8,10 @@ compared by runs of words.
 
 Nearly everybody writes a short task alike. So each task comes with what is usual in it, and the
 pairs that are furthest above that come first.
+
+Answers are also compared with what is public: the solution of the task that was asked for, and
+those of its other versions (course/source, course/variants.py). Whoever answers a version that
+nobody was asked for has hardly read the task. So is whatever is in folders of earlier years.
 """
 
 import ast
@@ -19,15 +23,23 @@ import tokenize
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 from nbformat import NotebookNode
 
 from tools.grading.examiner import is_free, is_test, names_in, of_nbgrader, trusted
 from tools.grading.forbidden import parsed, reached_by
-from tools.grading.repair import released
+from tools.grading.repair import Unreadable, read, released, repair
+from tools.notebooks import read as read_file
+from tools.release import COURSE, sources
+from tools.variants import VARIANTS, each, varied
 
 RUN = 4  # signs of code, or words, that are compared at a time
 PUBLISHED = "published solution"
+OTHER = "published solution of another version"  # of a task; this release did not ask for it
+EARLIER = "answers of earlier years"
+ENOUGH = 30  # runs: shorter answers are alike by chance
+COPIED = {"code": 0.9, "markdown": 0.4}  # so much of a public text is hardly ever found by oneself
 HINT = (
     "This is a hint about what to read side by side, and no verdict: two people who were taught "
     "the same write alike, above all where a task is short."
@@ -44,6 +56,8 @@ class Pair:
     alike: float  # the share that they have in common, from 0 to 1
     usual: float  # the median of this task
     size: int  # runs of signs in the shorter one; with few, the share says little
+    kind: str = ""  # PUBLISHED, OTHER or EARLIER; empty for two of this class
+    copied: bool = False  # whether it is so alike that hardly anybody has written it by themselves
 
     @property
     def surprise(self) -> float:
@@ -139,28 +153,137 @@ def likeness(one: Counter, other: Counter) -> float:
     return 2 * (one & other).total() / (one.total() + other.total())
 
 
-def pairs(source: NotebookNode, notebooks: dict[str, NotebookNode]) -> list[Pair]:
-    """Every pair of submissions and, for each, the published solution; the oddest first."""
+def closest(signs: Counter, others: dict[str, Counter]) -> tuple[float, str]:
+    """(how alike it is, the name) of what is most like an answer."""
+    return max(((likeness(signs, one), name) for name, one in others.items()), default=(0.0, ""))
+
+
+def pairs(
+    source: NotebookNode,
+    notebooks: dict[str, NotebookNode],
+    versions: dict[str, dict[str, Counter]] | None = None,
+    earlier: dict[str, NotebookNode] | None = None,
+) -> list[Pair]:
+    """Every pair of submissions; for each of them the published solution, and what is closest to
+    it among the solutions of other versions and the notebooks of earlier years. The oddest first.
+
+    Another version is left out if the answer is as close to the one that was asked for.
+    """
     kept = known_names(source)
     everybody = {name: answers(source, notebook, kept) for name, notebook in notebooks.items()}
+    before = {name: answers(source, notebook, kept) for name, notebook in (earlier or {}).items()}
     ours = answers(source, source, kept)
+    kinds = kinds_of(source)
     found = []
     for task in ours:
         written = {name: mine[task] for name, mine in everybody.items() if task in mine}
-        shares = {
-            (one, other): likeness(written[one], written[other])
-            for one, other in combinations(sorted(written), 2)
+        old = {name: mine[task] for name, mine in before.items() if task in mine}
+        others = (versions or {}).get(task, {})
+        groups: dict[str, dict] = {
+            "": {
+                (one, other): (likeness(written[one], written[other]), written[other])
+                for one, other in combinations(sorted(written), 2)
+            },
+            PUBLISHED: {
+                (name, PUBLISHED): (likeness(signs, ours[task]), ours[task])
+                for name, signs in written.items()
+            },
         }
-        published = {(name, PUBLISHED): likeness(signs, ours[task])
-                     for name, signs in written.items()}  # fmt: skip
-        for group in (shares, published):
-            usual = statistics.median(group.values()) if group else 0.0
-            for (one, other), alike in group.items():
-                signs = ours[task] if other == PUBLISHED else written[other]
+        for kind, texts in ((OTHER, others), (EARLIER, old)):
+            groups[kind] = {}
+            for name, signs in written.items() if texts else ():
+                alike, other = closest(signs, texts)
+                groups[kind][name, other if kind == EARLIER else OTHER] = alike, texts[other]
+        for kind, group in groups.items():
+            usual = statistics.median(alike for alike, _ in group.values()) if group else 0.0
+            for (one, other), (alike, signs) in group.items():
+                if kind == OTHER and alike <= groups[PUBLISHED][one, PUBLISHED][0]:
+                    continue
                 size = min(written[one].total(), signs.total())
-                found.append(Pair(task, one, other, alike, usual, size))
+                copied = alike >= COPIED[kinds[task]]
+                found.append(Pair(task, one, other, alike, usual, size, kind, copied))
     order = list(ours)
     return sorted(found, key=lambda p: (order.index(p.task), -p.surprise, p.one, p.other))
+
+
+# ---- What is public, and what was handed in before ----
+
+
+def other_versions(name: str, source: NotebookNode) -> dict[str, dict[str, Counter]]:
+    """{task: {which: the runs of a published answer to a version that `source` does not have}}."""
+    asked = {of_nbgrader(c)["grade_id"]: c.source for c in source.cells if of_nbgrader(c)}
+    (path,) = [p for p in sources(COURSE / "source") if p.stem == name] or [None]
+    found: dict[str, dict[str, Counter]] = {}
+    if path is None:
+        return found
+    ours = read_file(path)
+    public = {"as published": ours} | {
+        f"{task}, version {number + 1}": varied(ours, name, {task: changes}, 0)
+        for task, number, changes in each(VARIANTS.get(name, {}))
+    }
+    for which, notebook in public.items():
+        mine = answers(notebook, notebook, known_names(notebook))
+        for cell in notebook.cells:
+            task = of_nbgrader(cell).get("grade_id")
+            if task in mine and cell.source != asked.get(task, cell.source):
+                found.setdefault(task, {})[which] = mine[task]
+    return found
+
+
+def of_earlier_years(folders: list[Path], source: NotebookNode) -> dict[str, NotebookNode]:
+    """{where it is: notebook} of this set in folders, whatever they are called; no text twice.
+
+    Raises SystemExit if a folder isn't there or has none.
+    """
+    found: dict[str, NotebookNode] = {}
+    texts: set[str] = set()
+    for folder in folders:
+        before = len(found)
+        for path in sorted(folder.rglob("*.ipynb")):
+            try:
+                notebook, _ = repair(read(path.read_bytes()), source)
+            except (Unreadable, OSError):
+                continue  # of another set, or broken
+            text = "\n".join(cell.source for cell in notebook.cells)
+            if text not in texts:
+                texts.add(text)
+                found[str(path.relative_to(folder.parent))] = notebook
+        if len(found) == before:
+            there = "no notebook of this set in it" if folder.is_dir() else "no such folder"
+            raise SystemExit(f"{folder}: there is {there}")
+    return found
+
+
+def public_answers(
+    source: NotebookNode, notebook: NotebookNode, versions: dict[str, dict[str, Counter]]
+) -> list[str]:
+    """What a person should know after grading: answers that are nearly the text of public ones."""
+    kept = known_names(source)
+    ours, mine = answers(source, source, kept), answers(source, notebook, kept)
+    kinds = kinds_of(source)
+    lines, same = [], []
+    for task, signs in mine.items():
+        most = COPIED[kinds[task]]
+        asked = likeness(signs, ours[task])
+        other, _ = closest(signs, versions.get(task, {}))
+        if other > asked and other >= most:
+            lines.append(
+                f"{task}: answers another version of the task, which was not asked for, in nearly "
+                f"the published words ({other:.0%} alike"
+                + (", but short)" if signs.total() < ENOUGH else ")")
+            )
+        elif asked >= most and kinds[task] == "markdown":
+            lines.append(f"{task}: {asked:.0%} like the published sample answer")
+        elif asked >= most and signs.total() >= ENOUGH:
+            same.append(task)
+    if len(same) > 2:
+        lines.append(f"nearly the published solutions ({COPIED['code']:.0%}): {', '.join(same)}")
+    return lines
+
+
+def kinds_of(source: NotebookNode) -> dict[str, str]:
+    """{task: code or markdown}"""
+    return {of_nbgrader(c).get("grade_id"): c.cell_type for c in source.cells}
 
 
 def known_names(source: NotebookNode) -> set[str]:
@@ -179,15 +302,29 @@ def known_names(source: NotebookNode) -> set[str]:
 def table(found: list[Pair], names: dict[str, str], most: int = 3) -> str:
     """For each task, the pairs that are oddest, and what is usual."""
     lines = []
+    titles = {"": "one another", PUBLISHED: f"the {PUBLISHED}", EARLIER: EARLIER}
+    titles[OTHER] = f"the {OTHER}, which was not asked for"
     for task in dict.fromkeys(pair.task for pair in found):
-        mine = [pair for pair in found if pair.task == task]
-        for title, group in (
-            ("one another", [p for p in mine if p.other != PUBLISHED]),
-            (f"the {PUBLISHED}", [p for p in mine if p.other == PUBLISHED]),
-        ):
+        for kind, title in titles.items():
+            group = [pair for pair in found if (pair.task, pair.kind) == (task, kind)]
             if group:
                 lines.append(f"{task}: like {title} (usual: {group[0].usual:.0%})")
             for pair in group[:most]:
-                who = [names.get(one, one) for one in (pair.one, pair.other) if one != PUBLISHED]
+                both = (pair.one,) if kind in (PUBLISHED, OTHER) else (pair.one, pair.other)
+                who = [names.get(one, one) for one in both]
                 lines.append(f"    {pair.alike:4.0%}  {' and '.join(who)}")
     return "\n".join(lines)
+
+
+def answers_to_other_versions(found: list[Pair], names: dict[str, str]) -> str:
+    """Who has answered versions of tasks that were not asked for; most of them first."""
+    mine: dict[str, list[Pair]] = {}
+    for pair in found:
+        if pair.kind == OTHER and pair.copied:
+            mine.setdefault(pair.one, []).append(pair)
+    lines = [
+        f"    {names.get(who, who)}: {', '.join(f'{p.task} ({p.alike:.0%})' for p in several)}"
+        for who, several in sorted(mine.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+    head = "Near-proof of a copy, above all if it is more than one task. Versions that were not"
+    return "\n".join([f"{head} asked for, in nearly the published words:", *lines]) if lines else ""
