@@ -28,7 +28,8 @@ from helpers.attention import MultiHeadAttention
 from helpers.batching import Batch
 from helpers.transformer import Transformer
 from tools.grading import sandbox
-from tools.grading.forbidden import used
+from tools.grading.forbidden import reached_by, used
+from tools.grading.reaches import files_read, reaches_for
 from tools.grading.sandbox import Limits, Sandbox
 from tools.grading.tags import lend_tags
 from tools.grading.wire import Failed, Gone, Mark, Wire
@@ -335,6 +336,22 @@ def computed_names(source: NotebookNode, notebook: NotebookNode) -> dict[str, st
     return {task: computed[0] for task, _, _, computed in found if computed}
 
 
+def odd_reaches(source: NotebookNode, notebook: NotebookNode) -> dict[str, str]:
+    """{task, or "a cell": what it reaches for, which no answer needs} (reaches.py)."""
+    free = [cell for cell in trusted(source, notebook) if is_free(cell)]
+    imports = [c.source for c in notebook.cells if c.cell_type == "code" and "import" in c.source]
+    found: dict[str, list[str]] = {}
+    for cell in free:
+        about = of_nbgrader(cell)
+        names = reaches_for(cell.source, imports)
+        if about.get("solution"):
+            others = [c.source for c in free if c is not cell and not of_nbgrader(c)]
+            names += [f"{way}()" for way in files_read(reached_by(cell.source, others))]
+        if names:
+            found.setdefault(about.get("grade_id", "a cell"), []).extend(names)
+    return {task: ", ".join(dict.fromkeys(names))[:200] for task, names in found.items()}
+
+
 class Examiner:
     """`source` is the instructor's notebook, `notebook` the submission, repaired (repair.py)."""
 
@@ -351,6 +368,8 @@ class Examiner:
             self.result.notes.append(f"{task}: uses {word}, which this task forbids: no points")
         for task, call in computed_names(source, notebook).items():
             self.result.notes.append(f"{task}: look at this by hand, its name is computed: {call}")
+        for task, names in odd_reaches(source, notebook).items():
+            self.result.notes.append(f"{task}: look at this by hand, it reaches for {names}")
 
     def run(self) -> Result:
         try:
