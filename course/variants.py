@@ -1,16 +1,17 @@
 """Other versions of the tasks, so that last year's answers do not pass.
 
-{set: {task: {cell: [(old, new), …]}}}. A cell is named by its grade_id, by its id, or by how its
-text begins. Each replacement must apply exactly once, whichever other tasks change as well.
+{set: {task: {cell: [(old, new), …]}}}, or a list of several such versions for a task, or one text
+for a whole cell. A cell is named by its grade_id, by its id, or by how its text begins. Each
+replacement must apply exactly once, whichever other tasks change as well.
 tests/grading/test_variants.py checks this, and that the new solution passes the new tests while
-the old one loses at least half of the points. `python -m tools.variants SEED` uses them, and
-course/grading.md says when, and how to keep versions of your own to yourself.
+that of any other version loses at least half of the points. `python -m tools.variants SEED` uses
+them, and course/grading.md says when, and how to keep versions of your own to yourself.
 """
 
 VARIANTS = {
     "ps1": {
         "masked_softmax": {
-            "## 1": [
+            "## 4": [
                 (
                     "The sink is one more score, which is learned, and it takes its share of the weight like a column of its own. Afterwards its share is thrown away,",
                     "The sink is a positive number, which is learned. It is added to the sum of the exponentials by which each of them is divided,",
@@ -29,21 +30,25 @@ VARIANTS = {
                 ("+ sink.exp()[:, None, None]", "+ sink[:, None, None]"),
             ],
             "masked_softmax_rows": [
-                (", numbers(2).requires_grad_()", ", numbers(2).exp().requires_grad_()"),
-                ("+ sink.detach().exp()[:, None, None]", "+ sink.detach()[:, None, None]"),
-                (
-                    "* (1 - kept.sum(-1))  # by the sink",
-                    "* (1 - kept.sum(-1)) / sink.detach()[:, None]  # by the sink",
-                ),
+                ("seed=3), numbers(2)\n", "seed=3), numbers(2).exp()\n"),
+                ("+ sink.exp()[:, None, None]", "+ sink[:, None, None]"),
                 (
                     "[[[[0.21194, 0.57612, 0.0]]], [[[0.0, 0.0, 0.0]]]]",
                     "[[[[0.26894, 0.73106, 0.0]]], [[[1 / 302, 1 / 302, 0.0]]]]",
                 ),
                 ('"large scores and sinks"', '"large scores, and a large sink"'),
             ],
+            "masked_softmax_gradients": [
+                (", numbers(2).requires_grad_()", ", numbers(2).exp().requires_grad_()"),
+                ("+ sink.detach().exp()[:, None, None]", "+ sink.detach()[:, None, None]"),
+                (
+                    "* (1 - kept.sum(-1))  # by the sink",
+                    "* (1 - kept.sum(-1)) / sink.detach()[:, None]  # by the sink",
+                ),
+            ],
         },
         "multi_query": {
-            "## 2": [
+            "## 3": [
                 (
                     "where head h owns the columns h·d_k to (h + 1)·d_k",
                     "where the heads take turns: head h owns the columns h, h + heads, h + 2·heads and so on",
@@ -56,12 +61,15 @@ VARIANTS = {
                 ),
                 ("found.transpose(1, 2).flatten(2)", "found.permute(0, 2, 3, 1).flatten(2)"),
             ],
+            "multi_query_weights": [
+                ("slice(head * d_k, (head + 1) * d_k)", "slice(head, None, heads)")
+            ],
             "multi_query_numbers": [
                 ("slice(head * d_k, (head + 1) * d_k)", "slice(head, None, heads)")
             ],
         },
         "packed_mask": {
-            "## 3": [
+            "## 2": [
                 (
                     "A token may look at the tokens of its own document that are not later than itself.",
                     "A token may look at all tokens of its own document, the later ones included.",
@@ -87,7 +95,7 @@ VARIANTS = {
             "packed_mask_batch": [("t >= s and row[t]", "row[t]")],
         },
         "prefix_mask": {
-            "## 4": [
+            "## 1": [
                 (
                     "and beyond it only what is not later than itself",
                     "and beyond it only itself and the position just before it",
@@ -109,7 +117,7 @@ VARIANTS = {
                 )
             ],
             "attend_part": [("scores.logsumexp(dim=-1)", "scores.logsumexp(dim=-1) / math.log(2)")],
-            "attend_part_numbers": [("powers.sum(-1).log()", "powers.sum(-1).log2()")],
+            "attend_part_logarithms": [("powers.sum(-1).log()", "powers.sum(-1).log2()")],
             "join": [
                 ("torch.logaddexp(", "torch.logaddexp2("),
                 ("(log_sum_1 - log_sum).exp()", "(log_sum_1 - log_sum).exp2()"),
@@ -159,6 +167,18 @@ VARIANTS = {
                 (
                     'diagnose(suspect(inverted=True)), "mask", "an inverted mask"',
                     'diagnose(suspect(late=True)), "mask", "a mask that comes too late"',
+                ),
+            ],
+            "diagnose_mask": [
+                (
+                    'diagnose(suspect(inverted=True)), "mask", "an inverted mask"',
+                    'diagnose(suspect(late=True)), "mask", "a mask that comes too late"',
+                ),
+            ],
+            "diagnose_scale": [
+                (
+                    'diagnose(suspect(power=1.0)), "d_k", "a division by d_k"',
+                    'diagnose(suspect(power=0.0)), "d_k", "no division"',
                 ),
             ],
             "diagnose_all": [
@@ -281,6 +301,9 @@ VARIANTS = {
                 ("layer.gate.numel(), 1, ", "layer.gate.numel(), 8, "),
                 ('"gate": torch.tensor([gate])', '"gate": torch.full((8,), gate)'),
             ],
+            "gated_layer_future": [
+                ('"gate": torch.tensor([-1.0])', '"gate": torch.full((8,), -1.0)'),
+            ],
         },
         "where_from": {
             "## 5": [
@@ -320,6 +343,7 @@ VARIANTS = {
                     'suspect("memory", "y", seed=9)), ("memory", "y"), "queries from the memory"',
                 ),
             ],
+            "where_from_keys": [('f"keys from {keys}"', 'f"queries from {keys}"')],
             "where_from_all": [
                 ('f"keys and values from {pair}"', 'f"queries and values from {pair}"')
             ],
@@ -380,6 +404,10 @@ VARIANTS = {
                 (".log() / 4", ".log2() / 4"),
                 (".log() / 2", ".log2() / 2"),
             ],
+            "sentence_losses_gradient": [
+                ("chosen[0]) / 4,", "chosen[0]) / 4 / math.log(2),"),
+                ("chosen[1, :2]) / 2,", "chosen[1, :2]) / 2 / math.log(2),"),
+            ],
         },
         "go_on": {
             "## 2": [
@@ -435,6 +463,8 @@ VARIANTS = {
                     '        agree(got, wanted, f"model {seed}")\n'
                     '        agree(total, sums, f"model {seed}: the log-probabilities", 1e-3)\n',
                 ),
+            ],
+            "go_on_end": [
                 (
                     "        wanted = one_by_one(model, source_ids, prefix, 6)\n        for row",
                     "        wanted, sums = one_by_one(model, source_ids, prefix, 6)\n        for row",
@@ -500,7 +530,7 @@ VARIANTS = {
             ],
             "hearing": [("    return heard\n", "    return heard.T\n")],
             "hearing_right": [("torch.ones(5, 3,", "torch.ones(3, 5,")],
-            "hearing_deaf": [
+            "hearing_padding": [
                 (
                     "torch.tensor([[s < 4 for s in range(6)]] * 4)",
                     "torch.tensor([[s < 4] * 4 for s in range(6)])",
@@ -567,7 +597,7 @@ VARIANTS = {
             "make_batch_seen": [
                 ('["4", "5"], "the digits of 45"', '["5", "4"], "the digits of 45"')
             ],
-            "make_batch_ids": [("for digit in digits]", "for digit in digits[::-1]]")],
+            "make_batch_digits": [("for digit in digits]", "for digit in digits[::-1]]")],
             "train_reader_learns": [
                 ('"".join(tokenizer.decode(row))', '"".join(tokenizer.decode(row))[::-1]')
             ],
@@ -637,10 +667,10 @@ VARIANTS = {
                     '        differ(after[:, 4], before[:, 4], f"source word {place}, by the last one")\n',
                 )
             ],
-            "number_reader_wiring": [
+            "number_reader_encoder": [
                 (
-                    "    model, contexts = NumberReader(higher, lower).eval(), []\n",
-                    "    model, contexts = NumberReader(higher, lower).eval(), []\n"
+                    "    model = NumberReader(higher, lower).eval()\n",
+                    "    model = NumberReader(higher, lower).eval()\n"
                     "    with torch.no_grad():\n"
                     "        states, other = (model.encode(ids)[0] for ids in (source, source.flip(1)))\n"
                     "        again = model.encode(torch.cat([source[:, :2], source[:, 2:].flip(1)], 1))[0]\n"
@@ -739,6 +769,8 @@ VARIANTS = {
                     'agree(hear(parrot, ["ein"]), 11_111_111,',
                     'agree(hear(parrot, ["ein"])[0], 11_111_111,',
                 ),
+            ],
+            "hear_nothing": [
                 ('agree(hear(parrot, ["ein"]), -1,', 'agree(hear(parrot, ["ein"])[0], -1,'),
             ],
             "ablation": [
@@ -777,3 +809,588 @@ VARIANTS = {
         },
     },
 }
+
+
+# A third version of most tasks. With it, a task is never as published, and still another one than
+# in the year before.
+THIRD = {
+    "ps1": {
+        "prefix_mask": {
+            "## 1": [
+                (
+                    "It writes what follows as a decoder does. So every position sees the whole prefix, and beyond it only what is not later than itself.",
+                    "It writes what follows as a decoder does, but from the end of the row to its beginning. So every position sees the whole prefix, and beyond it only what is not earlier than itself.",
+                )
+            ],
+            "prefix_mask": [
+                (
+                    "past = place <= place[:, None]  # (length, length)",
+                    "past = place >= place[:, None]  # (length, length): what has been written",
+                )
+            ],
+            "prefix_mask_seen": [
+                (
+                    "[[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]",
+                    "[[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 1]]",
+                )
+            ],
+            "prefix_mask_batch": [("s < prefix or s <= t", "s < prefix or s >= t")],
+        },
+        "packed_mask": {
+            "## 2": [
+                (
+                    "A token may look at the tokens of its own document that are not later than itself.",
+                    "A token may look at itself and at the tokens of its own document that are right beside it, before and after.",
+                )
+            ],
+            "packed_mask": [
+                ("(same & real & past)", "(same & real & near)"),
+                (
+                    "    past = torch.ones(documents.size(1), documents.size(1), dtype=torch.bool).tril()\n",
+                    "    place = torch.arange(documents.size(1))\n"
+                    "    near = (place - place[:, None]).abs() <= 1\n",
+                ),
+            ],
+            "packed_mask_seen": [
+                (
+                    "[[[[True, False, False], [True, True, False], [False, False, True]]]]",
+                    "[[[[True, True, False], [True, True, False], [False, False, True]]]]",
+                ),
+                (
+                    "[[[[True, False, False], [True, True, False], [False, False, False]]]]",
+                    "[[[[True, True, False], [True, True, False], [False, False, False]]]]",
+                ),
+            ],
+            "packed_mask_batch": [("t >= s and row[t]", "abs(t - s) <= 1 and row[t]")],
+        },
+        "multi_query": {
+            "## 3": [
+                (
+                    "Return the merged output",
+                    "So that the heads don't all look alike, head h divides its scores by 2 to the power of h, after the division by the root of d_k: head 0 looks sharpest. Return the merged output",
+                )
+            ],
+            "multi_query": [
+                (
+                    " / math.sqrt(key.size(-1))\n",
+                    " / math.sqrt(key.size(-1))\n"
+                    "    scores = scores / 2 ** torch.arange(num_heads)[:, None, None]\n",
+                )
+            ],
+            "multi_query_weights": [("/ d_k**0.5).exp()", "/ d_k**0.5 / 2**head).exp()")],
+            "multi_query_numbers": [("/ d_k**0.5).exp()", "/ d_k**0.5 / 2**head).exp()")],
+        },
+        "masked_softmax": {
+            "## 4": [
+                (
+                    "Afterwards its share is thrown away, so a row sums to less than 1,",
+                    "Afterwards its share is taken out and returned by itself, so a row sums to less than 1,",
+                ),
+                (
+                    "→ the weights, shaped like `scores`.",
+                    "→ the weights, shaped like `scores`, and the sinks' shares, (batch, heads, target).",
+                ),
+            ],
+            "masked_softmax": [
+                (
+                    "    return torch.cat([scores, column], dim=-1).softmax(dim=-1)[..., :-1]\n",
+                    "    shares = torch.cat([scores, column], dim=-1).softmax(dim=-1)\n"
+                    "    return shares[..., :-1], shares[..., -1]\n",
+                )
+            ],
+            "masked_softmax_seen": [
+                (
+                    "weights = sink_softmax(scores, mask, sink)\n",
+                    "weights, share = sink_softmax(scores, mask, sink)\n"
+                    'agree(share, torch.tensor([[[0.21194, 1 / 3]]]), "the shares of the sink")\n',
+                ),
+                (
+                    "agree(sink_softmax(scores, mask, sink), ",
+                    "agree(sink_softmax(scores, mask, sink)[0], ",
+                ),
+            ],
+            "masked_softmax_rows": [
+                (
+                    "weights = sink_softmax(scores, mask, sink)\n",
+                    "weights, share = sink_softmax(scores, mask, sink)\n"
+                    'agree(share[0, :, 1], torch.ones(2), "the share of the sink in that row")\n',
+                ),
+                ("torch.tensor([300.0])), wanted", "torch.tensor([300.0]))[0], wanted"),
+            ],
+            "masked_softmax_gradients": [
+                (
+                    "(sink_softmax(scores, mask, sink) * factors)",
+                    "(sink_softmax(scores, mask, sink)[0] * factors)",
+                )
+            ],
+        },
+        "attend_part": {
+            "## 5": [
+                (
+                    "the **logarithm of the sum** of the exponentials of the scores",
+                    "the **negative logarithm of the sum** of the exponentials of the scores",
+                )
+            ],
+            "attend_part": [("scores.logsumexp(dim=-1)", "-scores.logsumexp(dim=-1)")],
+            "attend_part_logarithms": [("powers.sum(-1).log()", "-powers.sum(-1).log()")],
+            "join": [
+                (
+                    "torch.logaddexp(log_sum_1, log_sum_2)",
+                    "-torch.logaddexp(-log_sum_1, -log_sum_2)",
+                ),
+                ("(log_sum_1 - log_sum).exp()", "(log_sum - log_sum_1).exp()"),
+            ],
+            "join_two": [("total.log().float()", "-total.log().float()")],
+            "join_more": [
+                ("200.0 + i)", "-200.0 - i)"),
+                ("200 + math.log(1 + math.e)", "-200 - math.log(1 + math.e)"),
+            ],
+        },
+        "diagnose": {
+            "## 6": [
+                (
+                    "if the scores are divided by d_k instead of its root",
+                    "if the scores are multiplied by the root of d_k instead of divided by it",
+                ),
+                ("if it takes True to mean hidden", "if it doesn't care about the mask at all"),
+            ],
+            "diagnose": [
+                ("too_flat = (query @ key.T / 4)", "too_sharp = (query @ key.T * 2)"),
+                ("torch.allclose(weights, too_flat)", "torch.allclose(weights, too_sharp)"),
+            ],
+            "diagnose_two": [
+                ("axis=-1, inverted=False", "axis=-1, ignored=False"),
+                (
+                    "scores = scores.masked_fill(mask if inverted else ~mask, -math.inf)",
+                    "scores = scores if ignored else scores.masked_fill(~mask, -math.inf)",
+                ),
+                (
+                    'suspect(inverted=True)), "mask", "an inverted mask"',
+                    'suspect(ignored=True)), "mask", "a mask that is ignored"',
+                ),
+            ],
+            "diagnose_mask": [
+                (
+                    'suspect(inverted=True)), "mask", "an inverted mask"',
+                    'suspect(ignored=True)), "mask", "a mask that is ignored"',
+                )
+            ],
+            "diagnose_scale": [
+                (
+                    'suspect(power=1.0)), "d_k", "a division by d_k"',
+                    'suspect(power=-0.5)), "d_k", "a multiplication"',
+                )
+            ],
+            "diagnose_all": [
+                (
+                    'suspect(inverted=True)), "mask", "an inverted mask"',
+                    'suspect(ignored=True)), "mask", "a mask that is ignored"',
+                ),
+                (
+                    'suspect(power=1.0)), "d_k", "a division by d_k"',
+                    'suspect(power=-0.5)), "d_k", "a multiplication"',
+                ),
+            ],
+        },
+    },
+    "ps2": {
+        "wide_parameters": {
+            "## 1": [
+                (
+                    "biases included",
+                    "if the maps for keys and values have a bias, and the other two have none",
+                )
+            ],
+            "wide_parameters": [("2 * (d_model * d_model + d_model)", "2 * d_model * d_model")],
+            "wide_parameters_numbers": [
+                ("(1, 1), 8,", "(1, 1), 6,"),
+                ("4 * 4 * 2 + 10 * 4 * 2 + 4 * 4", "4 * 4 * 2 + 10 * 4 * 2 + 4 * 2"),
+                ("1_312_768", "1_311_744"),
+            ],
+        },
+        "wide_attention": {
+            "## 2": [
+                (
+                    "broadcastable to (batch, heads, target, source) or None. ",
+                    "broadcastable to (batch, heads, target, source) or None. As in Gemma 2, no score may become large: before the mask and softmax, each score s, divided by the root of d_k as usual, becomes 2 · tanh(s / 2). A row that may attend to nothing finds zeros. ",
+                )
+            ],
+            "wide_attention": [
+                (
+                    "        found, _ = attention(query, key, value, mask)\n",
+                    "        scores = 2 * (query @ key.transpose(-2, -1) / query.size(-1) ** 0.5 / 2).tanh()\n"
+                    "        scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)\n"
+                    "        found = scores.softmax(dim=-1).nan_to_num(0.0) @ value\n",
+                )
+            ],
+            "wide_attention_numbers": [
+                (
+                    "(query[..., columns] @ key[..., columns].transpose(1, 2) / 2**0.5).exp()",
+                    "(2 * (query[..., columns] @ key[..., columns].transpose(1, 2) / 2**1.5).tanh()).exp()",
+                )
+            ],
+        },
+        "look_at_both": {
+            "## 3": [
+                (
+                    "(batch, 1, 1, source_i).",
+                    "(batch, 1, 1, source_i). Return the output, and a pair with the weights of both memories, (batch, heads, target, source_i).",
+                )
+            ],
+            "look_at_both": [
+                (
+                    "    return layer(y, torch.cat(memories, dim=1), torch.cat(masks, dim=-1))\n",
+                    "    query = split_heads(layer.w_q(y), layer.num_heads)\n"
+                    "    key, value = layer.keys_values(torch.cat(memories, dim=1))\n"
+                    "    found, weights = attention(query, key, value, torch.cat(masks, dim=-1))\n"
+                    "    maps = weights.split([memory.size(1) for memory in memories], dim=-1)\n"
+                    "    return layer.w_o(merge_heads(found)), maps\n",
+                )
+            ],
+            "look_at_both_shape": [
+                (
+                    "both = look_at_both(layer, y, memories, masks)\n",
+                    "both, maps = look_at_both(layer, y, memories, masks)\n"
+                    'agree(tuple(maps[0].shape), (2, 2, 3, 4), "the shape of the first memory\'s weights")\n',
+                ),
+                (
+                    "swapped = look_at_both(layer, y, memories[::-1], masks[::-1])\n",
+                    "swapped, turned = look_at_both(layer, y, memories[::-1], masks[::-1])\n"
+                    'agree(turned[1], maps[0], "the weights, with the memories in the other order")\n',
+                ),
+            ],
+            "look_at_both_numbers": [
+                (
+                    "got = look_at_both(layer, y, memories, (german, french))",
+                    "got, maps = look_at_both(layer, y, memories, (german, french))",
+                ),
+                (
+                    'agree(got, wanted, "one softmax over both")\n',
+                    'agree(got, wanted, "one softmax over both")\n'
+                    "for found, power in zip(maps, powers):\n"
+                    '    agree(found, power / total, "the weights of one memory")\n',
+                ),
+                (
+                    "alone = look_at_both(layer, y, memories, (german & False, french))",
+                    "alone, maps = look_at_both(layer, y, memories, (german & False, french))\n"
+                    'agree(maps[0], torch.zeros(2, 2, 3, 4), "the weights of a memory that is hidden")',
+                ),
+            ],
+        },
+        "gated_layer": {
+            "## 4": [
+                (
+                    "So its output is multiplied by the tanh of a number, `gate`, which is learned and starts at 0.",
+                    "So its output is multiplied by the tanh of the first of two numbers, `gate`, which are learned and start at 0. And so that the picture can take over from the text, the output of the first cross-attention is multiplied by 1 minus the tanh of the second number.",
+                ),
+                (
+                    "The gate is an `nn.Parameter` with one number.",
+                    "The gate is an `nn.Parameter` with these two numbers.",
+                ),
+            ],
+            "gated_layer": [
+                ("torch.zeros(1)", "torch.zeros(2)"),
+                (
+                    "        y = y + self.text_attention(self.norm_text(y), text, text_mask)\n",
+                    "        open_, closed = self.gate.tanh()\n"
+                    "        read = self.text_attention(self.norm_text(y), text, text_mask)\n"
+                    "        y = y + (1 - closed) * read\n",
+                ),
+                ("self.gate.tanh() * seen", "open_ * seen"),
+            ],
+            "gated_layer_open": [
+                ('"gate": torch.tensor([0.7])', '"gate": torch.tensor([0.7, 0.3])'),
+                (
+                    'wanted = wanted + parts["text_attention"]',
+                    'wanted = wanted + 0.7086874 * parts["text_attention"]',
+                ),
+            ],
+            "gated_layer_gradient": [
+                ("layer.gate.numel(), 1, ", "layer.gate.numel(), 2, "),
+                ("layer.gate.grad.sum().item()", "layer.gate.grad[0].item()"),
+                ('"gate": torch.tensor([gate])', '"gate": torch.tensor([gate, 0.0])'),
+            ],
+            "gated_layer_future": [
+                ('"gate": torch.tensor([-1.0])', '"gate": torch.tensor([-1.0, 0.5])')
+            ],
+        },
+        "where_from": {
+            "## 5": [
+                (
+                    "The queries come from y. The keys come from y or from the memory, and so do the values, independently of each other.",
+                    "The values come from the memory. The queries come from y or from the memory, and so do the keys, independently of each other.",
+                ),
+                ('`("memory", "y")`, keys first.', '`("memory", "y")`, queries first.'),
+                (
+                    "There is a memory that makes both answers obvious.",
+                    "Think of a y, or of a memory, whose words are all alike.",
+                ),
+            ],
+            "where_from": """\
+def where_from(attend):
+    ### BEGIN SOLUTION
+    y, memory = torch.randn(2, 1, 5, 16)
+    same_y, same_memory = (x[:, :1].expand(1, 5, 16) for x in (y, memory))
+    # If the keys come from words that are all alike, every row is even, whoever asks.
+    weights = attend(y, same_memory)[1]
+    if torch.allclose(weights, torch.full_like(weights, 0.2), atol=1e-5):
+        keys, weights = "memory", attend(same_y, memory)[1]
+        alike, different = "y", "memory"
+    else:
+        keys, alike, different = "y", "memory", "y"
+    # If the queries come from words that are all alike, all rows are the same.
+    same_rows = torch.allclose(weights, weights[..., :1, :].expand_as(weights), atol=1e-5)
+    return alike if same_rows else different, keys
+    ### END SOLUTION""",
+            "where_from_right": [
+                ("def suspect(keys, values, seed=0)", "def suspect(queries, keys, seed=0)"),
+                ("(y, origin[keys], origin[values])", "(origin[queries], origin[keys], memory)"),
+                (
+                    'suspect("memory", "memory")), ("memory", "memory"), "cross-attention"',
+                    'suspect("y", "memory")), ("y", "memory"), "cross-attention"',
+                ),
+                (
+                    'suspect("y", "y", seed=9)), ("y", "y"), "self-attention"',
+                    'suspect("memory", "y", seed=9)), ("memory", "y"), "queries from the memory"',
+                ),
+            ],
+            "where_from_keys": [('f"keys from {keys}"', 'f"queries from {keys}"')],
+            "where_from_values": [('f"values from {values}"', 'f"keys from {values}"')],
+            "where_from_all": [
+                ('f"keys and values from {pair}"', 'f"queries and keys from {pair}"')
+            ],
+        },
+        "shared_cross": {
+            "## 6": [
+                (
+                    "share the keys and values that the **first** layer makes from the encoder's output.",
+                    "share the keys that the **first** layer makes from the encoder's output, and the values that the **last** layer makes from it.",
+                ),
+                (
+                    "(Notebook 02 split the class into two halves that help.)",
+                    "(`split_heads` and the method `attend` help.)",
+                ),
+            ],
+            "shared_cross": [
+                (
+                    "    key, value = layers[0].keys_values(memory)\n",
+                    "    key = split_heads(layers[0].w_k(memory), layers[0].num_heads)\n"
+                    "    value = split_heads(layers[-1].w_v(memory), layers[-1].num_heads)\n",
+                )
+            ],
+            "shared_cross_numbers": [
+                (
+                    "memory @ layers[0].w_v.weight.T + layers[0].w_v.bias",
+                    "memory @ layers[-1].w_v.weight.T + layers[-1].w_v.bias",
+                )
+            ],
+            "shared_cross_once": [
+                (
+                    'reads.count(layers[0].w_v)], [1, 1], "those of the first layer"',
+                    'reads.count(layers[-1].w_v)], [1, 1], "those of the first and the last layer"',
+                )
+            ],
+        },
+        "wire": {
+            "## 7": [
+                (
+                    "`reads[i]` is the number of the encoder layer, counted from 0, whose output decoder layer i reads.",
+                    "`reads` has a number for each decoder layer, from the **last** one to the first: the number of the encoder layer, counted from 0, whose output it reads.",
+                )
+            ],
+            "wire": [("zip(reads, decoder_layers)", "zip(reads[::-1], decoder_layers)")],
+            "wire_memory": [("[-states[i] for i in reads]", "[-states[i] for i in reads[::-1]]")],
+        },
+    },
+    "ps3": {
+        "sentence_losses": {
+            "## 1": [
+                (
+                    "return the cross-entropy of each, in nats **per real token**:",
+                    "return the perplexity of each, the exponential of its cross-entropy in nats **per real token**:",
+                )
+            ],
+            "sentence_losses": [
+                (
+                    "    return -(chosen * real).sum(dim=-1) / real.sum(dim=-1)\n",
+                    "    return (-(chosen * real).sum(dim=-1) / real.sum(dim=-1)).exp()\n",
+                )
+            ],
+            "sentence_losses_seen": [
+                ("math.log(8)", "8.0"),
+                ("(math.log(2) + math.log(4)) / 2", "8**0.5"),
+            ],
+            "sentence_losses_padding": [
+                ("first = -(", "first = ("),
+                ("second = -(", "second = ("),
+                (".log() / 4", " ** (-1 / 4)"),
+                (".log() / 2", " ** (-1 / 2)"),
+            ],
+            "sentence_losses_gradient": [
+                (
+                    "sentence_losses(logits, labels).sum().backward()\n",
+                    "found = sentence_losses(logits, labels)\nfound.sum().backward()\nfound = found.detach()\n",
+                ),
+                ("chosen[0]) / 4,", "chosen[0]) / 4 * found[0],"),
+                ("chosen[1, :2]) / 2,", "chosen[1, :2]) / 2 * found[1],"),
+            ],
+        },
+        "go_on": {
+            "## 2": [
+                (
+                    "Return ids (batch, length), without BOS: the prefix, then always the most probable token.",
+                    "Return ids (batch, length + 1): BOS, the prefix, then always the most probable token.",
+                )
+            ],
+            "go_on": [("    return ids[:, 1:]\n", "    return ids\n")],
+            "go_on_shape": [
+                ("(2, 5), ", "(2, 6), "),
+                ("ids[:, :2], prefix", "ids[:, 1:3], prefix"),
+                ("(1, 4), ", "(1, 5), "),
+                ("ids[0, 0].item()", "ids[0, 1].item()"),
+            ],
+            "go_on_words": [("rows.append(row[1:])", "rows.append(row)")],
+            "go_on_end": [("EOS in row[:5]", "EOS in row[:6]")],
+        },
+        "token_by_token": {
+            "## 3": [
+                ("## 3 · One token a step", "## 3 · Three tokens a step"),
+                (
+                    "**one token at a time**",
+                    "**three tokens at a time** (fewer in the last step, if their number is no multiple of three)",
+                ),
+                (
+                    "return the logits of all positions, (batch, target, vocab_size). They must equal those of one pass over the whole.",
+                    "return the probabilities of all positions, (batch, target, vocab_size). They must equal those that one pass over the whole gives.",
+                ),
+            ],
+            "token_by_token": [
+                ("target_ids.split(1, dim=1)", "target_ids.split(3, dim=1)"),
+                (
+                    "model.output(torch.cat(steps, dim=1))",
+                    "model.output(torch.cat(steps, dim=1)).softmax(dim=-1)",
+                ),
+            ],
+            "token_by_token_equal": [
+                ("model(source_ids[:1], whole), ", "model(source_ids[:1], whole).softmax(-1), "),
+                ("model(source_ids, both), ", "model(source_ids, both).softmax(-1), "),
+            ],
+            "token_by_token_once": [
+                ("target_ids[:, :3])", "target_ids[:, :5])"),
+                ("[1] * 6", "[3, 3, 2, 2]"),
+            ],
+        },
+        "needed": {
+            "## 4": [
+                (
+                    "without which the label `target_ids[0, t + 1]` loses most of its log-probability.",
+                    "without which the model is least sure of what comes after position t: where the entropy of its probabilities, −Σ p · log p, is largest.",
+                )
+            ],
+            "needed": [
+                ("    def log_probability(mask):\n", "    def entropy(mask):\n"),
+                (
+                    "        return logits.log_softmax(dim=-1)[target_ids[0, t + 1]].item()\n",
+                    "        return -(logits.softmax(dim=-1) * logits.log_softmax(dim=-1)).sum().item()\n",
+                ),
+                (
+                    "    left = {}  # what is left without each position; the least is left without the most needed\n",
+                    "    left = {}  # how unsure the model is without each position\n",
+                ),
+                ("left[s] = log_probability(mask)", "left[s] = entropy(mask)"),
+                ("min(left, key=left.get)", "max(left, key=left.get)"),
+            ],
+            "needed_places": [
+                (
+                    "    lost = torch.stack(logits).log_softmax(-1)[:, target[0, t + 1]]\n",
+                    "    shares = torch.stack(logits).softmax(-1)\n"
+                    "    lost = (shares * shares.log()).sum(-1)\n",
+                )
+            ],
+        },
+        "hearing": {
+            "## 5": [
+                (
+                    "do the logits at t move when the source token at s is replaced by another word?",
+                    "do the logits at t **stay** exactly as they are when the source token at s is replaced by another word, so that t is deaf to s?",
+                ),
+                ("its columns are False.", "its columns are True."),
+            ],
+            "hearing": [("    return heard\n", "    return ~heard\n")],
+            "hearing_right": [
+                ("torch.ones(6, 6,", "torch.zeros(6, 6,"),
+                ("torch.ones(5, 3,", "torch.zeros(5, 3,"),
+            ],
+            "hearing_deaf": [("[t < 2 or s < 2 for", "[t >= 2 and s >= 2 for")],
+            "hearing_padding": [
+                ("[s < 4 for s in", "[s >= 4 for s in"),
+                ("torch.ones(3, 4, dtype", "torch.zeros(3, 4, dtype"),
+            ],
+        },
+        "diagnose": {
+            "## 6": [
+                (
+                    "if the decoder gets the output of the first encoder layer",
+                    "if the decoder gets the output of the second encoder layer",
+                ),
+                (
+                    "if cross-attention sees the first source word only",
+                    "if cross-attention sees the second source word only",
+                ),
+            ],
+            "diagnose": [("(weights[..., 1:] == 0).all()", "(weights[..., [0, 2, 3]] == 0).all()")],
+            "suspects": [
+                ("(torch.arange(memory.size(1)) == 0)", "(torch.arange(memory.size(1)) == 1)")
+            ],
+            "diagnose_early": [("if number == 0 or not", "if number < 2 or not")],
+        },
+    },
+    "capstone": {
+        "batch_loss": {
+            "## 3": [
+                (
+                    "The mean cross-entropy over **real** labels of a batch, as one number",
+                    "For each number of a batch, the mean cross-entropy of its **real** labels, and of these the mean, as one number",
+                )
+            ],
+            "batch_loss": [
+                (
+                    "    return F.cross_entropy(logits[real], batch.target_labels[real])\n",
+                    '    losses = F.cross_entropy(logits.mT, batch.target_labels, reduction="none") * real\n'
+                    "    return (losses.sum(dim=1) / real.sum(dim=1)).mean()\n",
+                )
+            ],
+            "batch_loss_padding": [
+                (
+                    "slope.exp().sum().log() - slope[labels].mean(), ",
+                    "slope.exp().sum().log() - (slope[labels[:3]].mean() + slope[labels[3:]].mean()) / 2, ",
+                ),
+                ('"five real labels, counted alike"', '"two numbers, counted alike"'),
+            ],
+        },
+        "look": {
+            "## 6": [
+                (
+                    "averaged over heads, as (digits + 1, words + 1).",
+                    "and in each cell the largest weight that any of the heads gives, as (digits + 1, words + 1).",
+                )
+            ],
+            "look": [("[0].mean(dim=0)\n", "[0].amax(dim=0)\n")],
+            "look_shape": [
+                (
+                    "agree(weights.sum(-1), torch.ones(4), ",
+                    "agree((weights.sum(-1) > 1).all().item(), True, ",
+                ),
+                (
+                    "agree(weights.sum(-1), torch.ones(3), ",
+                    "agree((weights.sum(-1) > 1).all().item(), True, ",
+                ),
+            ],
+            "look_numbers": [("wanted = sum(maps) / 4", "wanted = torch.stack(maps).amax(0)")],
+        },
+    },
+}
+for _name, _tasks in THIRD.items():
+    VARIANTS[_name] |= {
+        _task: [VARIANTS[_name][_task], _changes] for _task, _changes in _tasks.items()
+    }

@@ -73,7 +73,7 @@ PARTLY = {
             ],
             "packed_mask": [(" & past", "")],
         },
-        22 - 3 - 3 - 3,
+        22 - 3 - 2 - 3,
     ),
     "ps2": (
         {
@@ -89,7 +89,7 @@ PARTLY = {
             "token_by_token": [(", cache) for new in", ") for new in")],
             "diagnose": [('return "no order"', 'return "right"')],
         },
-        22 - 2 - 4 - 2,
+        22 - 1 - 4 - 2,
     ),
     "capstone": (
         {

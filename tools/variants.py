@@ -249,9 +249,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("seed", type=int, nargs="?", help="a number, such as the year")
     parser.add_argument("--variants", type=Path, help="a file with variants of your own")
     parser.add_argument("--all", action="store_true", help="leave no task as it is published")
-    parser.add_argument("--check", action="store_true", help="only try those of your own")
+    parser.add_argument(
+        "--check", action="store_true", help="only try the versions, yours or else ours"
+    )
     given = parser.parse_args(argv)
-    if given.seed is None and given.variants is None:
+    if given.seed is None and given.variants is None and not given.check:
         parser.error("a seed is needed, such as the year: python -m tools.variants 2027")
     own = given.variants.expanduser() if given.variants else None
     try:

@@ -1,6 +1,7 @@
 """Each other version of a task: its solution passes its tests, and last year's does not."""
 
 import re
+from itertools import permutations
 
 import pytest
 
@@ -23,6 +24,20 @@ MOST = max(len(several) for tasks in VARIANTS.values() for several in tasks.valu
 def test_last_years_answer_fails_and_the_new_one_passes(place):
     name, task, number = place.split("/")
     assert problems(SOURCES[name], name, task, VARIANTS[name][task][int(number) - 1]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_answer_to_a_neighbouring_version_fails_too(name):
+    for task, several in VARIANTS[name].items():
+        for old, new in permutations(several, 2) if task in tasks(name) else ():
+            notebook = varied(SOURCES[name], name, {task: new}, 7)
+            before = varied(SOURCES[name], name, {task: old}, 6)
+            (answer,) = [c.source for c in before.cells if variants.is_at(c, task)]
+            tests = variants.tests_of(notebook)[task]
+            points = sum(c.metadata.nbgrader.points for c in tests.values())
+            lost = failed(notebook, {task: answer}, {task})
+            assert 2 * sum(lost.values()) >= points, (task, lost)
 
 
 def test_every_task_has_another_version():
@@ -94,7 +109,7 @@ OWN = """
 VARIANTS = {
     "ps1": {
         "prefix_mask": {
-            "## 4": [("what is not later than itself", "what is earlier than itself")],
+            "## 1": [("what is not later than itself", "what is earlier than itself")],
             "prefix_mask": [("place <= place[:, None]", "place < place[:, None]")],
             "prefix_mask_seen": [
                 ("[1, 1, 1, 0], [1, 1, 1, 1]", "[1, 1, 0, 0], [1, 1, 1, 0]"),
@@ -128,7 +143,7 @@ def test_variants_of_ones_own_are_always_used(own, seed, tmp_path, capsys):
 
 
 def test_of_several_versions_of_ones_own_the_seed_takes_one(own, capsys):
-    version = '{"## 4": [("what is not later", "NAME")]}'
+    version = '{"## 1": [("what is not later", "NAME")]}'
     several = ", ".join(version.replace("NAME", name) for name in ("One", "Two"))
     path = own(f'VARIANTS = {{"ps1": {{"prefix_mask": [{several}], "join": {{}}}}}}')
     folder = variants.ROOT / "build"
@@ -136,7 +151,7 @@ def test_of_several_versions_of_ones_own_the_seed_takes_one(own, capsys):
         main([seed, "--variants", path])
         text = (folder / f"source-{seed}" / "ps1" / "ps1.ipynb").read_text("utf8")
         assert f"beyond it only {name}" in text
-    whole = own('VARIANTS = {"ps1": {"prefix_mask": {"## 4": "## 4 · All of it is new"}}}')
+    whole = own('VARIANTS = {"ps1": {"prefix_mask": {"## 1": "## 1 · All of it is new"}}}')
     main(["0", "--variants", whole])
     text = (folder / "source-0" / "ps1" / "ps1.ipynb").read_text("utf8")
     assert "All of it is new" in text and "prefix language model" not in text

@@ -13,7 +13,7 @@ from tools.grading.examiner import of_nbgrader
 
 SEED = next(str(s) for s in range(1, 99) if "packed_mask" in variants.chosen("ps1", s))
 KEPT = ("imports", "tools", "packed_mask", "packed_mask_seen", "packed_mask_batch")
-OWN = 'VARIANTS = {"ps1": {"prefix_mask": {"## 4": [("what is not later", "Another")]}}}'
+OWN = 'VARIANTS = {"ps1": {"prefix_mask": {"## 1": [("what is not later", "Another")]}}}'
 
 
 @pytest.fixture
