@@ -1390,7 +1390,164 @@ def where_from(attend):
         },
     },
 }
+
+# Another question for each that a person reads: the same goal, another situation. rubric.md has
+# what to mark under the same headings, as "version 2".
+QUESTIONS = {
+    "ps1": {
+        "too_late": {
+            "## 7": """\
+## 7 · Zero isn't hidden (4 points, read by a person)
+
+A classmate hides padding by setting the *scores* of the hidden columns to 0 before the softmax, where you set them to −∞. What is wrong with a row then? When is the mistake small, and when is it large? The classmate hears about it and takes −1000 in place of 0. For which rows is that as good as −∞, and for which is it not?""",
+            "too_late": """\
+exp(0) is 1 and not 0, so every hidden column takes a share of the row, and the value of a padding vector is mixed into the output. How large the share is depends on the visible scores: each hidden column counts as much as a visible one with score 0. With two visible scores of 1 and three columns of padding, the padding gets 3 / (3 + 2e) = 0.36. So the same sentence gets another output in a batch with a longer one, because there it has more padding. The mistake is small if the visible scores are far above 0 (with a score of 10, one hidden column gets 0.00005), and there is none in rows that hide nothing. It is large where the visible scores are negative, or where there is much padding.
+
+With −1000, exp of the difference to any usual score is rounded to exactly 0, so for a row with something visible the result is the same as with −∞. It isn't the same in a row that may attend to nothing: all its scores are equal then, so the row is dealt out evenly among hidden columns. (With −∞ this row is 0 / 0, so it has to be set to zero by hand.) And it isn't if the visible scores themselves are about −1000.""",
+        },
+        "packed_apart": {
+            "## 8": """\
+## 8 · Padded on the left (4 points, read by a person)
+
+To let a decoder-only model write in a batch, rows of unequal length are padded on the **left**, so that all of them end in the same column. Your masks keep the padding out of the attention. Name two *other* places in which the model would still treat a padded row differently from the same row alone, say what happens there, and what you would do about each.""",
+            "packed_apart": """\
+**Positions.** With two columns of padding, the first word is at position 2 and not at 0. The model has learned what it knows about first words at position 0, so the same row gets other vectors and may be continued in another way. Count the positions from the first real token of each row: the number of real tokens before it, which is a cumulative sum of the padding mask. (With positions that only tell distances, nothing has to be done.)
+
+**Rows of the mask that are empty.** The padding columns are queries, too. The causal mask lets them look only at what is before them, which is nothing but padding, so their row is all hidden and softmax gives 0 / 0 = NaN. A NaN times a weight of 0 is still NaN, so in the next layer it reaches the real words. Set such rows to zero, or let padding look at itself.
+
+(Also good: in training, the last padding column has the first word as its label, although it has seen nothing. Leave it out of the loss.)""",
+        },
+    },
+    "ps2": {
+        "merging": {
+            "## 8": """\
+## 8 · A second language (4 points, read by a person)
+
+Tasks 3 and 4 merge two memories in different ways. You have a trained translator from German to English, and for every sentence there is now a French version as well, about as long as the German one. A second encoder reads it. It is as wide as yours, but was trained by somebody else, for something else. Which of the two ways would you take, and why? Name one thing that each does better than the other.""",
+            "merging": """\
+I take the gated second cross-attention, at least to begin with. Both memories are sentences of the same length, so it would be natural to let their words compete in one softmax. But the French encoder was trained elsewhere: what its 12 vectors have in their columns has nothing to do with what W_K and W_V of the trained layer expect. Their scores would be arbitrary, so about half of each row's weight would go to French columns from the first step on, and the values mixed in would be noise. With a gate at 0 the translator is exactly what it was. The second attention has W_K and W_V of its own, which can learn to read the other encoder, and the gate opens only as far as French helps. If I could train both encoders together from the start, I would take the single softmax.
+
+One softmax is better where both memories are of one kind: words of both compete for the same row, so where *Bank* is ambiguous and *banque* is not, the weight can move to French for this word alone. It needs no new parameters, and the weights of both can be compared. Two attentions are better where the memories are written in different "languages" of vectors: each has its own W_K and W_V, may have its own width, and French can be switched off if a sentence has none.""",
+        },
+        "gate_at_zero": {
+            "## 9": """\
+## 9 · An output at zero (4 points, read by a person)
+
+Take the layer of task 4 without a gate. In its place, W_O of the picture attention starts at zero, and so does its bias. Which parameters of this branch get a gradient other than zero at the very first training step, and which don't? Why does the branch learn all the same? And what would happen if W_V, with its bias, started at zero *as well*?""",
+            "gate_at_zero": """\
+The branch adds W_O · found + b_O, where found is what the heads have mixed. The derivative by W_O has found as a factor, which isn't zero, and the derivative by b_O doesn't depend on the branch at all: so both get a gradient at the first step. Everything behind W_O (W_Q, W_K, W_V with their biases, and the norm) is reached only through W_O, so its gradient has the factor W_O = 0: nothing in the first step. After that step W_O is no longer zero, and from the second step on the gradient gets through, so the others learn, too.
+
+If W_V and its bias are zero as well, found is 0 for any picture. Then the gradient of W_O is 0 because nothing was found, and that of W_V is 0 because W_O is: each has the other as a factor, so neither ever moves. Only b_O still learns, but it adds the same vector for every picture. The branch never hears the picture.""",
+        },
+    },
+    "ps3": {
+        "three_curves": {
+            "## 7": """\
+## 7 · Three more reports (4 points, read by a person)
+
+Three people train the same translator on the same data, with a vocabulary of 1,000 words, and report after the same number of steps, loss in nats per token:
+
+| | training loss | validation loss | exact match, greedy | |
+|---|---|---|---|---|
+| A | 0.4 | 0.5 | 71 % one by one, 9 % in batches | in batches, short sentences go wrong |
+| B | 6.9 | 6.9 | 0 % | the loss has been the same from the first step |
+| C | 0.5 | 0.6 | 0 % | the translations begin right and never end |
+
+Give for each the most likely cause, and one measurement or counterfactual that would confirm it.""",
+            "three_curves": """\
+**A** hears the padding: the mask of the source is missing, in the encoder or in cross-attention (or it is inverted for padding alone). A sentence by itself has no padding, so it is right; in a batch, short sentences are padded to the longest one. Confirm: add two columns of PAD to a sentence and compare the logits. They must not move, and here they do.
+
+**B** doesn't learn at all: 6.9 = log 1000, which is the loss of a model that finds every word equally likely. Gradients don't reach the parameters, or nothing is done with them: the loss is detached, the optimiser has the parameters of another model, the learning rate is 0. Confirm: keep a copy of the parameters, make one step, and compare. If nothing has changed, look at the gradients: if they are None, the path is cut; if not, it is the optimiser.
+
+**C** has never been shown an EOS as a label: it is missing in the data, was cut off with the last label, or counts as padding in the loss (if PAD and EOS have the same id). Confirm: read off the probability of EOS after the last word of a training sentence. It is nearly 0, whereas the other words have high ones. Then print the labels of one batch.""",
+        },
+        "bright_cell": {
+            "## 8": """\
+## 8 · What a grey map means (4 points, read by a person)
+
+In the map of one cross-attention every cell has about the same weight, 1/12 for each of twelve words. Somebody concludes that this attention does nothing and can be left out. Give two reasons why that may be wrong, each with a small situation in which it happens, and say in one sentence what you would write under such a map in a report.""",
+            "bright_cell": """\
+**An even mean carries information.** The output is then W_O times the mean of all values, and this mean depends on the sentence. A head may count: if the value of *nicht* points in one direction and all others are short, the mean says whether the sentence is negated, wherever the word is. Without this head, the translation may lose its "not".
+
+**The map is a mean itself.** What is drawn is often the average over heads. Four sharp heads that look at different places, one at the word itself, one at its neighbour, and so on, add up to a grey map, although each of them picks one word. (Also good: it is even for this sentence and sharp for others, for example for those with a name; or it is even in the rows of this prefix only.)
+
+What would tell is to leave it out: set its output to zero, or to its mean over all sentences, and measure the loss on held-out sentences.
+
+Under the map: "Layer 1, mean of four heads, one sentence: the words are mixed in about equal parts. This doesn't show that the result isn't used.\"""",
+        },
+    },
+    "capstone": {
+        "explain_map": {
+            "## 7": """\
+## 7 · Two digits in one word (6 points, read by a person)
+
+In five to eight sentences: in the map of 412011, *vier hundert zwölf tausend elf*, which words give two digits each, and does the model look at them in the same way for both? Where does it look when it writes the 0 that nobody has said? Show at least one more map of a number that you chose for a reason. And check one claim by a counterfactual (change or hide a word), not by looking alone.""",
+            "code-35": [("number = 345_678", "number = 412_011")],
+            "explain_map": """\
+*(One run, seed 1; yours may differ.)* In the map of 412011 the rows are digits and the columns are words. The 4 looks at *vier* (0.78). *zwölf* gives two digits, but not in the same way: the row that writes the 2 has 0.74 on it, the row of the 1 before it only 0.44, with 0.24 on *vier* and 0.21 on *hundert*. At *elf* both rows agree (0.87 and 1.00), and the end of the number looks there as well (1.00). For the 0 that nobody has said I expected *tausend*; it has 0.44 there, and 0.42 on *zwölf*, whose digits have just been written.
+
+I also show 11011, because both of its words are the same and only their places tell them apart. There the first two rows look at *tausend* (0.79 and 0.76) and hardly at either *elf*, and on its own the model writes 1111: it loses the 0.
+
+Counterfactual. Claim: the last two digits are read from the last word alone. With *zwölf* in the place of *elf* I expected 412012, and the model writes 412012. With *zehn* I expected 412010, but it writes 41201: one digit is lost, so it isn't true that such a word is simply copied out in two digits. (With *elf* in the place of *zwölf* it writes 411011, as it should.) The map alone would not have told me about the zeros at the end.""",
+        },
+        "ablation_report": {
+            "## 4": [
+                (
+                    "it makes a model of this kind (part 8 will ask for another one), trains it",
+                    "it makes a model of this kind, trains it",
+                )
+            ],
+            "## 8": """\
+## 8 · Take something away from its lessons (12 points, read by a person)
+
+Leave the machine as it is, and take **one** thing away from the numbers that it is trained on: all numbers with a certain word, or with a certain word in one place (such as *siebzig* before *tausend*), all short ones, all with an unspoken zero, nine tenths of them, … Say **first**, in writing, what you expect for numbers that have what was taken away. Then train with and without, at least two seeds each, measure both on held-out numbers, and find out *which* numbers go wrong, not only how many. Put the code into the cell below and your report under it. The rubric says what counts; a surprise that is well examined counts as much as a guess that came true.""",
+            "ablation": '''\
+### BEGIN SOLUTION
+KEPT_BACK = frozenset(n for n in range(1, 1_000_000) if n // 10_000 % 10 == 7)  # siebzig tausend
+
+
+def kinds_of_mistakes(model, asked):
+    """How many numbers are right, how many have too few or too many digits, and the rest."""
+    counts = {"right": 0, "length": 0, "other": 0}
+    for number in asked:
+        heard = hear(model, in_words(number))
+        same_length = len(str(heard)) == len(str(number))
+        counts["right" if heard == number else "other" if same_length else "length"] += 1
+    return counts
+
+
+seeds = ()  # (1, 2) for the report below: two minutes
+kind, not_trained_on = NumberReader, HELD_OUT
+for kept_back in (frozenset(), KEPT_BACK):
+    HELD_OUT = not_trained_on | kept_back  # `train_reader` leaves these out
+    for seed in seeds:
+        model = train_reader(seed, kind)
+        asked = sorted(not_trained_on & KEPT_BACK)[:200]
+        print(len(kept_back), seed, kinds_of_mistakes(model, asked))
+HELD_OUT = not_trained_on
+### END SOLUTION''',
+            "ablation_report": """\
+**Expectation, written before.** I take away all numbers with a 7 in the place of the ten thousands, so the model never hears *siebzig* (nor *und siebzig*) before *tausend*, but it hears it at the end of numbers, and it hears the other tens in both places. If it has learned words and places separately, it gets such numbers right all the same. I expect that it hasn't quite: that most of them, perhaps 150 of 200, are right, and that in the others just this one digit is wrong and has become another tens digit, such as a 6.
+
+**What I did.** The same model, the same 300 steps, the same seeds; the only difference is that `train_reader` skips the 100,000 numbers with this 7 (so its batches are a tenth smaller, too). Measured on 200 held-out numbers that have it.
+
+| trained on | seed | right | wrong number of digits | other mistakes |
+|---|---|---|---|---|
+| all numbers | 1 | 195 | 5 | 0 |
+| all numbers | 2 | 197 | 2 | 1 |
+| without *siebzig tausend* | 1 | 184 | 8 | 8 |
+| without *siebzig tausend* | 2 | 183 | 6 | 11 |
+
+On 200 other held-out numbers all four models have 199 right.
+
+**Which go wrong.** It transfers far better than I thought. The mistakes in length are numbers such as 70006, which becomes 7006: models that have seen everything make them as well, so they come from the zeros. What is new are the 8 and 11 other mistakes, and they aren't what I expected: 71083 becomes 17083 with seed 2, the same digits in another order. So the word is understood as a 7, and what suffers is its place.
+
+**What follows, and what does not.** The model composes: a word learned in one place can be read in another, in nine of ten cases. It does not follow that it would do so for all words; *siebzig* has seven neighbours (*zwanzig* to *neunzig*) that show how tens behave before *tausend*. Next I would take more and more of them away and see when it breaks. The two seeds agree within one number; the smaller batches can't explain the difference, because the other numbers have not become worse.""",
+        },
+    },
+}
 for _name, _tasks in THIRD.items():
     VARIANTS[_name] |= {
         _task: [VARIANTS[_name][_task], _changes] for _task, _changes in _tasks.items()
     }
+    VARIANTS[_name] |= QUESTIONS[_name]

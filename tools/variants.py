@@ -110,21 +110,22 @@ def versions(
 def varied(notebook: NotebookNode, name: str, tasks: dict[str, Changes], seed: int) -> NotebookNode:
     """A copy with these tasks in their other version. Raises ValueError if one does not fit."""
     notebook = copy.deepcopy(notebook)
-    for task, changes in tasks.items():
-        for place, edits in changes.items():
-            cells = [cell for cell in notebook.cells if is_at(cell, place)]
-            if len(cells) != 1:
-                raise ValueError(f"{name}, {task}: {len(cells)} cells are called {place!r}")
-            if isinstance(edits, str):
-                cells[0].source, edits = edits, []
-            for old, new in edits:
-                if (times := cells[0].source.count(old)) != 1:
-                    raise ValueError(
-                        f"{name}, {task}: {old!r} is {times} times in {place!r}, not once. If a "
-                        f'variant of ours has changed it before, add "TASK": {{}} for that task to '
-                        "your file, which leaves it as it is."
-                    )
-                cells[0].source = cells[0].source.replace(old, new.replace("SEED", str(seed)))
+    every = [(task, *change) for task, changes in tasks.items() for change in changes.items()]
+    every.sort(key=lambda one: not isinstance(one[2], str))  # whole cells first
+    for task, place, edits in every:
+        cells = [cell for cell in notebook.cells if is_at(cell, place)]
+        if len(cells) != 1:
+            raise ValueError(f"{name}, {task}: {len(cells)} cells are called {place!r}")
+        if isinstance(edits, str):
+            cells[0].source, edits = edits, []
+        for old, new in edits:
+            if (times := cells[0].source.count(old)) != 1:
+                raise ValueError(
+                    f"{name}, {task}: {old!r} is {times} times in {place!r}, not once. If a "
+                    f'variant of ours has changed it before, add "TASK": {{}} for that task to '
+                    "your file, which leaves it as it is."
+                )
+            cells[0].source = cells[0].source.replace(old, new.replace("SEED", str(seed)))
     return notebook
 
 

@@ -1,13 +1,14 @@
 """Each other version of a task: its solution passes its tests, and last year's does not."""
 
 import re
+from difflib import SequenceMatcher
 from itertools import permutations
 
 import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
-from tests.test_problem_sets import SOURCES, tasks
+from tests.test_problem_sets import SOURCES, cells_of, of_nbgrader, tasks
 from tools import variants
 from tools.notebooks import read
 from tools.variants import VARIANTS, chosen, each, failed, load, main, problems, varied, versions
@@ -43,6 +44,19 @@ def test_the_answer_to_a_neighbouring_version_fails_too(name):
 def test_every_task_has_another_version():
     for name in SOURCES:
         assert {*tasks(name)} - {"join"} <= {*VARIANTS[name]}, name  # `join` changes with its part
+        questions = cells_of(SOURCES[name], grade=True, solution=True)
+        for question, cell in questions.items():
+            changes = VARIANTS[name][question][0]
+            heading = next(place for place in changes if isinstance(changes[place], str))
+            text, points = changes[heading], of_nbgrader(cell)["points"]
+            assert re.match(rf"{heading} · .* \({points} points, read by a person\)\n", text), text
+            assert (
+                likeness(text, cell.source) < 0.3 and likeness(changes[question], cell.source) < 0.3
+            )
+
+
+def likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.split(), other.split()).ratio()
 
 
 @pytest.mark.slow
