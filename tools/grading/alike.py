@@ -261,21 +261,23 @@ def public_answers(
     kept = known_names(source)
     ours, mine = answers(source, source, kept), answers(source, notebook, kept)
     kinds = kinds_of(source)
-    lines, same = [], []
+    lines, same, strange = [], [], []
     for task, signs in mine.items():
         most = COPIED[kinds[task]]
         asked = likeness(signs, ours[task])
         other, _ = closest(signs, versions.get(task, {}))
         if other > asked and other >= most:
-            lines.append(
-                f"{task}: answers another version of the task, which was not asked for, in nearly "
-                f"the published words ({other:.0%} alike"
-                + (", but short)" if signs.total() < ENOUGH else ")")
-            )
+            short = ", but short" if signs.total() < ENOUGH else ""
+            strange.append(f"{task} ({other:.0%}{short})")
         elif asked >= most and kinds[task] == "markdown":
             lines.append(f"{task}: {asked:.0%} like the published sample answer")
         elif asked >= most and signs.total() >= ENOUGH:
             same.append(task)
+    if strange:
+        lines.append(
+            "answers a version that was not asked for, in nearly the published words: "
+            f"{', '.join(strange)}"
+        )
     if len(same) > 2:
         lines.append(f"nearly the published solutions ({COPIED['code']:.0%}): {', '.join(same)}")
     return lines
