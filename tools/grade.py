@@ -720,10 +720,6 @@ def show_alike(assignment: str, earlier: list[Path]) -> None:
     print(f"\n{alike.HINT}\nAll {len(found)} pairs are in {path}.")
 
 
-def printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.splitlines()))
-
-
 def names_in_gradebook() -> dict[str, str]:
     """{id: name} of everybody whom the gradebook knows."""
     if not (folder() / "gradebook.db").is_file():
