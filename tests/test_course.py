@@ -10,7 +10,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
 from benchmarks import footprint
-from tools import figures, notebooks
+from tools import figures, notebooks, talks
 from tools.address import repository
 from tools.pull_link import main, pull_link
 
@@ -173,7 +173,7 @@ def lectures_take_every_deck(text, series):
     """In order, each in one week, whose tutorial practises what the lecture has shown."""
     shown, times = [], exercise_minutes(series)
     for week, lecture, *_, exercises in weeks_of(text, "Fourteen weeks", 7):
-        decks = [deck for deck, _, _ in DECK.findall(lecture)]
+        decks = [deck for deck, _, _ in talks.TALK.findall(lecture)]
         known = {number for deck in decks for number in series[deck][2]}
         assert set(exercises.split(", ")) <= known, week
         assert sum(times[n] for n in exercises.split(", ")) <= 55, f"{week} is too full"
@@ -208,19 +208,12 @@ def tutorials_fill_their_minutes(text, series):
     }
 
 
-# A deck as a timetable names it: "02 (30 min)", "03, first part (30 min)", "15, slides (9 minutes)"
-DECK = re.compile(r"\b(\d\d)(?:, (first|second) part|, slides)? \((\d+) min(?:utes)?\)")
-
-
 def lengths(deck):
     """{part: the minutes in which the notes of a deck's first slide say that it can be given}."""
-    notes = next((COURSE / "slides").glob(f"{deck}_*.md")).read_text(encoding="utf8")
-    notes = notes.split("\n---\n")[0]
-    time = re.search(r"^\*\*Time\.\*\*.*$", notes, re.MULTILINE)[0]
-    found = {"": set(map(int, re.findall(r"(?:takes about|For) (\d+) minutes", time)))}
-    if two := re.search(r"takes about (\d+) minutes, or (\d+) without .* about (\d+)\.$", notes,
-                        re.MULTILINE):  # fmt: skip
-        found |= {"first": {int(two[1]), int(two[2])}, "second": {int(two[3])}}
+    text = next((COURSE / "slides").glob(f"{deck}_*.md")).read_text(encoding="utf8")
+    found = {}
+    for part, time in talks.choices(text):
+        found.setdefault(part, set()).add(time)
     return found
 
 
@@ -231,7 +224,7 @@ def a_lecture_has_room_for_its_talk_and_its_votes(text, series):
                (row[0].split("–") for row in rows(part, 3) if "deck" in row[1]))  # fmt: skip
     assert f"A lecture has {room} minutes" in text
     for week, lecture, votes, *_ in weeks_of(text, "Fourteen weeks", 7):
-        decks = DECK.findall(lecture)
+        decks = talks.TALK.findall(lecture)
         for deck, half, time in decks:
             assert int(time) in lengths(deck)[half], f"{week}: deck {deck} has no such length"
         talk = sum(int(time) for *_, time in decks)
@@ -251,7 +244,7 @@ def slides_fit_where_they_are_shown(text, series):
     for time, what, numbers in rows(text.split("## Problem sets")[0], 3):
         loose = re.search(r"(\d, |the )slides(?! \(\d+ minutes\))", what)
         assert not loose, f"{time}: how many minutes?"
-        decks = DECK.findall(what)
+        decks = talks.TALK.findall(what)
         for deck, half, much in decks:
             assert int(much) in lengths(deck)[half], f"{time}: deck {deck} has no such length"
         if decks:
@@ -341,7 +334,9 @@ def the_calendar_is_that_of_the_syllabus(text, series):
     assert [row[0] for row in table] == [str(n) for n in range(1, 15)]
     begins, due, discussed = {}, {}, {}
     for number, (_, lecture, _, _, sets, *_) in enumerate(plan, start=1):
-        assert table[number - 1][1].split(", ") == [deck for deck, *_ in DECK.findall(lecture)]
+        assert table[number - 1][1].split(", ") == [
+            deck for deck, *_ in talks.TALK.findall(lecture)
+        ]
         for name, short in SETS.items():
             if sets.startswith(f"{name},"):
                 begins.setdefault(short, number)

@@ -134,9 +134,13 @@ def sync() -> None:
             print(f"{path.name}: {stale} code cells updated{', terms linked' if linked else ''}")
 
 
-def run_notebook(path: Path) -> tuple[NotebookNode, float]:
-    """Execute in a fresh kernel; (the notebook with outputs, seconds). Exits naming what failed."""
+def run_notebook(path: Path, before: NotebookNode | None = None) -> tuple[NotebookNode, float]:
+    """Execute in a fresh kernel; (the notebook with outputs, seconds). Exits naming what failed.
+
+    `before` is a code cell that is executed first and is not part of the result.
+    """
     notebook = read(path)
+    notebook.cells[:0] = [before] if before else []
     started = time.perf_counter()
     client = NotebookClient(
         notebook,
@@ -151,6 +155,7 @@ def run_notebook(path: Path) -> tuple[NotebookNode, float]:
         client.execute()
     except CellExecutionError as error:
         sys.exit(f"{path.name} stopped:\n{error}")
+    notebook.cells = notebook.cells[1 if before else 0 :]
     notebook.metadata = nbformat.from_dict(
         {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     )
