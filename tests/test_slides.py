@@ -64,6 +64,21 @@ def test_a_deck_is_a_talk(path):
         assert len(words(slide).split()) <= 90, f"{slide.title}: too much to read"
 
 
+CUE = re.compile(r"- \*\*(Say|Ask|Press|Draw|Live)\*\* .{3,80}")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_notes_begin_with_what_can_be_read_at_a_glance(path):
+    """One to three short lines; what the keys bring, on each slide that waits for a key."""
+    for slide in deck(path):
+        glance = slides.GLANCE.match(slide.notes)
+        lines = glance[0].splitlines() if glance else []
+        assert 1 <= len(lines) <= 3 and all(map(CUE.fullmatch, lines)), slide.title
+        waits = len(slide.steps) > 1 or "next slide" in glance[0]
+        assert ("**Press**" in glance[0]) == waits, slide.title
+        assert len(slide.notes.split()) - len(glance[0].split()) >= 15, slide.title
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_what_a_deck_quotes_is_there(path):
     slides.page(text_of(path), notebooks.read(path))
@@ -214,7 +229,7 @@ def test_a_talk_for_two_lectures_is_cut_where_all_pages_say():
     for name in ("guide.md", "syllabus.md"):
         assert f'"{end}"' in (course / name).read_text(encoding="utf8"), name
     second = [slide.title for slide in variants(path)["second", int(second)]]
-    assert second[0] == f"{found[0].title}, second part"
+    assert second[0] == f"{found[0].title} (second part)"
     assert second[1:] == [f"## {title}" for title in (again, *titles[cut:])]
 
 

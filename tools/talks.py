@@ -122,7 +122,7 @@ def talk(text: str, minutes: int, part: str = "") -> str:
     if keep != next(iter(there.values())):
         first = TWO.sub("", TIME.sub(lambda _: plan(keep, minutes), first))
     if part:
-        first = re.sub(r"^# .+", rf"\g<0>, {part} part", first, count=1)
+        first = re.sub(r"^# .+", rf"\g<0> ({part} part)", first, count=1)
     return "---".join([first, *others])
 
 
