@@ -10,7 +10,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
 from benchmarks import footprint
-from tools import figures, notebooks, talks
+from tools import cells, figures, notebooks, talks
 from tools.address import repository
 from tools.pull_link import main, pull_link
 
@@ -373,6 +373,11 @@ def guide_is_complete(text, series):
         questions = re.findall(r"^- (.*?\? .+)$", body.split("**Ask.**")[1], re.MULTILINE)
         assert 3 <= len(questions) <= 4, f"{name} has {len(questions)} questions with answers"
         assert "```" in body or "drawing `" in body, f"{name} has nothing for the board"
+        for part in ("Live.", "Provoke."):
+            said = body.split(f"**{part}**")[1].split("\n\n")[0]
+            assert re.match(r" \*\d+ minutes[.,]", said), f"{name}: how long does {part} take?"
+        live = body.split("**Live.**")[1].split("\n\n")[0]
+        assert f"../notebooks/{name}_" in live, f"{name}: which cell is run live?"
     exercises = {n for *_, numbers in series.values() for n in numbers}
     assert set(re.findall(r"(?<=xercise )\d+\.\d+", text)) <= exercises
     assert set(re.findall(r"drawing `(\w+)`", text)) <= set(figures.FIGURES)
@@ -461,7 +466,9 @@ RULES = [
     (hours_and_credits_add_up, "syllabus.md", "| 42 | 30 |", "| 42 | 28 |"),
     (hours_and_credits_add_up, "syllabus.md", "| 88.5 | 3 |", "| 88.5 | 5 |"),
     (sets_have_their_points, "syllabus.md", "| 01 to 03 | 22 |", "| 01 to 03 | 23 |"),
-    (guide_is_complete, "guide.md", "**Provoke.** `cross(y, y)`", "`cross(y, y)`"),
+    (guide_is_complete, "guide.md", "**Provoke.** *5 minutes.* `cross(y, y)`", "`cross(y, y)`"),
+    (guide_is_complete, "guide.md", "**Live.** *3 minutes.* ", "**Live.** "),
+    (guide_is_complete, "guide.md", "../notebooks/05_encoder", "../notebooks/06_decoder"),
     (guide_is_complete, "guide.md", "drawing `stack`", "drawing `stock`"),
     (guide_is_complete, "guide.md", "exercise 2.2", "exercise 2.9"),
     (advice_follows_the_measurement, "jupyterhub.md", "| 15 | 1006 |", "| 15 | 1506 |"),
@@ -487,6 +494,25 @@ def test_links_between_the_pages_lead_somewhere():
     for path in COURSE.glob("*.md"):
         for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", path.read_text(encoding="utf8")):
             assert (COURSE / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", sorted(COURSE.glob("*.md")), ids=lambda path: path.name)
+def test_a_cell_is_named_as_a_reader_finds_it(path):
+    text = path.read_text(encoding="utf8")
+    assert cells.named(text) == text, "make sync writes the numbers and the headings"
+
+
+def test_a_link_to_a_cell_gets_its_number_and_its_heading():
+    path = f"../notebooks/{notebooks.paths('03_')[0].name}"
+    text = f"See [it]({path}#cell-id=both-masks)."
+    number, heading = re.match(r'See \[cell (\d+) under "(.+)"\]', cells.named(text)).groups()
+    code = [c for c in notebooks.read(*notebooks.paths("03_")).cells if c.cell_type == "code"]
+    assert code[int(number) - 1].id == "both-masks"
+    assert heading == "A word must not see the words after it"
+    with pytest.raises(ValueError, match="must have a code cell with the id 'nobody'"):
+        cells.named(f"[x]({path}#cell-id=nobody)")
+    with pytest.raises(ValueError, match="99_no.ipynb must be a notebook"):
+        cells.named("[x](../notebooks/99_no.ipynb#cell-id=nobody)")
 
 
 def test_a_link_pulls_and_opens():

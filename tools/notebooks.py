@@ -20,6 +20,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 import helpers
+from tools import cells
 from tools.address import write_address
 from tools.glossary import link_terms
 
@@ -132,6 +133,7 @@ def sync() -> None:
         if stale or linked:
             write(notebook, path)
             print(f"{path.name}: {stale} code cells updated{', terms linked' if linked else ''}")
+    cells.write()
 
 
 def run_notebook(path: Path, before: NotebookNode | None = None) -> tuple[NotebookNode, float]:
