@@ -113,7 +113,7 @@ def every_graded_task_serves_a_goal(text, series):
     assert found == tasks
 
 
-WORK = {"one": 1, "two": 2, "four": 4, "eight": 8, "the first hour": 1}
+WORK = {"one": 1, "two": 2, "three and a half": 3.5, "four": 4, "eight": 8, "the first hour": 1}
 
 
 def weeks_of(text, heading, columns):
@@ -140,7 +140,7 @@ def counted_hours(notebooks_, papers, sets):
     read = ["13", "14", "15", "16", "17"] if one else re.findall(r"\b\d\d\b", notebooks_)
     found = (max if one else sum)([minutes[n] for n in read] or [0])
     found += 30 * (len(re.findall(r"\b\d\d\b", papers)) or papers.startswith("of the same"))
-    worked = re.search(r"(one|two|four|eight) hours|the first hour", sets)
+    worked = re.search(r"(one|two|three and a half|four|eight) hours?\b|the first hour", sets)
     return found / 60, WORK[worked[1] or worked[0]] if worked else 0
 
 
@@ -152,6 +152,12 @@ def homework_adds_up(text, series):
                 for week, _, _, read, sets, hours, _ in weeks_of(text, "Fourteen weeks", 7)
                 ]  # fmt: skip
     costs = {row[0]: int(row[4].split()[0]) for row in rows(text, 5) if row[0] in SETS}
+    said = re.search(r"(One) of the capstone's eight hours is in the tutorials", text)[1]
+    in_class = {"capstone": WORK[said.lower()]}
+    plan = rows(text.split("### A tutorial")[1].split("\n## ")[0], 5)[1:]
+    work = re.compile(r"(?:capstone begins|capstone while).*?\((\d+)\)")
+    taken = [found for row in plan for found in work.findall(row[3])]
+    assert sum(map(int, taken)) == pytest.approx(60 * in_class["capstone"], abs=10)
     for table, last, most in ((ten, 12, 4.2), (fourteen, 13, 2.3)):
         given, weeks, total = dict.fromkeys(SETS, 0), 0, 0.0
         for week, read, papers, sets, hours, these in table:
@@ -163,6 +169,10 @@ def homework_adds_up(text, series):
             weeks, total = weeks + these, total + float(hours)
         every = [n for row in table if "one of" not in row[1] for n in re.findall(r"\d\d", row[1])]
         assert every == [f"{n:02}" for n in range(last)]
+        if table is fourteen:
+            given = {name: hours + in_class.get(name, 0) for name, hours in given.items()}
+            heavy = sorted(float(row[4]) for row in table)
+            assert heavy[0] >= 0.9 and heavy[-1] <= 3.5, "the load is uneven"
         assert given == costs
         assert most - 0.7 <= total / weeks <= most
         assert sum("**due**" in row[3] for row in table) == len(SETS)
@@ -417,14 +427,20 @@ RULES = [
     (homework_adds_up, "syllabus.md", "| 02, 03 | 02, 03 |", "| 02 | 02, 03 |"),
     (homework_adds_up, "syllabus.md", "problem set 1, two hours", "problem set 1, one hours"),
     (homework_adds_up, "syllabus.md", "| 05 and 06 | | 1.2 |", "| 05 | | 1.2 |"),
-    (homework_adds_up, "syllabus.md", "capstone, four hours | 4.0", "capstone, two hours | 2.0"),
+    (homework_adds_up, "syllabus.md", "half hours | 3.5", "half hours | 4.5"),
+    (homework_adds_up, "syllabus.md", "work on the capstone", "work on it"),
     (lectures_take_every_deck, "syllabus.md", "| 13.1, 13.2, 13.4,", "| 15.1, 13.2, 13.4,"),
     (lectures_take_every_deck, "syllabus.md", "| 13 (40 min) and 14", "| 14 (40 min) and 13"),
     (tutorials_fill_their_minutes, "syllabus.md", "7.4 (22)", "7.4 (20)"),
     (tutorials_fill_their_minutes, "syllabus.md", "2.1 (9), 2.2 (24)", "2.1 (4), 2.2 (29)"),
     (tutorials_fill_their_minutes, "syllabus.md", "2.1 (9), 2.2 (24)", "2.4 (9), 2.2 (24)"),
     (tutorials_fill_their_minutes, "syllabus.md", "problem set 3 begins", "problem set 2 begins"),
-    (solutions_wait_for_late_work, "syllabus.md", "set 2 discussed | 0.9", "set 3 discussed | 0.9"),
+    (
+        solutions_wait_for_late_work,
+        "syllabus.md",
+        "set 2 discussed) | 3.1",
+        "set 3 discussed) | 3.1",
+    ),
     (
         solutions_wait_for_late_work,
         "syllabus.md",
