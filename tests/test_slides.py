@@ -10,7 +10,8 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import notebooks, slides, talks
+from helpers.pictures import style
+from tools import notebooks, sharp, slides, talks
 from tools.address import pages
 from tools.figures import FIGURES
 from tools.notebooks import ROOT
@@ -378,6 +379,38 @@ def test_a_slide_has_a_title_steps_and_notes():
     assert two.title == "## Two" and two.notes == "" and two.blocks[0].text == "| a |\n|---|"
 
 
+def test_pictures_for_a_hall_have_more_pixels_and_larger_labels():
+    def drawn():
+        figure, (axes,) = style.new_figure(3.0)
+        axes.plot([1, 2, 3])
+        axes.set_xlabel("step", fontsize=10)
+        return figure
+
+    def width(data):
+        return int.from_bytes(data[16:20], "big")
+
+    figure, plain = drawn(), style.png(drawn())
+    first = sharp.png(figure)
+    assert width(first) == sharp.TIMES * width(plain)
+    assert figure.axes[0].xaxis.label.get_fontsize() / figure.for_a_hall > 1.2 * 10
+    assert sharp.png(figure) == first, "what is shown twice is enlarged once"
+
+
+@pytest.mark.slow
+def test_a_notebook_is_redrawn_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharp, "FOLDER", tmp_path / "sharp")
+    show = "from helpers.pictures import bars, show\n\nshow(bars({'a': 1.0}, 'b'))"
+    path = tmp_path / "99_small.ipynb"
+    notebooks.write(new_notebook(cells=[new_code_cell(show, id="c1")]), path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    found = sharp.redrawn(path)
+    assert [cell.id for cell in found.cells] == ["c1"]
+    alt, uri = slides.Quoted(found).picture("c1")
+    assert alt and uri.startswith("data:image/svg+xml,")
+    monkeypatch.setattr(sharp, "run_notebook", None)  # not again
+    assert sharp.redrawn(path).cells[0].outputs
+
+
 def test_a_line_may_need_a_slide_or_its_absence():
     text = '# One\n\n- {with "Two"} a\n- {without "Two"} b\n\nNote:\n{without "Two"} Say it.\n'
     (alone,) = slides.slides(text)
@@ -570,12 +603,19 @@ def test_a_marked_line_stands_out(opened):
 def test_type_gets_smaller_only_where_it_must(opened):
     """A drawing in the notes, or a line that stands out, is no reason."""
     code = "```python {from=c1 mark=2}\nx = 1\ny = 2\n```"
-    page = opened(f"# One\n\n{code}\n\nSo.\n\nNote:\n\n    {'x' * 200}", one_cell())
+    lines = "\n\n".join(["So."] * 5)
+    page = opened(f"# One\n\n{code}\n\n{lines}\n\nNote:\n\n    {'x' * 200}", one_cell())
     size = "e => getComputedStyle(document.querySelector(e)).fontSize"
     assert page.evaluate(size, "section") == "38px"
     assert page.evaluate(size, ".code pre") == "34px"
     page = opened("# One\n\n```printed {from=c1}\none\n```", one_cell(text=" " * 75 + "one"))
     assert page.evaluate(size, ".printed") == "34px"
+
+
+def test_a_sparse_slide_has_large_type(opened):
+    page = opened("# One\n\nWhy?\n\nSo.\n\n---\n\n## Two\n\n" + "So.\n\n" * 7, one_cell())
+    size = "e => parseFloat(getComputedStyle(document.querySelectorAll('section')[e]).fontSize)"
+    assert page.evaluate(size, 0) == 44 and page.evaluate(size, 1) == 38
 
 
 def test_a_drawing_is_a_vector_graphic_as_large_as_in_a_notebook(opened):

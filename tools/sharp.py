@@ -1,24 +1,27 @@
 """Pictures for a hall: a notebook's figures, drawn once more with twice the pixels.
 
 The pictures stored in a notebook fit a page, not a projector. `redrawn` executes the notebook with
-another `helpers.pictures.style.png`, which also makes labels larger where there is room. Nothing is
-written into the notebooks; what was executed is kept in build/sharp until a source changes.
+another `helpers.pictures.style.png`, which also makes labels larger as far as there is room.
+Nothing is written into the notebooks; what was executed is kept in build/sharp until a source
+changes.
 """
 
 import hashlib
 import io
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from helpers.pictures import style
-from tools.figures import enlarge
+from tools.figures import enlarge, places
 from tools.notebooks import ROOT, read, run_notebook, write
 
 FOLDER = ROOT / "build" / "sharp"
 TIMES = 2
+SMALLER = (0.7, 0.8, 0.9)
 
 BEFORE = f"""\
 import sys
@@ -33,14 +36,32 @@ def take_over() -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG, with large labels and TIMES as many pixels a side."""
-    if not getattr(figure, "is_enlarged", False):
+    """The figure as PNG, with TIMES as many pixels a side and with labels as large as there is
+    room: the same labels on a smaller figure, and then larger ones."""
+    if not hasattr(figure, "for_a_hall"):
+        figure.for_a_hall = condense(figure)
         enlarge(figure)
-        figure.is_enlarged = True
     buffer = io.BytesIO()
-    with_pixels = {"dpi": TIMES * style.DPI, "metadata": {"Software": None}}
-    figure.savefig(buffer, format="png", **with_pixels)
+    dots = TIMES * style.DPI / figure.for_a_hall
+    figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def condense(figure: Figure) -> float:
+    """Make the figure as small as it can be without more labels touching; by which factor."""
+    size, before = figure.get_size_inches(), None
+    for factor in (1.0, *SMALLER):
+        figure.set_size_inches(size * factor)
+        FigureCanvasAgg(figure).draw()
+        inside, apart = places(figure)
+        touching = (~inside & ~apart).sum()
+        if before is None:
+            before = touching
+        elif touching <= before:
+            return factor
+    figure.set_size_inches(size)
+    FigureCanvasAgg(figure).draw()
+    return 1.0
 
 
 def redrawn(path: Path) -> NotebookNode:
@@ -59,6 +80,7 @@ def redrawn(path: Path) -> NotebookNode:
 def state(path: Path) -> str:
     """A digest of all that a picture depends on."""
     digest = hashlib.sha256()
-    for file in [path, ROOT / "tools" / "figures.py", *sorted(ROOT.glob("helpers/**/*.py"))]:
+    here = [ROOT / "tools" / name for name in ("figures.py", "sharp.py")]
+    for file in [path, *here, *sorted(ROOT.glob("helpers/**/*.py"))]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
