@@ -438,8 +438,8 @@ RULES = [
     (
         solutions_wait_for_late_work,
         "syllabus.md",
-        "set 2 discussed) | 3.1",
-        "set 3 discussed) | 3.1",
+        "set 2 discussed) | 2.8",
+        "set 3 discussed) | 2.8",
     ),
     (
         solutions_wait_for_late_work,
