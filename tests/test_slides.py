@@ -396,6 +396,16 @@ def test_pictures_for_a_hall_have_more_pixels_and_larger_labels():
     assert sharp.png(figure) == first, "what is shown twice is enlarged once"
 
 
+def test_labels_do_not_grow_at_the_cost_of_what_is_shown():
+    figure, all_axes = style.new_figure(2.0, columns=16)
+    for axes in all_axes:
+        axes.set_xlabel("12", fontsize=10)
+        axes.set_xticks([]), axes.set_yticks([])
+    before = sharp.share_of_axes(figure)
+    sharp.png(figure)
+    assert sharp.share_of_axes(figure) > 0.7 * before
+
+
 @pytest.mark.slow
 def test_a_notebook_is_redrawn_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(sharp, "FOLDER", tmp_path / "sharp")
@@ -409,6 +419,16 @@ def test_a_notebook_is_redrawn_and_kept(tmp_path, monkeypatch):
     assert alt and uri.startswith("data:image/svg+xml,")
     monkeypatch.setattr(sharp, "run_notebook", None)  # not again
     assert sharp.redrawn(path).cells[0].outputs
+
+
+def test_a_notebook_with_other_results_keeps_its_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sharp, "FOLDER", tmp_path / "sharp")
+    path = tmp_path / "99_small.ipynb"
+    notebooks.write(one_cell(), path)
+    other = one_cell(text="four\n")
+    monkeypatch.setattr(sharp, "run_notebook", lambda path, before: (other, 1.0))
+    assert sharp.redrawn(path).cells[1].outputs[0].text == "one\ntwo\nthree\n"
+    assert "in cell 'c1'" in capsys.readouterr().out and not sharp.FOLDER.exists()
 
 
 def test_a_line_may_need_a_slide_or_its_absence():
