@@ -4,12 +4,14 @@ The second half opens the decks in headless Chromium through Playwright and is s
 is missing.
 """
 
+import functools
 import re
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools import notebooks, slides
+from helpers.pictures import style
+from tools import notebooks, sharp, slides, talks
 from tools.address import pages
 from tools.figures import FIGURES
 from tools.notebooks import ROOT
@@ -61,6 +63,21 @@ def test_a_deck_is_a_talk(path):
         assert len(slide.notes.split()) >= 15, f"{slide.title}: what does the speaker say?"
         assert not OF_A_NOTEBOOK.search(words(slide)), slide.title
         assert len(words(slide).split()) <= 90, f"{slide.title}: too much to read"
+
+
+CUE = re.compile(r"- \*\*(Say|Ask|Press|Draw|Live)\*\* .{3,80}")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_notes_begin_with_what_can_be_read_at_a_glance(path):
+    """One to three short lines; what the keys bring, on each slide that waits for a key."""
+    for slide in deck(path):
+        glance = slides.GLANCE.match(slide.notes)
+        lines = glance[0].splitlines() if glance else []
+        assert 1 <= len(lines) <= 3 and all(map(CUE.fullmatch, lines)), slide.title
+        waits = len(slide.steps) > 1 or "next slide" in glance[0]
+        assert ("**Press**" in glance[0]) == waits, slide.title
+        assert len(slide.notes.split()) - len(glance[0].split()) >= 15, slide.title
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -147,14 +164,14 @@ def test_what_can_be_drawn_is_sharp(path, drawings):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_deck_says_how_long_the_talk_takes_and_what_to_drop(path):
     found = deck(path)
-    said = slides.TIME.search(found[0].notes)
+    said = talks.TIME.search(found[0].notes)
     assert said, "the notes of the first slide must say it, as in the other decks"
     long, short = int(said[1]), int(said[2])
     guide = (ROOT / "course" / "guide.md").read_text("utf8").split(f"## {path.stem[:2]} ")[1]
     timing = guide.partition("\n## ")[0].partition("**Timing.**")[2].splitlines()[0]
     if planned := re.search(r"Plan (\d+) minutes to read.* and (\d+) to discuss", timing):
         assert long == int(planned[1]) + int(planned[2]), "the guide says another time"
-    dropped, shown = slides.NAMED.findall(said[3]), slides.NAMED.findall(said[5] or "")
+    dropped, shown = talks.NAMED.findall(said[3]), talks.NAMED.findall(said[5] or "")
     titles = [slide.title.removeprefix("## ") for slide in found[1:-1]]
     for some in (dropped, shown):
         assert len(set(some)) == len(some) and set(some) <= set(titles)
@@ -164,19 +181,26 @@ def test_a_deck_says_how_long_the_talk_takes_and_what_to_drop(path):
         assert len(shown) * long / len(found) == pytest.approx(int(said[4]), abs=2.5)
 
 
+@functools.cache
+def variants(path):
+    """{(part, minutes): the slides} of all talks that a deck can be made for."""
+    text = text_of(path)
+    return {key: slides.slides(talks.talk(text, key[1], key[0])) for key in talks.choices(text)}
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_each_shorter_talk_is_a_deck(path):
-    text = slides.deck_of(path).read_text("utf8")
-    whole = [slide.title for slide in slides.slides(text)]
-    said = slides.TIME.search(text)
-    assert slides.shorter(text, int(said[1])) == text
-    less = [slide.title for slide in slides.slides(slides.shorter(text, int(said[2])))]
-    left_out = {f"## {name}" for name in slides.NAMED.findall(said[3])}
+    text = text_of(path)
+    whole = [slide.title for slide in deck(path)]
+    said = talks.TIME.search(text)
+    assert talks.talk(text, int(said[1])) == text
+    less = [slide.title for slide in variants(path)["", int(said[2])]]
+    left_out = {f"## {name}" for name in talks.NAMED.findall(said[3])}
     assert less == [title for title in whole if title not in left_out]
     assert "## Quiz" not in left_out, "the guide's first choice for a vote"
     if said[4]:
-        least = slides.slides(slides.shorter(text, int(said[4])))
-        assert [s.title for s in least[1:]] == [f"## {n}" for n in slides.NAMED.findall(said[5])]
+        least = variants(path)["", int(said[4])]
+        assert [s.title for s in least[1:]] == [f"## {n}" for n in talks.NAMED.findall(said[5])]
         assert least[0].title == whole[0]
 
 
@@ -184,31 +208,147 @@ def test_a_talk_that_is_not_there_names_those_that_are():
     (path,) = notebooks.paths("11_")
     text = slides.deck_of(path).read_text("utf8")
     with pytest.raises(ValueError, match="no talk of 30 minutes, only of 80 or 45"):
-        slides.shorter(text, 30)
+        talks.talk(text, 30)
+    with pytest.raises(ValueError, match="no first part of 30 minutes, only of 80 or 45"):
+        talks.talk(text, 30, "first")
     with pytest.raises(ValueError, match="name no shorter talk"):
-        slides.shorter("# A deck\n\nNote:\nNothing about its length.", 45)
-
-
-TWO = re.compile(
-    r'\*\*Two lectures\.\*\* The first ends with "(.+?)" and takes about (\d+) minutes, or (\d+) '
-    r'without "(.+?)"\. The second begins with "(.+?)" and takes about (\d+)\.'
-)
+        talks.talk("# A deck\n\nNote:\nNothing about its length.", 45)
 
 
 def test_a_talk_for_two_lectures_is_cut_where_all_pages_say():
     (path,) = notebooks.paths("03_")
     found, course = deck(path), ROOT / "course"
-    end, first, shorter, without, start, second = TWO.search(found[0].notes).groups()
+    end, first, shorter, without, again, start, second = talks.TWO.search(found[0].notes).groups()
     titles = [slide.title.removeprefix("## ") for slide in found]
     cut = titles.index(start)
-    assert titles[cut - 1] == end and without in titles[:cut]
-    one = int(slides.TIME.search(found[0].notes)[1]) / len(found)  # minutes for a slide
+    assert titles[cut - 1] == end and without in titles[:cut] and again in titles[:cut]
+    one = int(talks.TIME.search(found[0].notes)[1]) / len(found)  # minutes for a slide
     assert int(first) == pytest.approx(cut * one, abs=3)
     assert int(shorter) == pytest.approx((cut - 1) * one, abs=3)
     assert int(first) + int(second) == pytest.approx(len(found) * one, abs=3)
     assert "two lectures" in found[cut].notes
     for name in ("guide.md", "syllabus.md"):
         assert f'"{end}"' in (course / name).read_text(encoding="utf8"), name
+    second = [slide.title for slide in variants(path)["second", int(second)]]
+    assert second[0] == f"{found[0].title} (second part)"
+    assert second[1:] == [f"## {title}" for title in (again, *titles[cut:])]
+
+
+def test_a_plan_is_made_for_each_length():
+    titles = [f"S{n}" for n in range(12)]
+    said = (
+        'has 12 slides for about 45 minutes. After 15 minutes you should be at "S4", and after 30'
+    )
+    assert said in talks.plan(titles, 45) and talks.plan(titles, 45).endswith('at "S8".')
+    for path in PATHS:
+        for (part, minutes), found in variants(path).items():
+            whole = not part and minutes == max(m for _, m in variants(path))
+            plans = re.findall(r"^\*\*(?:Time|Two lectures)\.\*\*.*$", found[0].notes, re.MULTILINE)
+            assert whole or len(plans) == 1, path.stem
+            assert whole or f"{len(found)} slides for about {minutes} minutes" in plans[0], (
+                path.stem
+            )
+
+
+def seen(slide, quoted):
+    """All that an audience sees on a slide: its words, its lines, and what its pictures show."""
+    texts = [words(slide)]
+    for block in slide.blocks:
+        texts.append(block.text)
+        if block.kind == "pictures":
+            texts += [quoted.picture(name, int(n or 1))[0] for name, n in
+                      slides.PICTURE.findall(block.text)]  # fmt: skip
+    return "\n".join(texts)
+
+
+def forms(titles):
+    """Titles, and their first sentences or clauses, by which a note may name them."""
+    return {t[: cut.start()] for t in titles for cut in re.finditer(r"(?<=[?.])(?= )|[:,]|$", t)}
+
+
+@functools.cache
+def homes():
+    """{a term of the glossary: the number of the notebook that introduces it}."""
+    text, found = (ROOT / "docs" / "glossary.md").read_text("utf8"), {}
+    for entry in text.partition("```{glossary}")[2].split("\n\n"):
+        *terms, about = [line for line in entry.strip().splitlines() if line != "```"] or [""]
+        if number := re.search(r"\(\[(\d\d)\]", about):
+            found |= dict.fromkeys(terms, number[1])
+    assert len(found) > 100
+    return found
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_shorter_talk_does_not_speak_of_what_it_leaves_out(path):
+    """Neither a number or a new word from a slide that was dropped, nor that slide's title."""
+    quoted, whole = slides.Quoted(notebooks.read(path)), deck(path)
+    home = homes()
+    names = {slide.title.lstrip("# ") for slide in whole}
+    faults = []
+    for (part, minutes), kept in variants(path).items():
+        titles = {slide.title.lstrip("# ") for slide in kept}
+        dropped = [s for s in whole[1:] if s.title.lstrip("# ") not in titles]
+        shown = "\n".join(seen(slide, quoted) for slide in kept)
+        explained = shown + "\n".join(slide.notes for slide in kept)
+        bold = lambda text: set(re.findall(r"\*\*([a-zA-Z][\w -]+)\*\*", text))
+        numbers = {n for s in dropped for n in NUMBER.findall(seen(s, quoted))}
+        numbers -= set(NUMBER.findall(shown))
+        terms = {w for s in dropped for w in bold("\n".join(b.text for b in s.blocks))}
+        terms = {w for w in terms if w in home and home[w] == path.stem[:2]} - bold(explained)
+        for slide in kept:
+            said = words(slide) + "\n" + slide.notes
+            where = f"{part} {minutes} min, {slide.title}:".strip()
+            faults += [f"{where} {n}" for n in numbers & set(NUMBER.findall(said))]
+            faults += [f"{where} {w}" for w in terms if re.search(rf"\b{w}", said)]
+            others = forms(names - titles) - forms(titles)
+            faults += [f'{where} "{t}"' for t in others if f'"{t}' in said]
+    assert faults == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_question_is_answered_on_its_slide_or_on_the_next(path):
+    """A slide that ends with a question says so at a glance, and no talk drops the next one."""
+    whole = [slide.title for slide in deck(path)]
+    for kept in variants(path).values():
+        for slide, after in zip(kept[1:], [*kept[2:], None], strict=True):
+            last = [block.text for block in slide.steps[-1] if block.kind == "prose"]
+            lines = [line for text in last for line in text.splitlines()]
+            if any(re.search(r"\?\W*$", line) for line in lines if not line.startswith("- ")):
+                follows = whole[whole.index(slide.title) + 1]
+                assert after and after.title == follows, f"{slide.title}: where is the answer?"
+                assert "next slide" in slide.notes, f"{slide.title}: say where the answer is"
+
+
+@pytest.mark.parametrize("week", talks.lectures())
+def test_a_lecture_is_one_file_with_the_slides_of_its_talks(week):
+    planned, file = talks.lectures()[week], slides.lecture(week)
+    assert file.name == f"week{week:02}" and len(file.talks) == len(planned.talks)
+    first = 1
+    begin = slides.slides(file.talks[0][0])[0].notes
+    for one, (text, path) in zip(planned.talks, file.talks, strict=True):
+        assert path.name.startswith(one.deck)
+        titles = [slide.title for slide in slides.slides(text)]
+        assert titles == [slide.title for slide in variants(path)[one.part, one.minutes]]
+        assert f"{one}: slides {first} to {first + len(titles) - 1}" in begin
+        first += len(titles)
+    assert f"{planned.votes} votes" in begin
+
+
+def test_a_lecture_becomes_one_page():
+    file = slides.lecture(2)
+    html = slides.joined([(text, notebooks.read(path)) for text, path in file.talks], file.title)
+    assert "<title>Week 2</title>" in html
+    assert html.count("\n<section>") == sum(len(talks.parts_of(text)) for text, _ in file.talks)
+
+
+def test_a_week_or_a_length_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="the weeks 1 to 14, got 15"):
+        slides.files("", None, "15")
+    with pytest.raises(
+        ValueError, match="11_why_cross_attention.md, there is no talk of 7 minutes"
+    ):
+        slides.files("11_", 7, "")
+    assert [file.name for file in slides.files("", None, "all")][-1] == "week14"
 
 
 def test_one_word_for_one_way_of_asking_a_class():
@@ -237,6 +377,81 @@ def test_a_slide_has_a_title_steps_and_notes():
         ["So.\nAnd so.", "- a\n- b"],
     ]
     assert two.title == "## Two" and two.notes == "" and two.blocks[0].text == "| a |\n|---|"
+
+
+def test_pictures_for_a_hall_have_more_pixels_and_larger_labels():
+    def drawn():
+        figure, (axes,) = style.new_figure(3.0)
+        axes.plot([1, 2, 3])
+        axes.set_xlabel("step", fontsize=10)
+        return figure
+
+    def width(data):
+        return int.from_bytes(data[16:20], "big")
+
+    figure, plain = drawn(), style.png(drawn())
+    first = sharp.png(figure)
+    assert width(first) == sharp.TIMES * width(plain)
+    assert figure.axes[0].xaxis.label.get_fontsize() / figure.for_a_hall > 1.2 * 10
+    assert sharp.png(figure) == first, "what is shown twice is enlarged once"
+
+
+def test_labels_do_not_grow_at_the_cost_of_what_is_shown():
+    figure, all_axes = style.new_figure(2.0, columns=16)
+    for axes in all_axes:
+        axes.set_xlabel("12", fontsize=10)
+        axes.set_xticks([]), axes.set_yticks([])
+    before = sharp.share_of_axes(figure)
+    sharp.png(figure)
+    assert sharp.share_of_axes(figure) > 0.7 * before
+
+
+@pytest.mark.slow
+def test_a_notebook_is_redrawn_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharp, "FOLDER", tmp_path / "sharp")
+    show = "from helpers.pictures import bars, show\n\nshow(bars({'a': 1.0}, 'b'))"
+    path = tmp_path / "99_small.ipynb"
+    notebooks.write(new_notebook(cells=[new_code_cell(show, id="c1")]), path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    found = sharp.redrawn(path)
+    assert [cell.id for cell in found.cells] == ["c1"]
+    alt, uri = slides.Quoted(found).picture("c1")
+    assert alt and uri.startswith("data:image/svg+xml,")
+    monkeypatch.setattr(sharp, "run_notebook", None)  # not again
+    assert sharp.redrawn(path).cells[0].outputs
+
+
+def test_a_notebook_with_other_results_keeps_its_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sharp, "FOLDER", tmp_path / "sharp")
+    path = tmp_path / "99_small.ipynb"
+    notebooks.write(one_cell(), path)
+    other = one_cell(text="four\n")
+    monkeypatch.setattr(sharp, "run_notebook", lambda path, before: (other, 1.0))
+    assert sharp.redrawn(path).cells[1].outputs[0].text == "one\ntwo\nthree\n"
+    assert "in cell 'c1'" in capsys.readouterr().out and not sharp.FOLDER.exists()
+
+
+def test_a_line_may_need_a_slide_or_its_absence():
+    text = '# One\n\n- {with "Two"} a\n- {without "Two"} b\n\nNote:\n{without "Two"} Say it.\n'
+    (alone,) = slides.slides(text)
+    assert alone.blocks[0].text == "- b" and alone.notes == "Say it."
+    first, _ = slides.slides(text + "\n---\n\n## Two\n\nMore.")
+    assert first.blocks[0].text == "- a" and first.notes == ""
+
+
+def test_what_the_speaker_reads_at_a_glance_is_large():
+    html = slides.as_notes("- **Say** this.\n- **Press** once.\n\nAnd the rest.")
+    glance, rest = html.split("<hr>")
+    assert "font-size" in glance and glance.count("<li>") == 2 and "rest" in rest
+    assert "<hr>" not in slides.as_notes("Only text.")
+
+
+def test_a_picture_with_more_pixels_is_as_large_as_before():
+    notebook = one_cell()
+    alt, plain = slides.Quoted(notebook).picture("c1")
+    notebook.metadata["sharp"] = {"of": "", "times": 0.5}  # the picture has one pixel
+    alt, uri = slides.Quoted(notebook).picture("c1")
+    assert alt == "A" and plain in uri and "width%3D%222%22" in uri.replace("=", "%3D")
 
 
 def test_a_fence_keeps_blank_lines_and_says_where_it_is_from():
@@ -334,6 +549,21 @@ def opened(alone):
     return open_deck
 
 
+def differs(path):
+    """The shorter talks of a deck in which a slide has another face than in the whole deck."""
+    whole = {slide.title: words(slide) for slide in deck(path)}
+    changed = lambda s: s.title in whole and words(s) != whole[s.title]
+    return [key for key, kept in variants(path).items() if any(map(changed, kept))]
+
+
+@pytest.mark.parametrize(
+    "path, key", [(path, key) for path in PATHS for key in differs(path)], ids=str
+)
+def test_nothing_is_cut_in_a_shorter_talk(opened, path, key):
+    text = talks.talk(text_of(path), key[1], key[0])
+    assert faults(opened(text, notebooks.read(path))) == []
+
+
 def faults(page):
     """The faults of all slides of a deck, with all their fragments visible."""
     found = []
@@ -393,12 +623,19 @@ def test_a_marked_line_stands_out(opened):
 def test_type_gets_smaller_only_where_it_must(opened):
     """A drawing in the notes, or a line that stands out, is no reason."""
     code = "```python {from=c1 mark=2}\nx = 1\ny = 2\n```"
-    page = opened(f"# One\n\n{code}\n\nSo.\n\nNote:\n\n    {'x' * 200}", one_cell())
+    lines = "\n\n".join(["So."] * 5)
+    page = opened(f"# One\n\n{code}\n\n{lines}\n\nNote:\n\n    {'x' * 200}", one_cell())
     size = "e => getComputedStyle(document.querySelector(e)).fontSize"
     assert page.evaluate(size, "section") == "38px"
     assert page.evaluate(size, ".code pre") == "34px"
     page = opened("# One\n\n```printed {from=c1}\none\n```", one_cell(text=" " * 75 + "one"))
     assert page.evaluate(size, ".printed") == "34px"
+
+
+def test_a_sparse_slide_has_large_type(opened):
+    page = opened("# One\n\nWhy?\n\nSo.\n\n---\n\n## Two\n\n" + "So.\n\n" * 7, one_cell())
+    size = "e => parseFloat(getComputedStyle(document.querySelectorAll('section')[e]).fontSize)"
+    assert page.evaluate(size, 0) == 44 and page.evaluate(size, 1) == 38
 
 
 def test_a_drawing_is_a_vector_graphic_as_large_as_in_a_notebook(opened):

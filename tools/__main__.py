@@ -63,6 +63,9 @@ def listed(known):
 SETTINGS = {
     "NOTEBOOK": "only the notebooks that have this in their file names, such as NOTEBOOK=07",
     "GPU": "1 installs torch with CUDA, 0 without it; unset, the machine decides",
+    "MINUTES": "for slides: a shorter talk, of a length that the first slide's notes name",
+    "WEEK": "for slides: one file for a lecture of the fourteen weeks, such as WEEK=3, or WEEK=all",
+    "SHARP": "for slides: yes executes the notebooks first, for sharp pictures with large labels",
     "PDF": "for slides: yes also prints each deck as a PDF, one slide on each page",
     "SET": "for grade and mark: the problem set, such as SET=ps1",
     "FROM": "for grade: the folder or zip archive with the submissions",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib import rc_context
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
@@ -121,13 +122,12 @@ FIGURES = {
 LARGER = (1.4, 1.3, 1.2, 1.1)
 
 
-def enlarge(figure: Figure) -> None:
-    """Make labels larger, for a hall: all those of one size and weight alike, and as far as each
-    stays in its box and clear of the others."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pen = canvas.get_renderer()
-    labels = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+def places(figure: Figure) -> np.ndarray:
+    """Which labels are inside of which boxes, and which are clear of each label, box and arrow.
+
+    The figure must have been drawn.
+    """
+    pen = FigureCanvasAgg(figure).get_renderer()
     boxes, lines = [figure.bbox.extents], [np.empty((0, 2))]
     for patch in (patch for axes in figure.axes for patch in axes.patches):
         if isinstance(patch, FancyArrowPatch):
@@ -137,25 +137,41 @@ def enlarge(figure: Figure) -> None:
         else:
             boxes.append(patch.get_window_extent(pen).extents)
     points = np.tile(np.concatenate(lines), 2)  # each a box without a size
+    room = [-5, -2, 5, 2]
+    mine = np.array([extents(label, pen) for label in labels_of(figure)]) + room
+    other = np.concatenate([mine, boxes, points])
+    left, low, right, high = np.moveaxis(mine[:, None] - other, 2, 0)
+    inside = (left >= 0) & (low >= 0) & (right <= 0) & (high <= 0)
+    apart = (mine[:, None, :2] > other[:, 2:]) | (mine[:, None, 2:] < other[:, :2])
+    return np.stack([inside, apart.any(axis=2)])
 
-    def places() -> np.ndarray:
-        """Which labels are inside of which boxes, and which touch another, a box or an arrow."""
-        room = [-5, -2, 5, 2]
-        mine = np.array([label.get_window_extent(pen).extents for label in labels]) + room
-        other = np.concatenate([mine, boxes, points])
-        left, low, right, high = np.moveaxis(mine[:, None] - other, 2, 0)
-        inside = (left >= 0) & (low >= 0) & (right <= 0) & (high <= 0)
-        apart = (mine[:, None, :2] > other[:, 2:]) | (mine[:, None, 2:] < other[:, :2])
-        return np.stack([inside, apart.any(axis=2)])
 
-    before, alike = places(), {}
-    for label in labels:
+def extents(label: Text, pen: RendererBase) -> np.ndarray:
+    """A label's box. That of a slanted one is as wide as a line is high, since its neighbours are
+    slanted, too."""
+    left, low, right, high = label.get_window_extent(pen).extents
+    if label.get_rotation() % 90:
+        middle, half = (left + right) / 2, 0.7 * pen.points_to_pixels(label.get_fontsize())
+        left, right = middle - half, middle + half
+    return np.array([left, low, right, high])
+
+
+def labels_of(figure: Figure) -> list[Text]:
+    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+
+
+def enlarge(figure: Figure) -> None:
+    """Make labels larger, for a hall: all those of one size and weight alike, and as far as each
+    stays in its box and clear of the others."""
+    FigureCanvasAgg(figure).draw()
+    before, alike = places(figure), {}
+    for label in labels_of(figure):
         alike.setdefault((label.get_fontsize(), label.get_fontweight()), []).append(label)
     for (size, _), some in alike.items():
         for times in (*LARGER, 1):
             for label in some:
                 label.set_fontsize(size * times)
-            if (places() == before).all():
+            if (places(figure) == before).all():
                 break
 
 

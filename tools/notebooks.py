@@ -20,6 +20,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 import helpers
+from tools import cells
 from tools.address import write_address
 from tools.glossary import link_terms
 
@@ -132,11 +133,16 @@ def sync() -> None:
         if stale or linked:
             write(notebook, path)
             print(f"{path.name}: {stale} code cells updated{', terms linked' if linked else ''}")
+    cells.write()
 
 
-def run_notebook(path: Path) -> tuple[NotebookNode, float]:
-    """Execute in a fresh kernel; (the notebook with outputs, seconds). Exits naming what failed."""
+def run_notebook(path: Path, before: NotebookNode | None = None) -> tuple[NotebookNode, float]:
+    """Execute in a fresh kernel; (the notebook with outputs, seconds). Exits naming what failed.
+
+    `before` is a code cell that is executed first and is not part of the result.
+    """
     notebook = read(path)
+    notebook.cells[:0] = [before] if before else []
     started = time.perf_counter()
     client = NotebookClient(
         notebook,
@@ -151,6 +157,7 @@ def run_notebook(path: Path) -> tuple[NotebookNode, float]:
         client.execute()
     except CellExecutionError as error:
         sys.exit(f"{path.name} stopped:\n{error}")
+    notebook.cells = notebook.cells[1 if before else 0 :]
     notebook.metadata = nbformat.from_dict(
         {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     )

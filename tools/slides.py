@@ -1,11 +1,14 @@
-"""`python -m tools.slides [NAME] [--minutes 45] [--pdf]` makes the decks of course/slides in
-build/slides.
+"""`python -m tools.slides [NAME] [--minutes 45 | --week 3] [--sharp] [--pdf]` makes the decks of
+course/slides in build/slides.
 
 A deck is one HTML file that needs no network: reveal.js, the formulas' MathJax and the pictures are
 inside. With --pdf there are two PDFs beside it, one page a slide, printed by headless Chromium
 through Playwright: NAME.pdf shows everything, and in NAME-handout.pdf all that waits for a key is
 left blank, for an audience that is to think first. With --minutes there are, in files of their
-own, the slides of a shorter talk, as the notes of the first slide describe it.
+own, the slides of a shorter talk, as the notes of the first slide describe it (tools/talks.py).
+With --week there is one file with all slides of that week's lecture, as the table of the fourteen
+weeks in course/syllabus.md has it. With --sharp the notebooks are executed first, and their
+pictures drawn with twice the pixels and larger labels (tools/sharp.py).
 
 A deck is Markdown, written for speaking. Its pictures, code and printed lines belong to the
 notebook of the same name, and a deck that quotes what is no longer there cannot be made:
@@ -19,7 +22,10 @@ notebook of the same name, and a deck that quotes what is no longer there cannot
     ```python {from=07-14 mark=2,3}       code whose lines are in this cell, in this order, or in
                                           a file: from=helpers/masks.py; lines 2 and 3 stand out
     ```printed {from=07-12}               lines that this cell prints
-    Note:                                 what follows is for the speaker (key S)
+    Note:                                 what follows is for the speaker (key S). It begins with
+                                          a list of one to three short lines, to be read at a glance
+    {with "Title"} …                      a line that is there only if that slide is shown, in the
+    - {without "Title"} …                 talk for which the deck is made, or only if it isn't
 
 A line "…" or "# …" says that some were left out. The page itself comes from tools/templates:
 slides.html.j2, slides.css and slides.js. When the page opens, the script makes the type of full
@@ -36,9 +42,10 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader
 from nbconvert.filters import markdown2html
@@ -48,10 +55,11 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
 from helpers.pictures.style import DPI
-from tools import live
+from tools import live, sharp
 from tools.address import pages
 from tools.figures import FIGURES, svg
 from tools.notebooks import ROOT, paths, read
+from tools.talks import lectures, parts_of, talk, title_of
 
 DECKS = ROOT / "course" / "slides"
 FOLDER = ROOT / "build" / "slides"
@@ -62,6 +70,8 @@ PAUSE = ". . ."
 PICTURE = re.compile(r"!\[\]\(([\w:.-]+?)(?:/(\d+))?\)")
 FENCE = re.compile(r"```(\w*)\s*(?:\{(.*)\})?$")
 LEFT_OUT = ("…", "# …")
+GLANCE = re.compile(r"(?:- .+(?:\n|$))+")  # the short lines with which notes begin
+ONLY = re.compile(r'(- )?\{(with|without) "(.+?)"\} ')
 
 
 # ---- A deck's text ---------------------------------------------------------------------------
@@ -93,35 +103,19 @@ class Slide:
 
 def slides(text: str) -> list[Slide]:
     """The slides of a deck. Raises ValueError if one has no title or a fence is not closed."""
-    return [slide(part.strip("\n").splitlines()) for part in re.split(r"(?m)^---$", text)]
+    parts = parts_of(text)
+    titles = {title_of(part) for part in parts}
+    return [slide(list(fitting(part.strip("\n").splitlines(), titles))) for part in parts]
 
 
-# What the notes of a deck's first slide say about its length.
-TIME = re.compile(
-    r"\*\*Time\.\*\* The talk takes about (\d+) minutes\. For (\d+) minutes, drop (.+?)\."
-    r"(?: For (\d+) minutes, show only (.+)\.)?$",
-    re.MULTILINE,
-)
-NAMED = re.compile(r'"(.+?)"(?=, | and |$)')
-
-
-def shorter(text: str, minutes: int) -> str:
-    """The deck for a talk of so many minutes. Raises ValueError that names those there are."""
-    parts = re.split(r"(?m)^---$", text)
-    said = TIME.search(parts[0])
-    if said is None:
-        raise ValueError("the notes of its first slide name no shorter talk")
-    long, short, dropped, least, shown = said.groups()
-    titles = [part.strip().partition("\n")[0].removeprefix("## ") for part in parts]
-    keep = {int(long): titles, int(short): [t for t in titles if t not in NAMED.findall(dropped)]}
-    if shown:
-        keep[int(least)] = [titles[0], *NAMED.findall(shown)]
-    if minutes not in keep:
-        *most, last = map(str, keep)
-        raise ValueError(
-            f"there is no talk of {minutes} minutes, only of {', '.join(most)} or {last}"
-        )
-    return "---".join(p for p, title in zip(parts, titles, strict=True) if title in keep[minutes])
+def fitting(lines: Iterable[str], titles: set[str]) -> Iterator[str]:
+    """The lines without those that need a slide that isn't there, or that isn't to be there."""
+    for line in lines:
+        only = ONLY.match(line)
+        if only is None:
+            yield line
+        elif (only[3] in titles) == (only[2] == "with"):
+            yield (only[1] or "") + line[only.end() :]
 
 
 def slide(lines: list[str]) -> Slide:
@@ -176,6 +170,7 @@ class Quoted:
 
     def __init__(self, notebook: NotebookNode):
         self.cells = {cell.id: cell for cell in notebook.cells}
+        self.times = notebook.metadata.get("sharp", {}).get("times", 1)
 
     def cell(self, name: str) -> NotebookNode:
         if name not in self.cells:
@@ -196,7 +191,11 @@ class Quoted:
         if len(found) < number:
             raise ValueError(f"{name} must show {number} picture(s), but it shows {len(found)}")
         picture = found[number - 1].data["image/png"].replace("\n", "")
-        return found[number - 1].metadata["image/png"]["alt"], f"data:image/png;base64,{picture}"
+        alt, uri = (
+            found[number - 1].metadata["image/png"]["alt"],
+            f"data:image/png;base64,{picture}",
+        )
+        return alt, uri if self.times == 1 else as_large_as_stored(uri, self.times)
 
     def check(self, block: Block) -> None:
         """Check that each line of a fence is where the fence says, in the same order."""
@@ -218,6 +217,18 @@ class Quoted:
 @functools.cache
 def large_drawing(name: str) -> tuple[bytes, str]:
     return svg(name, large=True)
+
+
+def as_large_as_stored(uri: str, times: int) -> str:
+    """A PNG with more pixels as a picture of the size that the notebook's own has."""
+    data = base64.b64decode(uri.partition(",")[2])
+    width, height = (int.from_bytes(data[at : at + 4], "big") / times for at in (16, 20))
+    drawn = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}"><image width="100%" height="100%" href="{uri}"/>'
+        "</svg>"
+    )
+    return f"data:image/svg+xml,{quote(drawn, safe='/+=:;, ')}"
 
 
 def in_pixels(size: re.Match) -> bytes:
@@ -263,8 +274,21 @@ def section(slide: Slide, quoted: Quoted) -> str:
         content = "\n".join(as_html(block, quoted) for block in step)
         found.append(f'<div class="fragment">{content}</div>' if i else content)
     if slide.notes:
-        found.append(f'<aside class="notes">{markdown2html(slide.notes)}</aside>')
+        found.append(f'<aside class="notes">{as_notes(slide.notes)}</aside>')
     return "\n".join(found)
+
+
+def as_notes(notes: str) -> str:
+    """The speaker's notes as HTML: what is read at a glance is large, and a line ends it.
+
+    The style is in the text, because the speaker's window has a style sheet of its own.
+    """
+    glance = GLANCE.match(notes)
+    if glance is None:
+        return markdown2html(notes)
+    rest = notes[glance.end() :].strip()
+    large = f'<div style="font-size: 1.35em; font-weight: 500">{markdown2html(glance[0])}</div>'
+    return large + (f"<hr>{markdown2html(rest)}" if rest else "")
 
 
 def packaged(distribution: str, end: str) -> str:
@@ -292,26 +316,37 @@ def page(text: str, notebook: NotebookNode) -> str:
 
     Raises ValueError that names the slide which quotes something that the notebook doesn't have.
     """
-    text = re.sub(rf'(?<=[("]){re.escape(pages())}/live\.html', "live.html", text)
-    deck, quoted, sections = slides(text), Quoted(notebook), []
-    for number, one in enumerate(deck, start=1):
-        try:
-            sections.append(section(one, quoted))
-        except ValueError as error:
-            raise ValueError(f"slide {number}, {one.title!r}: {error}") from None
+    return joined([(text, notebook)])
+
+
+def joined(talks: Iterable[tuple[str, NotebookNode]], title: str = "") -> str:
+    """The talks of a lecture, each the text of a deck and its notebook, as one HTML text."""
+    talks = list(talks)
+    sections = [one for text, notebook in talks for one in sections_of(text, notebook)]
+    title = title or slides(talks[0][0])[0].title.lstrip("# ")
+    formulas = any("$" in text for text, _ in talks)
     reveal = [
         packaged("sphinx-revealjs", f"revealjs/{name}")
         for name in ("dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")
     ]
     scripts = [*reveal[1:], ours("slides.js")]
-    if "$" in text:
+    if formulas:
         settings = f"window.MathJax = {json.dumps(MATHJAX)};"
         scripts = [settings, packaged("sphinx-mathjax-offline", "/mathjax/tex-svg.js"), *scripts]
     css = [reveal[0], HtmlFormatter(style="xcode").get_style_defs(".highlight"), ours("slides.css")]
     template = Environment(loader=FileSystemLoader(TEMPLATES)).get_template("slides.html.j2")
-    return template.render(
-        title=deck[0].title.lstrip("# "), css="\n".join(css), scripts=scripts, sections=sections
-    )
+    return template.render(title=title, css="\n".join(css), scripts=scripts, sections=sections)
+
+
+def sections_of(text: str, notebook: NotebookNode) -> list[str]:
+    text = re.sub(rf'(?<=[("]){re.escape(pages())}/live\.html', "live.html", text)
+    quoted, sections = Quoted(notebook), []
+    for number, one in enumerate(slides(text), start=1):
+        try:
+            sections.append(section(one, quoted))
+        except ValueError as error:
+            raise ValueError(f"slide {number}, {one.title!r}: {error}") from None
+    return sections
 
 
 def deck_of(notebook: Path) -> Path:
@@ -351,30 +386,86 @@ def print_pdfs(browser, deck: Path) -> list[Path]:
     return [full, handout]
 
 
+@dataclass
+class File:
+    """What one file in build/slides shows: the texts of decks, each with its notebook's path."""
+
+    name: str
+    talks: list[tuple[str, Path]]
+    title: str = ""
+
+
+def text_of(path: Path) -> str:
+    return deck_of(path).read_text(encoding="utf8")
+
+
+def lecture(week: int) -> File:
+    """The decks of a week's lecture. Raises ValueError if the semester has no such week."""
+    if week not in lectures():
+        raise ValueError(f"there are the weeks 1 to {max(lectures())}, got {week}")
+    found, first = [], 1
+    for one in lectures()[week].talks:
+        (path,) = paths(f"{one.deck}_")
+        text = talk(text_of(path), one.minutes, one.part)
+        last = first + len(parts_of(text)) - 1
+        found.append((text, path, f"{one}: slides {first} to {last}"))
+        first = last + 1
+    shown = "; ".join(where for *_, where in found)
+    votes = lectures()[week].votes
+    said = f"**Week {week}.** {shown}. There is time for {votes} votes with neighbours."
+    begin = found[0][0].replace("**Time.**", f"{said}\n\n**Time.**", 1)
+    texts = [(begin, found[0][1]), *((text, path) for text, path, _ in found[1:])]
+    return File(f"week{week:02}", texts, f"Week {week}")
+
+
+def files(name: str, minutes: int | None, week: str) -> list[File]:
+    """The files to write. Raises ValueError if there is no such talk, or no such week."""
+    if week:
+        weeks = lectures() if week == "all" else [int(week)]
+        return [lecture(number) for number in weeks]
+    found = []
+    for path in paths(name):
+        try:
+            text = text_of(path)
+            if minutes is None:
+                found.append(File(path.stem, [(text, path)]))
+            else:
+                found.append(File(f"{path.stem}-{minutes}min", [(talk(text, minutes), path)]))
+        except ValueError as error:
+            raise ValueError(f"{deck_of(path).relative_to(ROOT)}, {error}") from None
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the decks of course/slides.")
     parser.add_argument("name", nargs="?", default="", help="a part of a notebook's name")
     parser.add_argument(
         "--pdf", action="store_true", help="a PDF and a handout of each deck as well"
     )
-    parser.add_argument("--minutes", type=int, help="the slides of a talk of this length only")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=int, help="the slides of a talk of this length only")
+    length.add_argument(
+        "--week", default="", help="one file for the lecture of this week of the semester, or all"
+    )
+    parser.add_argument(
+        "--sharp", action="store_true", help="execute the notebooks for pictures with more pixels"
+    )
     chosen = parser.parse_args()
+    if chosen.week and chosen.week != "all" and not chosen.week.isdecimal():
+        parser.error(f"--week must be a number or all, got {chosen.week!r}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     live.write(FOLDER / "live.html", f"{pages()}/")  # the decks' links to it lead to this copy
     written = []
-    for path in paths(chosen.name):
-        source, name = deck_of(path), path.stem
-        text = source.read_text(encoding="utf8")
-        try:
-            if chosen.minutes is not None:
-                text, name = shorter(text, chosen.minutes), f"{name}-{chosen.minutes}min"
-            html_page = page(text, read(path))
-        except ValueError as error:
-            sys.exit(f"{source.relative_to(ROOT)}, {error}")
-        target = FOLDER / f"{name}.html"
-        target.write_text(html_page, encoding="utf8")
-        print(target.relative_to(ROOT))
-        written.append(target)
+    opened = functools.cache(sharp.redrawn if chosen.sharp else read)
+    try:
+        for file in files(chosen.name, chosen.minutes, chosen.week):
+            target = FOLDER / f"{file.name}.html"
+            talks = [(text, opened(path)) for text, path in file.talks]
+            target.write_text(joined(talks, file.title), encoding="utf8")
+            print(target.relative_to(ROOT), flush=True)
+            written.append(target)
+    except ValueError as error:
+        sys.exit(str(error))
     if chosen.pdf:
         with chromium() as browser:
             for target in written:

@@ -95,11 +95,12 @@ def live(here: Environment) -> None:
 
 
 def slides(here: Environment) -> None:
-    """A deck of slides for each notebook into build/slides; NOTEBOOK=07 MINUTES=45, PDF=yes"""
-    pdf = ["--pdf"] if here.settings.get("PDF") else []
-    minutes = here.settings.get("MINUTES", "")
-    short = ["--minutes", minutes] if minutes else []
-    here.teach("tools.slides", *here.chosen(), *short, *pdf)
+    """Decks of slides into build/slides; NOTEBOOK=07 MINUTES=45, or WEEK=3; SHARP=yes, PDF=yes"""
+    chosen = [f"--{name.lower()}" for name in ("PDF", "SHARP") if here.settings.get(name)]
+    for name in ("MINUTES", "WEEK"):
+        if value := here.settings.get(name, ""):
+            chosen += [f"--{name.lower()}", value]
+    here.teach("tools.slides", *here.chosen(), *chosen)
 
 
 def release(here: Environment) -> None:

@@ -1,4 +1,5 @@
 const TEXT = [38, 36, 34, 32, 30, 28, 26, 24], CODE = [34, 31, 28, 26, 24, 22, 20];
+const LARGE = 44, SPARSE = 0.55;  // the type of a slide whose words fill so little of its height
 const ROOM = [1.25, 1.1, 1, 0.9, 0.8];  // of a picture's own size, the most that text leaves to it
 const inside = e => e.scrollHeight <= e.clientHeight + 1 && e.scrollWidth <= e.clientWidth + 1;
 const roomy = pre => {  // scrollWidth does not tell whether text reaches into the padding
@@ -27,7 +28,12 @@ const sized = (slide, texts, codes) => texts.some(text => codes.some(code => {
 function shrink(slide) {  // the text, until all of it fits
   const pictures = [...slide.querySelectorAll("img")], beside = slide.matches(".beside");
   const least = height => pictures.forEach(img => img.style.minHeight = height(img) + "px");
-  if (!pictures.length) return sized(slide, TEXT, CODE);
+  if (!pictures.length) {
+    const used = () => [...slide.children].reduce((sum, e) => sum + (e.matches("aside") ? 0
+      : e.offsetHeight + 14), 0);
+    if (sized(slide, [LARGE], CODE) && used() < SPARSE * slide.clientHeight) return true;
+    return sized(slide, TEXT, CODE);
+  }
   // the text is at most twice as large as the words in a picture, which gets what room there is
   const texts = TEXT.filter(size => size <= 30);
   const done = !beside && ROOM.some(room => {
