@@ -35,6 +35,7 @@ def has_clean_outputs(notebook):
         assert output.get("name") != "stderr", "stores stderr"
         text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
         assert not FORBIDDEN.search(text), f"stores a path, a warning or colour codes: {text!r}"
+        assert "✗" not in text, f"an untouched exercise is judged: {text!r}"
 
 
 def describes_its_pictures(notebook):
@@ -183,6 +184,10 @@ MUTATIONS = {
     "a warning": (
         has_clean_outputs,
         lambda n: first_code(n).outputs.append(stream("UserWarning: x")),
+    ),
+    "a check that fails": (
+        has_clean_outputs,
+        lambda n: first_code(n).outputs.append(stream("✗ Exercise 7.1: the check can't read it")),
     ),
     "no alt text": (describes_its_pictures, lambda n: image_output(n).metadata.clear()),
     "no goals": (opens_as_all_do, lambda n: n.cells[0].update(source="# A title")),

@@ -127,7 +127,6 @@ def transformer(norm_first: bool = False) -> Figure:
     path = ([left + 1.05, 4.0, 4.0], [above + 0.25, above + 0.25, cross])
     axes.plot(*path, color=CROSS, lw=3.2, solid_joinstyle="miter")
     draw_arrow(axes, (3.98, cross), (right - 1.22, cross), CROSS, 3.2)
-    axes.text(4.1, cross + 0.75, "memory", color=CROSS, fontsize=9.5, rotation=90, weight="bold")
     order = "pre-norm" if norm_first else "post-norm, as in the paper"
     figure.alt = (
         f"The Transformer ({order}). Left, the encoder: source tokens, embedding and position, "

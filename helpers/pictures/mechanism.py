@@ -215,7 +215,7 @@ def decoding_step(read: Sequence[str], writes: str, source: Sequence[str]) -> Fi
     for lower, upper in pairwise(bottoms):
         draw_arrow(axes, (x, lower + 0.44), (x, upper - 0.01))
     draw_panel(axes, (x - 1.35, 1.4, 2.7, 2.6), DECODER)
-    axes.text(x - 1.28, 4.07, "× N", color=DECODER, weight="bold", fontsize=10)
+    axes.text(x - 1.45, 3.85, "× N", color=DECODER, weight="bold", fontsize=10, ha="right")
     draw_arrow(axes, (x, 4.64), (x, 4.92))
     axes.text(x, 5.02, writes, ha="center", va="center", weight="bold", fontsize=10.5)
 
@@ -365,10 +365,10 @@ def beam_tree(
 
     steps[t] holds (log-probability, tokens) of each hypothesis kept after step t; a line leads to
     the one that it continues. The path of `best`, a list of tokens, is drawn in colour, and that
-    of `greedy` is dashed, as far as the beam keeps it.
+    of `greedy` is dashed, as far as the beam keeps it. A note says what steps after `best` are for.
     """
     widest = max(map(len, steps))
-    figure, (axes,) = new_figure(0.9 + 0.62 * widest)
+    figure, (axes,) = new_figure(1.1 + 0.72 * widest)
     axes.set_axis_off()
     best, greedy = tuple(best), tuple(greedy)
     for column, kept in enumerate(steps):
@@ -388,8 +388,11 @@ def beam_tree(
             if dashed and not on_path:
                 box |= dict(edgecolor=INK, linestyle="--", linewidth=1.6)
             box["facecolor"] = DECODER_TINT if on_path else "white"
-            axes.text(column, -row, text, ha="center", va="center", fontsize=7.5, bbox=box)
-    axes.set(xlim=(-0.5, len(steps) - 0.5), ylim=(0.5 - widest, 0.5))
+            axes.text(column, -row, text, ha="center", va="center", fontsize=9, bbox=box)
+    axes.set(xlim=(-0.5, len(steps) - 0.5), ylim=(0.2 - widest, 0.4))
+    if len(steps) > len(best):
+        note = "the winner has ended:\ncan another overtake it?"
+        axes.text(len(steps) - 0.6, 0.2 - widest, note, ha="right", fontsize=9.5, color=MUTED)
     if greedy:
         key = "coloured: what the beam returns       dashed: what greedy decoding wrote"
         axes.set_title(key, fontsize=9.5, weight="normal")

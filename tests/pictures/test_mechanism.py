@@ -29,6 +29,13 @@ def test_beam_tree_draws_greedys_path_dashed_as_far_as_the_beam_keeps_it():
     assert figure.alt.endswith("Greedy's, dashed: a c e.")
 
 
+def test_beam_tree_says_why_the_search_goes_on_after_the_winners_end():
+    steps = [[(-0.1, ("a",)), (-0.2, ("b",))], [(-0.9, ("b", "c"))]]
+    for best, notes in ((("a",), 1), (("b", "c"), 0)):
+        texts = [text.get_text() for text in beam_tree(steps, best).axes[0].texts]
+        assert sum("overtake" in text for text in texts) == notes
+
+
 def test_descent_draws_the_steps_that_are_long_enough_to_see():
     figure = descent(lambda w: (2 * w - 6) ** 2, [0.0, 2.4, 2.88, 2.976, 2.995], (-0.5, 6.0))
     png(figure)
