@@ -12,7 +12,7 @@ from helpers.attention import MultiHeadAttention, attention, merge_heads, split_
 from helpers.checkpoints import load_model
 from helpers.checks import Wrong, ask, choice, close, exercise, expect, expect_like
 from helpers.checks.reading import numbers, output, words
-from helpers.corpora.toy import RUNNING, vocabulary
+from helpers.corpora.toy import vocabulary
 from helpers.decoding import cross_attention_maps
 from helpers.tokenizer import Tokenizer
 
@@ -183,36 +183,52 @@ def check_strongest(answer: Any) -> str:
     return "what a layer computed on the way, without a change to its code"
 
 
+GERMAN = [
+    "ich",
+    "glaube",
+    ",",
+    "dass",
+    "die",
+    "Frau",
+    "das",
+    "Buch",
+    "nicht",
+    "gelesen",
+    "hat",
+    ".",
+]
+ENGLISH = ["I", "believe", "that", "the", "woman", "did", "not", "read", "the", "book", "."]
+
+
 @exercise("2.7")
-def check_found_heads(answer: Any) -> str:
-    """Find out: where each head of the translator's last layer looks as it writes "found"."""
+def check_did_heads(answer: Any) -> str:
+    """Find out: where each head of the translator's last layer looks as it writes "did"."""
     got = words(answer)
     model = load_model(Path(helpers.__file__).parent / "data" / "translator.safetensors")
-    source, target = RUNNING.source, RUNNING.target
-    maps = cross_attention_maps(model, Tokenizer(vocabulary()), source, target)
+    maps = cross_attention_maps(model, Tokenizer(vocabulary()), GERMAN, ENGLISH)
     looks = [  # layer, row -> a word for each head
-        [[[*source, "<eos>"][i] for i in row] for row in layer.argmax(-1).T.tolist()]
+        [[[*GERMAN, "<eos>"][i] for i in row] for row in layer.argmax(-1).T.tolist()]
         for layer in maps.values()
     ]
-    row = target.index("found")
+    row = ENGLISH.index("did")
     right = words(looks[-1][row])
     if got == right:
-        return "no head is torn: together they make the 0.75 and the 0.25 of notebook 00"
+        return "no head is torn: *did* stands for two things, and different heads fetch them"
     if len(got) == 1:
         raise Wrong("four words are needed, one for each head")
     if got == words(looks[0][row]):
         raise Wrong("that is the first layer; the last one has the index 1")
     if got == words(looks[-1][row - 1]):
-        raise Wrong("that row writes 'dog'; the one that writes 'found' has read 'dog' already")
+        raise Wrong("that row writes 'woman'; the one that writes 'did' has read 'woman' already")
     if got == words(looks[-1][row + 1]):
-        raise Wrong("that row has read 'found' already; take the one before it")
+        raise Wrong("that row has read 'did' already; take the one before it")
     if len(got) != 4:
         raise Wrong(f"four words are needed, one for each head; these are {len(got)}")
     if sorted(got) == sorted(right):
         raise Wrong("the words are right, but which head is which? Head 1 comes first")
     if set(got) == {right[0]}:
-        raise Wrong("not all of them look there: where does the 0.25 of notebook 00 come from?")
-    raise Wrong("take the last layer's maps, the row of 'dog', and the largest weight of each head")
+        raise Wrong("not all of them look there; look at the largest weight of each head again")
+    raise Wrong("take the last layer's maps, the row of 'woman', and each head's largest weight")
 
 
 def _weights(layer: Any, x: Tensor) -> Tensor:

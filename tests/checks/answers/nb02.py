@@ -92,10 +92,10 @@ RIGHT = {
     "check_heads_needed": [(2, 1, 0), [2.0, 1.0, 0.0], np.array([2, 1, 0]), "2, 1, 0"],
     "check_multi_head": [heads, columns_of_each, with_weights],
     "check_strongest": [in_loops, by_hand, lambda layer, x: maps_of(layer, x)[0].argmax(-1).int()],
-    "check_found_heads": [
-        ("gefunden", "gefunden", "gefunden", "hat"),
-        ["Gefunden", "Gefunden", "Gefunden", "Hat"],
-        "gefunden gefunden gefunden hat",
+    "check_did_heads": [
+        ("nicht", "nicht", "nicht", "hat"),
+        ["Nicht", "Nicht", "Nicht", "Hat"],
+        "nicht nicht nicht hat",
     ],
 }
 
@@ -153,15 +153,15 @@ WRONG = {
         (lambda layer, x: maps_of(layer, x)[0].argmax(-1) + 1, "count from 0"),
         (recording_on, "still records"),
     ],
-    "check_found_heads": [
-        (("gefunden", "gefunden", "gefunden", "gefunden"), "0.25 of notebook 00"),
-        (("hat", "gefunden", "gefunden", "gefunden"), "which head is which"),
-        (("Hund", "Hund", "Hund", "Hund"), "writes 'dog'"),
-        (("den", "den", "den", "den"), "has read 'found'"),
-        (("gefunden", "kleine", ".", "der"), "first layer"),
-        (("hat", "gefunden"), "these are 2"),
-        (("gefunden",), "four words"),
-        (("Ball", "hat", "hat", "hat"), "largest weight of each head"),
+    "check_did_heads": [
+        (("nicht", "nicht", "nicht", "nicht"), "not all of them"),
+        (("hat", "nicht", "nicht", "nicht"), "which head is which"),
+        (("Frau", "Frau", "Frau", "Frau"), "writes 'woman'"),
+        (("<eos>", ".", "nicht", "."), "has read 'did'"),
+        (("nicht", "gelesen", "nicht", "gelesen"), "first layer"),
+        (("nicht", "hat"), "these are 2"),
+        (("nicht",), "four words"),
+        (("Buch", "hat", "hat", "hat"), "largest weight"),
         ((7, 7, 7, 1), "words are needed"),
     ],
 }
