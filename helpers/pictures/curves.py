@@ -137,17 +137,20 @@ def paired_bars(
 ) -> Figure:
     """Panels side by side, with two shares from 0 to 1 in each row: {title: {row: (one, other)}}.
 
+    The rows are those of the first panel; where another panel lacks one, its place stays empty.
     `names` says what the two bars are, and is written beside the first pair. The first bar has the
     colour of `role`, such as "encoder", if there is one.
     """
     rows = list(next(iter(panels.values())))
-    if any(list(panel) != rows for panel in panels.values()):
-        raise ValueError(f"each panel needs the rows of the first, {rows}")
+    for title, panel in panels.items():
+        if unknown := [row for row in panel if row not in rows]:
+            raise ValueError(f"the panel {title!r} has {unknown}, but the first has {rows}")
     figure, places = new_figure(0.5 + 0.62 * len(rows), len(panels), sharey=True)
     colours = (ROLES[role] if role else TEAL, SLATE)
     told = []
     for axes, (title, panel) in zip(places, panels.items(), strict=True):
-        for place, pair in enumerate(panel.values()):
+        for row, pair in panel.items():
+            place = rows.index(row)
             for bar, (share, colour) in enumerate(zip(pair, colours, strict=True)):
                 height = place - 0.19 + 0.38 * bar
                 axes.barh(height, share, color=colour, height=0.34)

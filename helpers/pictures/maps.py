@@ -43,13 +43,15 @@ def attention_map(
     title: str | None = None,
     mask: Numbers | None = None,
     rows: str | None = None,
+    outlined: Collection[int] = (),
 ) -> Figure:
     """One map of attention weights (target, source), from white (0) to the role's colour (1).
 
     Rows are target_tokens, the queries; columns are source_tokens, the keys. Cells in `gold`,
     pairs (target index, source index), are outlined. Where `mask` (target, source) is False, the
     cell is hatched: it could not be attended to. `rows` is written above the rows' labels and says
-    what they are, such as "about to write". Raises ValueError if labels do not fit.
+    what they are, such as "about to write". The rows whose indices are in `outlined` get a frame.
+    Raises ValueError if labels do not fit.
     """
     grid = _matrix(weights, len(target_tokens), len(source_tokens))
     figure, (axes,) = new_figure(1.5 + 0.36 * len(target_tokens))
@@ -58,6 +60,8 @@ def attention_map(
     if mask is not None:
         _hatch(axes, ~_matrix(mask, *grid.shape).astype(bool))
         axes.set_xlabel("hatched: hidden by the mask", fontsize=9, color=MUTED)
+    for row in outlined:
+        _frame_row(axes, row, len(source_tokens))
     axes.set_title(title or "", pad=12)
     bar = figure.colorbar(axes.images[0], ax=axes, shrink=0.8, pad=0.02)
     bar.set_label("attention weight")
@@ -65,6 +69,8 @@ def attention_map(
     figure.alt = _describe_map(grid, source_tokens, target_tokens, title, rows)
     if mask is not None:
         figure.alt += " Cells that the mask hides are hatched."
+    if outlined:
+        figure.alt += f" Outlined rows: {', '.join(target_tokens[row] for row in outlined)}."
     return figure
 
 
@@ -101,9 +107,7 @@ def attention_maps(
         _draw_map(ax, grid, source_tokens, target_tokens, gold, role, numbers=False)
         _title_rows(ax, rows)
         if row is not None:
-            frame = Rectangle((-0.46, row - 0.46), len(source_tokens) - 0.08, 0.92, fill=False)
-            frame.set(edgecolor=INK, linewidth=1.6)
-            ax.add_patch(frame)
+            _frame_row(ax, row, len(source_tokens))
             _write_weights(ax, grid[row : row + 1], row, 7.5)
         ax.set_title(title, pad=8)
     figure.alt = f"{len(grids)} attention maps side by side. "
@@ -455,6 +459,13 @@ def _draw_map(
         axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.6))
     if numbers and len(source_tokens) <= 14:
         _write_weights(axes, grid, 0, 9)
+
+
+def _frame_row(axes: Axes, row: int, columns: int) -> None:
+    """A frame around one row of a map."""
+    frame = Rectangle((-0.46, row - 0.46), columns - 0.08, 0.92, fill=False)
+    frame.set(edgecolor=INK, linewidth=1.6)
+    axes.add_patch(frame)
 
 
 def _title_rows(axes: Axes, title: str | None) -> None:

@@ -267,15 +267,16 @@ def _mechanism(target: int, source: int, d_model: int, crossing: bool) -> Figure
     figure, axes = new_canvas(4.3, (0.25, 9.1), (0, 4.5))
     size = 0.2
     wide = d_model * size
-    top, low = 3.85, 1.95  # upper edges of the two inputs
-    names = ("decoder states", "memory") if crossing else ("x", "x, the same")
-    draw_cells(axes, 0.35, top, target, d_model, role)
-    draw_cells(axes, 0.35, low, source, d_model, other)
+    query_y, key_y, value_y = 3.85, 2.5, 1.15
+    top, low = (query_y, 1.95) if crossing else (key_y, key_y)  # upper edges of the inputs
     rows = ("T", "S") if crossing else ("L", "L")
-    axes.text(0.35, top + 0.12, f"{names[0]}\n({rows[0]}={target}, d_model)", fontsize=9)
-    axes.text(0.35, low + 0.12, f"{names[1]}\n({rows[1]}={source}, d_model)", fontsize=9)
+    inputs = [("memory" if crossing else "x", low, rows[1], source, other)]
+    if crossing:
+        inputs.append(("decoder states", top, rows[0], target, role))
+    for name, y, letter, count, own in inputs:
+        draw_cells(axes, 0.35, y, count, d_model, own)
+        axes.text(0.35, y + 0.12, f"{name}\n({letter}={count}, d_model)", fontsize=9)
 
-    query_y, key_y, value_y = top, 2.5, 1.15
     for label, y, start, own in (
         ("W_Q", query_y - target * size / 2, top - target * size / 2, role),
         ("W_K", key_y - source * size / 2, low - source * size / 2, other),

@@ -137,5 +137,13 @@ def test_pairs_have_their_rows_colours_and_values():
     written = [text.get_text() for text in axes.texts]
     assert written == ["18%  encoder", "4%  neighbours", "20%", "14%"]
     assert "verb 18% and 4%; noun 20% and 14%" in figure.alt
-    with pytest.raises(ValueError, match="the rows of the first, \\['verb', 'noun'\\]"):
-        paired_bars(panels | {"form": {"noun": (1, 1)}}, ("encoder", "neighbours"))
+    with pytest.raises(ValueError, match="'form' has \\['article'\\], but .* \\['verb', 'noun'\\]"):
+        paired_bars(panels | {"form": {"article": (1, 1)}}, ("encoder", "neighbours"))
+
+
+def test_a_panel_may_lack_a_row_and_leaves_its_place_empty():
+    panels = {"word": {"verb": (0.18, 0.04), "noun": (0.2, 0.14)}, "form": {"noun": (1, 0.5)}}
+    figure = paired_bars(panels, ("encoder", "neighbours"))
+    middles = [bar.get_y() + bar.get_height() / 2 for bar in figure.axes[1].patches]
+    assert [round(middle, 2) for middle in middles] == [0.81, 1.19]
+    assert figure.alt.endswith("form: noun 100% and 50%.")

@@ -42,7 +42,7 @@ const LiveMachine = (() => {
     "attention.scores": "01_self_attention.html#all-words-at-once-two-matrix-products",
     "attention.scale": "01_self_attention.html#without-d-k-softmax-stops-responding-as-vectors-grow",
     "attention.mask": "03_masks.html#a-mask-acts-before-softmax-as-minus-infinity",
-    "cross.mask": "07_cross_attention.html#which-mask-the-source-s",
+    "cross.mask": "07_cross_attention.html#which-mask-which-residual-whose-keys",
     "attention.softmax": "01_self_attention.html#the-definition-we-use-from-here-on",
     "attention.sum": "01_self_attention.html#one-question-answered-by-hand",
     "attention.heads": "02_multi_head_attention.html#splitting-is-a-change-of-shape-and-merging-undoes-it",
