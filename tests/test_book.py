@@ -412,7 +412,9 @@ def test_a_reader_can_switch_to_dark_and_unfold_a_solution(opened):
     page.get_by_role("button", name="Color mode").first.click()
     page.get_by_role("button", name="Dark", exact=True).first.click()
     assert page.locator("html[data-theme=dark]").count() == 1
-    summary = page.locator("summary", has_text="Solution").first
-    summary.focus()
+    folded = page.locator("details", has=page.locator("summary", has_text="Solution")).first
+    inside = folded.locator("p:visible")
+    assert inside.count() == 0
+    folded.locator("summary").focus()
     page.keyboard.press("Enter")
-    assert page.get_by_text('("encoder", "decoder", "cross-attention")').is_visible()
+    assert inside.count() > 0
