@@ -29,67 +29,7 @@ def check_steps_back(answer: Any) -> str:
     return "from state 11 to state 1: a window of three hardly shortens the way"
 
 
-def _without(columns: Callable[[Tensor, int, int], Tensor]) -> Callable:
-    """The merged heads with some columns at zero: columns(numbers of all, head, num_heads)."""
-
-    def silence(merged: Tensor, head: int, num_heads: int) -> Tensor:
-        return merged * ~columns(torch.arange(merged.size(-1)), head, num_heads)
-
-    return silence
-
-
 @exercise("11.2")
-def check_only_head(answer: Any) -> str:
-    """Implement: silence all heads but one in the merged output (batch, target, d_model)."""
-
-    def block(column: Tensor, head: int, heads: int) -> Tensor:
-        return column // (len(column) // heads) == head
-
-    def others(*change: Callable) -> Callable:
-        return _without(lambda c, head, heads: ~change[0](c, head, heads))
-
-    expect_like(
-        answer,
-        others(block),
-        [
-            (torch.arange(1.0, 25.0).view(1, 2, 12), 1, 3),
-            (torch.arange(1.0, 49.0).view(2, 3, 8), 3, 4),
-            (torch.arange(1.0, 13.0).view(2, 1, 6), 0, 2),
-        ],
-        {
-            "a head owns neighbouring columns, not every third one (see merge_heads)": (
-                others(lambda c, head, heads: c % heads == head)
-            ),
-            "this silences that head and keeps the others": _without(block),
-            "that is one column; a head has d_k = d_model / num_heads of them": (
-                others(lambda c, head, heads: c == head)
-            ),
-            "`head` is an index and counts from 0; you keep the one before it": (
-                others(lambda c, head, heads: block(c, head - 1, heads))
-            ),
-            "`head` is an index and counts from 0; you keep the one after it": (
-                others(lambda c, head, heads: block(c, head + 1, heads))
-            ),
-            "num_heads isn't the width of a head: that is d_k = d_model / num_heads": (
-                others(lambda c, head, heads: c // heads == head)
-            ),
-            "everything is silent": lambda merged, head, heads: merged * 0,
-            "nothing is silent yet": lambda merged, head, heads: merged,
-            "that keeps a position; heads are columns, in the last dimension": (
-                lambda merged, head, heads: (
-                    merged * (torch.arange(merged.size(1)) == head)[None, :, None]
-                )
-            ),
-            "keep the shape: the columns of the other heads are zero, not gone": (
-                lambda merged, head, heads: merged[..., block(merged[0, 0], head, heads)]
-            ),
-        },
-        "columns head · d_k up to (head + 1) · d_k stay, all others are zero",
-    )
-    return "four columns of twelve speak, the others are silent"
-
-
-@exercise("11.3")
 def check_two_means(answer: Any) -> str:
     """Implement: the means of the first and of the second half of the real positions."""
     first = torch.tensor([[True] * 5, [True] * 4 + [False], [True] * 2 + [False] * 3])
@@ -148,6 +88,66 @@ def check_two_means(answer: Any) -> str:
         "the mean of the first ⌈n/2⌉ real vectors, and that of the others",
     )
     return "two vectors, whatever the length: half a bottleneck"
+
+
+def _without(columns: Callable[[Tensor, int, int], Tensor]) -> Callable:
+    """The merged heads with some columns at zero: columns(numbers of all, head, num_heads)."""
+
+    def silence(merged: Tensor, head: int, num_heads: int) -> Tensor:
+        return merged * ~columns(torch.arange(merged.size(-1)), head, num_heads)
+
+    return silence
+
+
+@exercise("11.3")
+def check_only_head(answer: Any) -> str:
+    """Implement: silence all heads but one in the merged output (batch, target, d_model)."""
+
+    def block(column: Tensor, head: int, heads: int) -> Tensor:
+        return column // (len(column) // heads) == head
+
+    def others(*change: Callable) -> Callable:
+        return _without(lambda c, head, heads: ~change[0](c, head, heads))
+
+    expect_like(
+        answer,
+        others(block),
+        [
+            (torch.arange(1.0, 25.0).view(1, 2, 12), 1, 3),
+            (torch.arange(1.0, 49.0).view(2, 3, 8), 3, 4),
+            (torch.arange(1.0, 13.0).view(2, 1, 6), 0, 2),
+        ],
+        {
+            "a head owns neighbouring columns, not every third one (see merge_heads)": (
+                others(lambda c, head, heads: c % heads == head)
+            ),
+            "this silences that head and keeps the others": _without(block),
+            "that is one column; a head has d_k = d_model / num_heads of them": (
+                others(lambda c, head, heads: c == head)
+            ),
+            "`head` is an index and counts from 0; you keep the one before it": (
+                others(lambda c, head, heads: block(c, head - 1, heads))
+            ),
+            "`head` is an index and counts from 0; you keep the one after it": (
+                others(lambda c, head, heads: block(c, head + 1, heads))
+            ),
+            "num_heads isn't the width of a head: that is d_k = d_model / num_heads": (
+                others(lambda c, head, heads: c // heads == head)
+            ),
+            "everything is silent": lambda merged, head, heads: merged * 0,
+            "nothing is silent yet": lambda merged, head, heads: merged,
+            "that keeps a position; heads are columns, in the last dimension": (
+                lambda merged, head, heads: (
+                    merged * (torch.arange(merged.size(1)) == head)[None, :, None]
+                )
+            ),
+            "keep the shape: the columns of the other heads are zero, not gone": (
+                lambda merged, head, heads: merged[..., block(merged[0, 0], head, heads)]
+            ),
+        },
+        "columns head · d_k up to (head + 1) · d_k stay, all others are zero",
+    )
+    return "four columns of twelve speak, the others are silent"
 
 
 check_quiz = choice(

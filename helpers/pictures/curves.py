@@ -196,27 +196,31 @@ def dots(values: Mapping[str, Sequence[float]], xlabel: str) -> Figure:
 def training_curve(
     history: Sequence[Mapping],
     baseline: float | None = None,
-    floors: tuple[float, ...] = (),
+    floors: tuple[float, float] | tuple[()] = (),
 ) -> Figure:
     """Training loss solid, validation dashed, the learning rate as a strip below.
 
-    `floors` are the lowest losses that training, and then validation, can be expected to reach.
+    `floors` are the lowest losses that training, which is smoothed, and then validation, which is
+    plain, can be expected to reach.
     """
     figure, (axes, strip) = new_figure(3.9, 1, 2, height_ratios=[4, 1], sharex=True)
     steps = [row["step"] for row in history]
     axes.plot(steps, [row["train_loss"] for row in history], color=INK, linewidth=2)
-    ends = [(steps[-1], history[-1]["train_loss"], "training", INK)]
+    names = ["training", "validation"]
+    if floors:
+        kinds = zip(("training (smoothed)", "validation (plain)"), floors, strict=False)
+        names = [f"{kind},\nfloor {floor:.2f}" for kind, floor in kinds]
+    ends = [(steps[-1], history[-1]["train_loss"], names[0], INK)]
     valid = [(r["step"], r["validation_loss"]) for r in history if r["validation_loss"] is not None]
     if valid:
         x, y = zip(*valid, strict=True)
         axes.plot(x, y, color=TEAL, linewidth=2, linestyle="--")
-        ends.append((x[-1], y[-1], "validation", TEAL))
+        ends.append((x[-1], y[-1], names[1], TEAL))
     if baseline is not None:
         axes.axhline(baseline, color=MUTED, linestyle=":", linewidth=1.5)
         ends.append((steps[-1], baseline, "even guess", MUTED))
     for floor, colour in zip(floors, (INK, TEAL), strict=False):
         axes.axhline(floor, color=colour, linestyle=":", linewidth=1.2)
-        ends.append((steps[-1], floor, f"floor {floor:.2f}", colour))
     axes.set_ylim(bottom=0)
     axes.set_ylabel("loss (nats per token)")
     _label_ends(axes, ends)
@@ -246,7 +250,7 @@ class LiveCurve:
         total_steps: int,
         baseline: float | None = None,
         before: dict | None = None,
-        floors: tuple[float, ...] = (),
+        floors: tuple[float, float] | tuple[()] = (),
     ):
         self.total_steps, self.baseline = total_steps, baseline
         self.before, self.floors = [before] if before else [], floors

@@ -44,7 +44,8 @@ def test_a_training_curve_can_begin_at_step_0_and_show_its_floors(monkeypatch):
             line.get_color() for line in (training, validation)
         ]
         written = {text.get_text() for text in figure.axes[0].texts}
-        assert written == {"training", "validation", "even guess", "floor 0.96", "floor 0.11"}
+        named = {"training (smoothed),\nfloor 0.96", "validation (plain),\nfloor 0.11"}
+        assert written == {"even guess", *named}
         assert "training from 7.00" in figure.alt and "floor 0.96, floor 0.11;" in figure.alt
     assert "floor" not in training_curve(HISTORY).alt
 
