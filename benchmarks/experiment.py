@@ -8,7 +8,7 @@
 Each finished run is kept in build/experiment, so that an interrupted experiment goes on where it
 stopped; at the end the table in helpers/data is written from all finished runs. A run takes about
 a minute of one core. `--processes 2` runs two at a time with one thread each, which is faster at
-this size. Multi30k is left out if it is not available.
+this size. Multi30k is left out if it is not available. A few of its translations are kept, too.
 """
 
 import argparse
@@ -23,11 +23,15 @@ import torch
 from helpers.corpora import multi30k
 from helpers.corpora.toy import splits
 from helpers.corpora.toy_nested import nested_splits
+from helpers.files import write_table
 from helpers.lessons.wiring_experiment import (
     RATE,
     RESULTS,
+    SAID,
+    SPEAKERS,
     Row,
     Task,
+    longer,
     on_corpus,
     on_multi30k,
     on_nested,
@@ -42,6 +46,7 @@ TASKS = {
     "corpus": lambda: on_corpus(splits()),
     "nested": lambda: on_nested(nested_splits()),
     "multi30k": lambda: on_multi30k(multi30k.load()),
+    "multi30k longer": lambda: longer(on_multi30k(multi30k.load())),
 }
 # What the table holds: of each task, which wirings, at which learning rates.
 PLAN = (
@@ -49,6 +54,7 @@ PLAN = (
     ("corpus", ("full", "mean", *RECURRENT), (2.5e-3, 1e-2)),
     ("nested", ("full", "first only", "last only"), (RATE,)),
     ("multi30k", ("full", "first only", "last only", "mean", *RECURRENT), (RATE,)),
+    ("multi30k longer", ("full", RECURRENT[1]), (RATE, 2.5e-3)),
 )
 Job = tuple[str, str, float, int]  # task, wiring, learning rate, seed
 
@@ -60,7 +66,11 @@ def task_of(name: str) -> Task:
 
 def finished(job: Job) -> Path:
     task, wiring, rate, seed = job
-    return FOLDER / f"{task}-{wiring.replace(' ', '_')}-{rate:g}-{seed}.csv"
+    return FOLDER / f"{task}-{wiring}-{rate:g}-{seed}.csv".replace(" ", "_")
+
+
+def translated(job: Job) -> Path:
+    return finished(job).with_suffix(".txt")
 
 
 def one(work: tuple[Job, int]) -> str:
@@ -68,7 +78,11 @@ def one(work: tuple[Job, int]) -> str:
     task, wiring, rate, seed = job
     torch.set_num_threads(threads)
     started = time.perf_counter()
-    rows = run(wiring, seed, task_of(task), rate=rate)
+    rows = run(
+        *(wiring, seed, task_of(task)),
+        rate=rate,
+        keep=lambda said: translated(job).write_text("\n".join(said) + "\n", encoding="utf8"),
+    )
     write_rows(finished(job), rows)
     scores = [f"{r.measure} {r.value:.4g}" for r in rows if r.at == "all"]
     took = time.perf_counter() - started
@@ -91,7 +105,7 @@ def jobs_of(arguments: argparse.Namespace) -> list[Job]:
 def at_hand(task: str) -> bool:
     """Whether the task's sentences are there; if not, prints why."""
     try:
-        return task != "multi30k" or bool(multi30k.load())
+        return "multi30k" not in task or bool(multi30k.load())
     except (OSError, ValueError) as error:
         print(f"{error}\nGoing on without it; its numbers in the table stay as they are.")
         return False
@@ -135,6 +149,28 @@ def write(output: Path) -> None:
     print(f"{len(rows)} numbers written to {output.name}")
 
 
+def write_said(output: Path) -> None:
+    """Write the first three test sentences of 12 to 14 words with their translations by seed 0.
+
+    If these runs, or Multi30k, are not there, the file stays as it is.
+    """
+    runs = {wiring: translated(("multi30k", wiring, RATE, 0)) for wiring in SPEAKERS}
+    if not all(path.is_file() for path in runs.values()) or not at_hand("multi30k"):
+        return
+    pairs = multi30k.load().test
+    shown = [i for i, (german, _) in enumerate(pairs) if 12 <= len(german.split()) <= 14][:3]
+    said = {wiring: path.read_text("utf8").splitlines() for wiring, path in runs.items()}
+    rows: list[tuple[str, str]] = []
+    for i in shown:
+        rows += [("German", pairs[i][0]), ("human", pairs[i][1].lower())]
+        rows += [(wiring, sentences[i]) for wiring, sentences in said.items()]
+    comments = [
+        "test sentences of Multi30k (Elliott et al. 2016), and what notebook 11's models say",
+        "command: python -m benchmarks.experiment",
+    ]
+    write_table(output, ("by", "text"), rows, comments)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -152,6 +188,7 @@ def main() -> None:
         arguments.task = [task for task in arguments.task if at_hand(task)]
         train_all(jobs_of(arguments), arguments.processes)
     write(arguments.output)
+    write_said(arguments.output.with_name(SAID.name))
 
 
 if __name__ == "__main__":

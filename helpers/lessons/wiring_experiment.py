@@ -33,6 +33,8 @@ MULTI30K_LENGTHS = ((1, 8), (9, 11), (12, 14), (15, 99))
 PROBE_LENGTH = 12  # source words of the sentences on which gradients are measured
 RATE = 5e-3  # the peak of the learning rate, unless another is given
 RESULTS = resources.files("helpers") / "data" / "why_cross_attention.csv"
+SAID = resources.files("helpers") / "data" / "why_cross_attention_said.csv"
+SPEAKERS = ("full", "recurrent with cross-attention", "recurrent")  # whose translations it holds
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,11 @@ def on_multi30k(data: Multi30k) -> Task:
     )
 
 
+def longer(task: Task) -> Task:
+    """The same task with four times the budget: does the order of the models stay?"""
+    return replace(task, name=f"{task.name} longer", steps=4 * task.steps)
+
+
 def run(
     wiring: str,
     seed: int,
@@ -154,6 +161,7 @@ def run(
     rate: float = RATE,
     model_of: Callable[[str, TransformerConfig], Any] = build,
     report: Callable[[list[dict]], None] | None = None,
+    keep: Callable[[list[str]], object] | None = None,
 ) -> list[Row]:
     """Train one model from `seed` (weights and order of batches) and measure it.
 
@@ -163,6 +171,7 @@ def run(
     `decoder_gradient` at each of about six steps; `position_gradient` at "step:position";
     the task's scores, such as `exact_match` (0 to 1) and `bleu`, at "all" and at each length of
     the source, "7-8". Gradients are measured if the task has a probe.
+    `keep` is called with the translations of the test set, in its order.
     Raises ValueError for a wiring that model_of does not know.
     """
     steps = task.steps if steps is None else steps
@@ -200,6 +209,8 @@ def run(
         report=at_report,
     )
     said = translations(model, task)
+    if keep is not None:
+        keep(said)
     for low, high in ((1, 99), *task.lengths):
         chosen = [i for i, count in enumerate(task.counts) if low <= count <= high]
         if chosen:
@@ -269,3 +280,9 @@ def read_rows(path: Traversable = RESULTS) -> tuple[list[Row], list[str]]:
     table, comments = read_table(path, "make experiment")
     numbers = {"rate": float, "seed": int, "value": float}
     return [Row(**{k: numbers.get(k, str)(v) for k, v in row.items()}) for row in table], comments
+
+
+def read_said(path: Traversable = SAID) -> list[dict[str, str]]:
+    """A few test sentences of Multi30k and what SPEAKERS make of them: by "German", "human" or
+    a wiring, which `text`. Raises FileNotFoundError that says how to make the file."""
+    return read_table(path, "make experiment")[0]

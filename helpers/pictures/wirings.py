@@ -62,7 +62,7 @@ def _stacks(axes: Axes, x: float, y: float, name: str) -> None:
     start, end, bus = x + 1.05, x + 1.74, x + 1.42
     low, high = (y + bottom + 0.17 for bottom in LAYERS)
     if name == "none":
-        _note(axes, x + WIDE / 2, y + 0.13, "looks at the target again")
+        _note(axes, x + 1.95, y + 0.13, "looks at the target again")
     else:
         straight = {"layer by layer": [low, high], "first only": []}.get(name, [high])
         for height in straight:
@@ -75,7 +75,7 @@ def _stacks(axes: Axes, x: float, y: float, name: str) -> None:
         axes.plot([x + 1.24], [high], "o", color=CROSS, markersize=9)
         _note(axes, (start + end) / 2, high + 0.22, "one vector")
     if name == "shuffled":
-        _note(axes, x + 0.75, y + 0.13, "reads another sentence")
+        _note(axes, x + 0.85, y + 0.13, "reads another sentence")
 
 
 def _chains(axes: Axes, x: float, y: float, attends: bool) -> None:

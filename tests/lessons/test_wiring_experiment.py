@@ -15,12 +15,15 @@ from helpers.corpora.toy import splits
 from helpers.corpora.toy_nested import nested_splits
 from helpers.lessons.wiring_experiment import (
     RATE,
+    SPEAKERS,
     Row,
     gradients,
+    longer,
     on_corpus,
     on_multi30k,
     on_nested,
     read_rows,
+    read_said,
     run,
     write_rows,
 )
@@ -44,6 +47,12 @@ def test_gradients_see_who_is_connected():
     assert by_position.shape == (4,) and (by_position > 0).all() and encoder > 0 and decoder > 0
     by_position, encoder, decoder = gradients(built("none"), batch)
     assert (by_position == 0).all() and encoder == 0 and decoder > 0
+
+
+def test_a_longer_task_has_four_times_the_budget_and_another_name():
+    more = longer(SMALL)
+    assert more.steps == 4 * SMALL.steps and more.name == "corpus longer"
+    assert more.train is SMALL.train and more.references is SMALL.references
 
 
 @pytest.mark.slow
@@ -188,8 +197,27 @@ def test_numbers_of_a_task_that_cannot_be_run_here_stay_in_the_table(bench, tmp_
     assert read_rows(output)[0] == new + old
 
 
+def test_a_few_translations_are_kept_beside_the_table(bench, tmp_path, monkeypatch):
+    pairs = [("ein " * n + "ende", f"A sentence of {n + 1}") for n in (3, 11, 12, 20, 13, 11)]
+    monkeypatch.setattr(bench.multi30k, "load", lambda: Multi30k([], [], pairs))
+    output = tmp_path / "written" / "said.csv"
+    output.parent.mkdir()
+    for wiring in SPEAKERS[:2]:
+        said = "".join(f"{wiring} {i}\n" for i in range(len(pairs)))
+        bench.translated(("multi30k", wiring, RATE, 0)).write_text(said)
+    bench.write_said(output)
+    assert not output.exists()  # one of the three has not been run
+    bench.translated(("multi30k", SPEAKERS[2], RATE, 0)).write_text("one\n" * len(pairs))
+    bench.write_said(output)
+    said = read_said(output)
+    assert [r["by"] for r in said] == ["German", "human", *SPEAKERS] * 3
+    assert [r["text"] for r in said if r["by"] == "full"] == ["full 1", "full 2", "full 4"]
+    assert said[1]["text"] == "a sentence of 12"
+    assert {r["by"] for r in read_said()} == {"German", "human", *SPEAKERS}  # what is committed
+
+
 def test_the_plan_is_what_the_committed_table_holds(bench):
-    ask = SimpleNamespace(task=["corpus", "nested", "multi30k"], wirings=None, rates=None)
+    ask = SimpleNamespace(task=list(bench.TASKS), wirings=None, rates=None)
     ask.seeds = [0, 1, 2]
     jobs = bench.jobs_of(ask)
     rows, _ = read_rows()
