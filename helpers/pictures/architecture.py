@@ -258,11 +258,11 @@ def pre_post_norm(first: str = "sub-layer", second: str = "sub-layer") -> Figure
 
 @in_house_style
 def residual_road() -> Figure:
-    """Three layers on the road, and three beside it: how much of a gradient of 1 arrives."""
+    """Three sub-layers on the road, and three beside it: how much of a gradient of 1 arrives."""
     figure, axes = new_canvas(3.9, (0, 8.4), (-0.25, 3.7))
     centres, wide = (2.1, 4.1, 6.1), 1.0
     rows = (
-        (2.72, "without residuals, the layers are on the road", (0.001, 0.01, 0.1, 1)),
+        (2.72, "without residuals, the sub-layers are on the road", (0.001, 0.01, 0.1, 1)),
         (0.55, "with residuals, they are beside it", (1.33, 1.21, 1.1, 1)),
     )
     for y, title, arriving in rows:
@@ -280,7 +280,7 @@ def residual_road() -> Figure:
             axes.text(middle, y - 0.58, f"{arriving[i]:g}", ha="center", va="center", fontsize=10)
         for x in centres:
             up = y + 0.55 if beside else y
-            draw_box(axes, (x - wide / 2, up - 0.2, wide, 0.4), "layer", MUTED, fontsize=9.5)
+            draw_box(axes, (x - wide / 2, up - 0.2, wide, 0.4), "sub-layer", MUTED, fontsize=9.5)
             if beside:
                 axes.text(x, y, "+", ha="center", va="center", fontsize=14, weight="bold")
                 axes.plot([x - 0.7, x - 0.7], [y, up], color=INK, lw=1.3)
@@ -289,8 +289,8 @@ def residual_road() -> Figure:
     axes.text(0.1, 2.14, "gradient", fontsize=9, color=MUTED, va="center")
     axes.text(0.1, -0.03, "gradient", fontsize=9, color=MUTED, va="center")
     figure.alt = (
-        "Two roads from x to the loss. Above, three layers stand on the road, and a gradient of 1 "
-        "shrinks to 0.1, 0.01 and 0.001 on its way back. Below, the layers stand beside the road "
+        "Two roads from x to the loss. Above, three sub-layers stand on the road, and a gradient "
+        "of 1 shrinks to 0.1, 0.01 and 0.001 on its way back. Below, they stand beside the road "
         "and add to it, and the gradient of 1 becomes 1.1, 1.21 and 1.33."
     )
     return figure
