@@ -402,6 +402,25 @@ def table(rows: list[Row], most: float) -> str:
     return "\n".join([*(printable(line) for line in lines), "", ", ".join(counts)])
 
 
+def rows_of(
+    found: dict[str, list[File]], who: dict[str, tuple[str, str, str]], source, assignment: str
+) -> list[Row]:
+    """A row for everybody who has handed in something; `who` says who they are, as in owners."""
+    rows = []
+    for given, files in found.items():
+        student, name, problem = who[given]
+        row = prepare(student, files, source, assignment)
+        row.name, row.given = printable(name), given
+        if problem:
+            row.problem, row.notebook = problem, None
+        rows.append(row)
+    for row in rows:
+        if sum(row.student == other.student for other in rows) > 1:
+            row.problem = f"two submissions would both have the id {row.student}: rename one"
+            row.notebook = None
+    return rows
+
+
 def grade(
     place: Path, assignment: str, limits: Limits, jobs: int = 1, policy: Policy | None = None
 ) -> list[Row]:
@@ -410,18 +429,7 @@ def grade(
     found = collect(place, assignment, policy.zone)
     roster = Roster.of(roster_file())
     who = owners(found, roster, folder() / f"{assignment}_worksheet.csv")
-    rows = []
-    for given, files in found.items():
-        student, name, problem = who[given]
-        row = prepare(student, files, source, assignment)
-        row.name = printable(name)
-        if problem:
-            row.problem, row.notebook = problem, None
-        rows.append(row)
-    for row in rows:
-        if sum(row.student == other.student for other in rows) > 1:
-            row.problem = f"two submissions would both have the id {row.student}: rename one"
-            row.notebook = None
+    rows = rows_of(found, who, source, assignment)
     if not rows:
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
     look_at_times(rows, assignment, roster, policy)
