@@ -210,7 +210,7 @@ VARIANTS = {
             "## 2": [
                 (
                     "broadcastable to (batch, heads, target, source) or None. ",
-                    "broadcastable to (batch, heads, target, source) or None. As in some recent models, each head first divides every query and every key by its root mean square (over the head's own numbers), so that no score can become large. The values stay as they are. ",
+                    "broadcastable to (batch, heads, target, source) or None. As in some recent models, each head first divides every query and every key by its root mean square (over the head's own numbers, and exactly: no small number is added under the root), so that no score can become large. The values stay as they are. ",
                 )
             ],
             "wide_attention": [
