@@ -428,6 +428,9 @@ def grade(
     source = source_of(assignment)
     found = collect(place, assignment, policy.zone)
     roster = Roster.of(roster_file())
+    for given in [one for one, files in found.items() if roster.is_test_student(one, files[-1])]:
+        file = found.pop(given)[-1].path
+        print(printable(f"left out, because it is Canvas' test student: {file}"))
     who = owners(found, roster, folder() / f"{assignment}_worksheet.csv")
     rows = rows_of(found, who, source, assignment)
     if not rows:

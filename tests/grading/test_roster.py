@@ -195,6 +195,21 @@ def test_two_people_of_one_name_leave_the_list_once_the_worksheet_is_there(tmp_p
     assert not kept.exists()
 
 
+def test_canvas_test_student_is_known_by_the_table_or_by_its_name(tmp_path):
+    names = ("studenttest_7499_1_ps1.ipynb", "studenttest_7500_1_ps1.ipynb")
+    names += ("lovelaceada_7421_2_ps1.ipynb",)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"{}")
+    found = collect(tmp_path / "all.zip", "ps1")
+    left = lambda roster: [g for g, f in found.items() if roster.is_test_student(g, f[-1])]
+    roster = Roster.of(put(tmp_path, "roster.csv", CANVAS))
+    assert sorted(left(roster)) == ["7499", "7500"]
+    real = Roster.of(put(tmp_path, "own.csv", "student,name\n7499,Test Student\n"))
+    assert left(real) == ["7500"]
+    assert left(Roster([])) == []  # without a roster, it is how to try the whole way
+
+
 def test_who_hands_in_nothing_has_a_row(database, tmp_path, monkeypatch, capsys):
     put(tmp_path, "roster.csv", MOODLE)
     monkeypatch.setenv("GRADING", str(tmp_path))
