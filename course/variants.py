@@ -98,7 +98,7 @@ VARIANTS = {
             "## 1": [
                 (
                     "and beyond it only what is not later than itself",
-                    "and beyond it only itself and the position just before it",
+                    "and beyond it only itself and the position just before it: with a prefix of 2, position 5 sees 0, 1, 4 and 5",
                 )
             ],
             "prefix_mask": [
