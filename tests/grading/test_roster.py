@@ -189,6 +189,8 @@ def test_two_people_of_one_name_leave_the_list_once_the_worksheet_is_there(tmp_p
         return sorted((row.student, bool(row.problem)) for row in rows)
 
     assert graded() == [("51877", True), ("51901", True)]
+    why = grade.not_graded(kept)[0]["why"]
+    assert str(sheet) in why and "participants" not in why  # roster.csv is there
     assert len(grade.not_graded(kept)) == 2
     sheet.write_text(WORKSHEET, encoding="utf8")
     assert graded() == [("100", False), ("103", False)]

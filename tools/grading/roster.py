@@ -265,8 +265,13 @@ def owners(
 
 
 def two_of(name: str, sheet: Path) -> str:
-    return (
-        f"there are two people called {name}. To tell them apart, put the course's participants, "
-        f"with a column ID number, Username or Email address, into {sheet.with_name('roster.csv')} "
-        f"and this assignment's grading worksheet into {sheet}, and grade again"
-    )
+    roster, columns = sheet.with_name("roster.csv"), "a column ID number, Username or Email address"
+    needed = []
+    if not roster.is_file():
+        needed.append(f"put the course's participants, with {columns}, into {roster}")
+    if not sheet.is_file():
+        needed.append(f"put this assignment's grading worksheet into {sheet}")
+    if not needed:
+        needed.append(f"give {roster} {columns} that {sheet} has as well")
+    how = " and ".join(needed)
+    return f"there are two people called {name}. To tell them apart, {how}, and grade again"
