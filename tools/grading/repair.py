@@ -302,10 +302,11 @@ def keep_additions(notebook, cell, model, name: str, notes: list[str]) -> None:
 
 def keep_imports(notebook, notes: list[str]) -> None:
     """The same for the set-up cell, which is run as the repository has it. It has two editions."""
-    ours = {ast.dump(n) for text in (setup_source(), CELL.read_text("utf8")) for n in parsed(text)}
+    editions = setup_source() + "\n" + CELL.read_text("utf8")  # the second one is a template
+    ours = {line.strip() for line in editions.splitlines()}
     for cell in [c for c in notebook.cells if "setup" in c.metadata.get("tags", [])]:
         imports = [n for n in parsed(cell.source) if isinstance(n, ast.Import | ast.ImportFrom)]
-        if kept := [ast.unparse(node) for node in imports if ast.dump(node) not in ours]:
+        if kept := [text for text in map(ast.unparse, imports) if text not in ours]:
             notes.append(f"set-up: {put_below(notebook, cell, kept)}")
             cell.source = setup_source()
 
