@@ -98,7 +98,7 @@ VARIANTS = {
             "## 1": [
                 (
                     "and beyond it only what is not later than itself",
-                    "and beyond it only itself and the position just before it",
+                    "and beyond it only itself and the position just before it: with a prefix of 2, position 5 sees 0, 1, 4 and 5",
                 )
             ],
             "prefix_mask": [
@@ -210,7 +210,7 @@ VARIANTS = {
             "## 2": [
                 (
                     "broadcastable to (batch, heads, target, source) or None. ",
-                    "broadcastable to (batch, heads, target, source) or None. As in some recent models, each head first divides every query and every key by its root mean square (over the head's own numbers), so that no score can become large. The values stay as they are. ",
+                    "broadcastable to (batch, heads, target, source) or None. As in some recent models, each head first divides every query and every key by its root mean square (over the head's own numbers, and exactly: no small number is added under the root), so that no score can become large. The values stay as they are. ",
                 )
             ],
             "wide_attention": [

@@ -3,6 +3,7 @@
 import functools
 import re
 import sys
+from datetime import datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -31,6 +32,23 @@ def facts(path):
     title, goals = cells[0].splitlines()[0], re.findall(r"^- (.*?)[;.]$", cells[0], re.MULTILINE)
     exercises = re.findall(r"^\*\*(\d+\.\d+) ?·?", "\n".join(cells), re.MULTILINE)
     return title.removeprefix("# "), goals, exercises
+
+
+def test_the_example_dates_are_those_of_the_calendar():
+    """The commented dates of policy.toml, for a term that begins where their comment says."""
+    text = text_of("policy.toml")
+    day = datetime.strptime(
+        re.search(r"lectures from Monday, (.*?),", text)[1] + " 2026", "%d %B %Y"
+    )
+    weeks = [day + timedelta(weeks=n) for n in range(16)]
+    weeks = [monday for monday in weeks if (monday.month, monday.day) not in ((12, 21), (12, 28))]
+    rows = re.findall(r"^\| (\d+) \|(.*)\|$", text_of("calendar.md").partition("| week |")[2], re.M)
+    due = {row.split("|")[2].strip(): int(week) for week, row in rows}
+    found = dict(re.findall(r"^# (ps\d|capstone) = (\d{4}-\d\d-\d\d)T", text, re.M))
+    assert found == {
+        name: str((weeks[due[name] - 1] + timedelta(days=3 if name == "capstone" else 6)).date())
+        for name in SETS.values()
+    }
 
 
 @pytest.fixture(scope="module")

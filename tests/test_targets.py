@@ -22,6 +22,25 @@ NAMES = [
     for name, function in vars(targets).items()
     if inspect.isfunction(function) and function.__module__ == targets.__name__
 ]
+RUN = [p for p in (ROOT / "tools").glob("*.py") if "__main__" in p.read_text(encoding="utf8")]
+
+
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
+def test_every_command_can_be_asked_for_help(path):
+    """Whoever asks what a command does has not asked it to do it."""
+    text = path.read_text(encoding="utf8")
+    asks = "parse_args(" in text or "sys.exit(__doc__)" in text
+    assert asks or path.name == "__main__.py"  # which has a test of its own
+
+
+def test_help_releases_nothing():
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.release", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert not done.returncode and done.stdout.startswith("usage:"), done.stderr
+    assert "Write the student versions" in done.stdout and "build/release/ps1" not in done.stdout
+
+
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
 
 

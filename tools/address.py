@@ -5,6 +5,7 @@ this command; without a remote it is the one in pyproject.toml. The workflow
 .github/workflows/address.yml runs it after a push. Plain Python: no package is needed.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -169,4 +170,5 @@ def write_address(root: Path = ROOT) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # no options but --help
     write_address()

@@ -5,6 +5,7 @@ turns the copies, docs/ and the helpers' docstrings into pages. No cell is execu
 fetched. Needs the packages of requirements-teach.lock.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -216,4 +217,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # no options but --help
     main()

@@ -4,6 +4,7 @@ Each holds, in one collapsed cell, the helpers that it uses, as readable text, a
 these read. Nothing is fetched, either from this repository's address or from anywhere else.
 """
 
+import argparse
 import ast
 import base64
 import copy
@@ -118,4 +119,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # no options but --help
     main()

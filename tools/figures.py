@@ -1,5 +1,6 @@
 """The drawings as files: SVG for slides and sheets in build/figures, and the README's picture."""
 
+import argparse
 import io
 import math
 from pathlib import Path
@@ -200,4 +201,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # no options but --help
     main()

@@ -402,19 +402,15 @@ def table(rows: list[Row], most: float) -> str:
     return "\n".join([*(printable(line) for line in lines), "", ", ".join(counts)])
 
 
-def grade(
-    place: Path, assignment: str, limits: Limits, jobs: int = 1, policy: Policy | None = None
+def rows_of(
+    found: dict[str, list[File]], who: dict[str, tuple[str, str, str]], source, assignment: str
 ) -> list[Row]:
-    known, policy = settle(), policy or Policy({})
-    source = source_of(assignment)
-    found = collect(place, assignment, policy.zone)
-    roster = Roster.of(roster_file())
-    who = owners(found, roster, folder() / f"{assignment}_worksheet.csv")
+    """A row for everybody who has handed in something; `who` says who they are, as in owners."""
     rows = []
     for given, files in found.items():
         student, name, problem = who[given]
         row = prepare(student, files, source, assignment)
-        row.name = printable(name)
+        row.name, row.given = printable(name), given
         if problem:
             row.problem, row.notebook = problem, None
         rows.append(row)
@@ -422,6 +418,21 @@ def grade(
         if sum(row.student == other.student for other in rows) > 1:
             row.problem = f"two submissions would both have the id {row.student}: rename one"
             row.notebook = None
+    return rows
+
+
+def grade(
+    place: Path, assignment: str, limits: Limits, jobs: int = 1, policy: Policy | None = None
+) -> list[Row]:
+    known, policy = settle(), policy or Policy({})
+    source = source_of(assignment)
+    found = collect(place, assignment, policy.zone)
+    roster = Roster.of(roster_file())
+    for given in [one for one, files in found.items() if roster.is_test_student(one, files[-1])]:
+        file = found.pop(given)[-1].path
+        print(printable(f"left out, because it is Canvas' test student: {file}"))
+    who = owners(found, roster, folder() / f"{assignment}_worksheet.csv")
+    rows = rows_of(found, who, source, assignment)
     if not rows:
         raise SystemExit(f"There is nothing in {place} that looks like a submission.")
     look_at_times(rows, assignment, roster, policy)

@@ -4,6 +4,7 @@ With --picture it also takes the picture of it that the README shows (docs/live.
 Chromium through Playwright.
 """
 
+import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -57,9 +58,12 @@ def picture(page: Path, png: Path) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--picture", action="store_true", help="take a picture of the page as well")
+    arguments = parser.parse_args()
     PATH.parent.mkdir(exist_ok=True)
     write(PATH, f"{pages()}/")
-    if "--picture" in sys.argv[1:]:
+    if arguments.picture:
         picture(PATH, PICTURE)
     print(f"build/{PATH.name}: {PATH.stat().st_size / 1e6:.2f} MB, open it in a browser")
 

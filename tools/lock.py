@@ -7,6 +7,7 @@ The packages that torch's CUDA builds bring along are left out: pip adds them wh
 is installed, and a CPU build does without.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -47,4 +48,5 @@ def keep(line: str) -> bool:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # no options but --help
     main()

@@ -5,6 +5,7 @@ which it restores every test when it grades. Before that, each source gets the s
 all notebooks have.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -62,7 +63,12 @@ def release(*options: str) -> None:
         nbgrader("generate_assignment", path.parent.name, "--force", *options)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description="Write the student versions of all problem sets into build/release. SEED and "
+        "VARIANTS, in the environment, choose the version; make release SEED=2027 sets them."
+    )
+    parser.parse_args(argv)
     from tools.version import settle  # which imports this file
 
     settle(decides=True)

@@ -4,6 +4,7 @@ The voice is that of espeak-ng, a free synthesiser and a system package (`apt-ge
 libespeak-ng1`). It is called through its library, which also reports when each word begins.
 """
 
+import argparse
 import ctypes
 import ctypes.util
 import functools
@@ -117,4 +118,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # no options but --help
     main()

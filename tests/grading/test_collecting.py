@@ -636,7 +636,7 @@ def test_the_policy_that_comes_along_is_read(tmp_path):
     assert policy.free_days == 5 and policy.weights == {**sets, "exam": 25, "explained": 5}
     text = (release.COURSE / "policy.toml").read_text().replace("# ps1 =", "ps1 =")
     (tmp_path / "p.toml").write_text(text)
-    assert Policy.of(tmp_path / "p.toml").due["ps1"].utcoffset() == timedelta(hours=2)
+    assert Policy.of(tmp_path / "p.toml").due["ps1"].utcoffset() == timedelta(hours=1)
     (tmp_path / "p.toml").write_text("[due]\nps1 = 2026-10-12T23:59:00")
     with pytest.raises(SystemExit, match="offset"):
         Policy.of(tmp_path / "p.toml")

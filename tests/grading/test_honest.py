@@ -10,7 +10,7 @@ pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
 from tools import notebooks, release
 from tools.grading.examiner import examine, is_test, of_nbgrader, without_hidden
-from tools.grading.repair import read, repair
+from tools.grading.repair import additions, read, repair
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="grading needs Linux")
 
@@ -95,6 +95,64 @@ def test_what_passed_for_the_student_is_looked_at(looked_at):
     assert "kept_in_the_kernel" in lines[1]
     assert "multi_query: its cell ends with ZeroDivisionError: division by zero" in result.notes
     assert again.notes == result.notes  # graded once more, from grading/submitted
+
+
+MAGICS = """!pip install einops
+%pip install einops
+%load_ext autoreload
+%no_such_magic
+files = !ls
+"""
+WITH_NUMPY = """def prefix_mask(prefix_lengths, length):
+    place = torch.from_numpy(np.arange(length))
+    return ((place < prefix_lengths[:, None, None]) | (place <= place[:, None]))[:, None]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["imports", "setup"])
+def test_imports_in_a_given_cell_and_lines_of_the_shell_cost_nothing(place):
+    ids = ["imports", "tools", "prefix_mask", "prefix_mask_seen", "prefix_mask_batch"]
+    source, data = run_by({"prefix_mask": MAGICS + WITH_NUMPY}, "ps1", [], ids)
+    setup = next(c for c in source_of("ps1").cells if "setup" in c.metadata.get("tags", []))
+    source.cells.insert(0, setup)
+    submission = read(data)
+    submission.cells.insert(0, copy.deepcopy(setup))
+    submission.cells[0 if place == "setup" else 1].source += "\nimport numpy as np\n"
+    submission, notes = repair(submission, source)
+    said = "what was added to this given cell is kept in a cell below it (import numpy as np)"
+    assert notes == [f"{'set-up' if place == 'setup' else place}: {said}"]
+    assert not repair(submission, source)[1]  # graded once more, from grading/submitted
+    result = examine(source, submission)
+    assert set(result.tests.values()) == {None} and not result.cut
+    assert [note for note in result.notes if "did nothing" in note] == [
+        f"prefix_mask: the line {line} did nothing here"
+        for line in ("!pip install einops", "%pip install einops", "%no_such_magic", "!ls")
+    ]
+
+
+def test_what_is_added_to_a_given_cell_is_kept_and_what_is_changed_is_put_back():
+    given = "import math\n\n\ndef small(x):\n    return x\n"
+    assert additions(given, given) == ([], False)
+    mine = "!pip install einops\nimport math, os\n" + given + "SIZE = 4\nprint(SIZE)\n"
+    assert additions(mine, given) == (["import math, os", "SIZE = 4", "print(SIZE)"], False)
+    assert additions(given.replace("return x", "return 1"), given) == ([], True)
+    assert additions("no Python", given) == ([], True)
+
+
+@pytest.mark.parametrize(
+    "before", ["!pip install einops\n", "%%time\n", "%pip list\n", "x = !ls\n"]
+)
+def test_an_answer_with_a_line_of_the_shell_is_recognised_without_its_id(before):
+    source = source_of("ps1")
+    submission = copy.deepcopy(source)
+    for cell in submission.cells:
+        cell.source = without_hidden(cell.source)
+        if of_nbgrader(cell).get("grade_id") == "prefix_mask":
+            cell.source = before + cell.source
+            del cell.metadata["nbgrader"]
+    submission, notes = repair(submission, source)
+    assert notes == ["prefix_mask: recognised without its id"]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import shutil
 import unicodedata
 import zipfile
 
+import nbformat
 import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
@@ -12,7 +13,15 @@ from nbgrader.api import Gradebook
 
 from tools import grade
 from tools.grading.collect import collect
-from tools.grading.record import Policy, add_everybody, fill, marks, marks_and_shares
+from tools.grading.record import (
+    Policy,
+    add_everybody,
+    fill,
+    marks,
+    marks_and_shares,
+    source_of,
+)
+from tools.grading.repair import released
 from tools.grading.roster import Roster, owners
 from tools.release import environment
 
@@ -44,6 +53,10 @@ Teilnehmer/in51870,Síle O'Neill,102,sile@uni.example,-,,"30,00"
 def put(folder, name, text):
     (folder / name).write_text(text, encoding="utf8")
     return folder / name
+
+
+def released_ps1() -> str:
+    return nbformat.writes(released(source_of("ps1")))
 
 
 @pytest.fixture
@@ -157,6 +170,46 @@ def made(tmp_path_factory):
 def database(made, tmp_path):
     """A gradebook with two sets and with ps1 of Ada Lovelace, who is 100."""
     return f"sqlite:///{shutil.copy(made, tmp_path / 'gradebook.db')}"
+
+
+def test_two_people_of_one_name_leave_the_list_once_the_worksheet_is_there(tmp_path, monkeypatch):
+    """They are refused by Moodle's numbers, and graded by the roster's."""
+    monkeypatch.setenv("GRADING", str(tmp_path))
+    paths = [moodle("Ada Lovelace", number) for number in (51877, 51901)]
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in paths:
+            archive.writestr(path, released_ps1())
+    roster = Roster.of(put(tmp_path, "roster.csv", MOODLE))
+    found, kept = collect(tmp_path / "all.zip", "ps1"), grade.not_graded_file("ps1")
+    sheet = tmp_path / "ps1_worksheet.csv"
+
+    def graded() -> list[tuple[str, bool]]:
+        rows = grade.rows_of(found, owners(found, roster, sheet), source_of("ps1"), "ps1")
+        grade.remember_problems(rows, kept)
+        return sorted((row.student, bool(row.problem)) for row in rows)
+
+    assert graded() == [("51877", True), ("51901", True)]
+    why = grade.not_graded(kept)[0]["why"]
+    assert str(sheet) in why and "participants" not in why  # roster.csv is there
+    assert len(grade.not_graded(kept)) == 2
+    sheet.write_text(WORKSHEET, encoding="utf8")
+    assert graded() == [("100", False), ("103", False)]
+    assert not kept.exists()
+
+
+def test_canvas_test_student_is_known_by_the_table_or_by_its_name(tmp_path):
+    names = ("studenttest_7499_1_ps1.ipynb", "studenttest_7500_1_ps1.ipynb")
+    names += ("lovelaceada_7421_2_ps1.ipynb",)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"{}")
+    found = collect(tmp_path / "all.zip", "ps1")
+    left = lambda roster: [g for g, f in found.items() if roster.is_test_student(g, f[-1])]
+    roster = Roster.of(put(tmp_path, "roster.csv", CANVAS))
+    assert sorted(left(roster)) == ["7499", "7500"]
+    real = Roster.of(put(tmp_path, "own.csv", "student,name\n7499,Test Student\n"))
+    assert left(real) == ["7500"]
+    assert left(Roster([])) == []  # without a roster, it is how to try the whole way
 
 
 def test_who_hands_in_nothing_has_a_row(database, tmp_path, monkeypatch, capsys):

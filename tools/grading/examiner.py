@@ -28,7 +28,7 @@ from helpers.attention import MultiHeadAttention
 from helpers.batching import Batch
 from helpers.transformer import Transformer
 from tools.grading import sandbox
-from tools.grading.forbidden import reached_by, used
+from tools.grading.forbidden import parsed, reached_by, used
 from tools.grading.reaches import files_read, reaches_for
 from tools.grading.sandbox import Limits, Sandbox
 from tools.grading.tags import lend_tags
@@ -269,13 +269,9 @@ def is_free(cell) -> bool:
 
 
 def names_in(source: str) -> list[str]:
-    """What a cell defines at its outermost level; nothing if it is not Python."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+    """What a cell defines at its outermost level; nothing if it is not Python, magics apart."""
     found = []
-    for node in body:
+    for node in parsed(source):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append(node.name)
         targets = node.targets if isinstance(node, ast.Assign) else []
@@ -431,6 +427,9 @@ class Examiner:
                 return []
             try:
                 seen = self.talk.ask("cell", self.source_of(cell))
+                if (name := of_nbgrader(cell).get("grade_id")) in self.tasks:
+                    for line in map(str, seen.get("ignored", [])[:5]):
+                        self.wonder(f"{name}: the line {line[:80]} did nothing here")
                 self.look_at_error(cell, str(seen["error"] or ""))
                 if str(seen["error"]).startswith("CutOff"):
                     seconds = self.limits.scaled(self.slow(cell))

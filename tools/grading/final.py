@@ -200,7 +200,7 @@ def missing(students: dict[str, str], sets: list[str], shares: dict, free: dict,
     said = []
     for part in sets:
         if not any(part in share for share in shares.values()):
-            said.append(f"Nobody has handed in {part}, so it counts 0 for everybody.")
+            said.insert(0, f"Nobody has handed in {part}, so it counts 0 for everybody.")
         elif nothing := [i for i in students if part not in shares[i] and part not in free[i]]:
             said.append(f"Without {part}, {some(nothing)}")
     return said

@@ -13,8 +13,11 @@ from pathlib import PurePath
 import nbformat
 from nbformat import NotebookNode
 
+from tools.colab import CELL
 from tools.grading.examiner import is_locked, is_test, names_in, of_nbgrader, without_hidden
+from tools.grading.forbidden import parsed
 from tools.grading.tags import lend_tags, same
+from tools.notebooks import setup_source
 
 EDITED = "not as handed out, put back"
 MEGABYTES = 200  # larger files are not read
@@ -256,7 +259,7 @@ def in_words(source: str) -> bool:
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return True
+        return not parsed(source)  # `!` and `%` in it are code
     plain = [isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant | ast.Name) for n in body]
     return all(plain)
 
@@ -264,6 +267,57 @@ def in_words(source: str) -> bool:
 def lines(cell) -> list[str]:
     text = without_hidden(cell.source)  # which you have if you hand in the solution, to try it
     return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+def additions(source: str, given: str) -> tuple[list[str], bool]:
+    """(the statements that were added to a given cell, whether anything else in it was changed).
+
+    An import is an addition, and so is whatever gives no new meaning to a name of the cell.
+    """
+    kept, mine = [], parsed(given)
+    before, names = {ast.dump(node) for node in mine}, set(names_in(given))
+    changed = not before <= {ast.dump(node) for node in parsed(source)}
+    for node in parsed(source):
+        text = ast.unparse(node)
+        if ast.dump(node) in before or text.startswith("get_ipython()"):  # `!` and `%` lines
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom) or not names & set(names_in(text)):
+            kept.append(text)
+        else:
+            changed = True
+    return kept, changed
+
+
+def keep_additions(notebook, cell, model, name: str, notes: list[str]) -> None:
+    """Put what was added to a given cell into a free one below it, before it is put back.
+
+    JupyterLab lets nobody write into a locked cell, but Colab and VS Code do.
+    """
+    kept, changed = additions(cell.source, model.source)
+    if kept:
+        notes.append(f"{name}: {put_below(notebook, cell, kept)}")
+    if changed:
+        notes.append(f"{name}: a given cell that was changed, and was put back as handed out")
+
+
+def keep_imports(notebook, notes: list[str]) -> None:
+    """The same for the set-up cell, which is run as the repository has it. It has two editions."""
+    editions = setup_source() + "\n" + CELL.read_text("utf8")  # the second one is a template
+    ours = {line.strip() for line in editions.splitlines()}
+    for cell in [c for c in notebook.cells if "setup" in c.metadata.get("tags", [])]:
+        imports = [n for n in parsed(cell.source) if isinstance(n, ast.Import | ast.ImportFrom)]
+        if kept := [text for text in map(ast.unparse, imports) if text not in ours]:
+            notes.append(f"set-up: {put_below(notebook, cell, kept)}")
+            cell.source = setup_source()
+
+
+def put_below(notebook, cell, kept: list[str]) -> str:
+    """Put these statements into a cell of their own; what should be said about it."""
+    new = nbformat.v4.new_code_cell("\n".join(kept))
+    notebook.cells.insert(index_of(notebook.cells, cell) + 1, new)
+    some = "; ".join(" ".join(text.split()) for text in kept)
+    some = some if len(some) < 80 else some[:77] + "…"
+    return f"what was added to this given cell is kept in a cell below it ({some})"
 
 
 def place(notebook, handed_out, source, found, ids, notes) -> None:
@@ -295,6 +349,8 @@ def place(notebook, handed_out, source, found, ids, notes) -> None:
             edited.append(name)
         elif is_test(original) and passed is not None:
             cell.metadata["passed"] = passed  # for the student: see Examiner.look_at_test
+        if is_locked(original):
+            keep_additions(notebook, cell, ids[name], name, notes)
         if is_test(original) or is_locked(original):
             cell.source = ids[name].source
         if tags is None:
@@ -303,6 +359,7 @@ def place(notebook, handed_out, source, found, ids, notes) -> None:
         which = edited[0] if len(edited) == 1 else f"{len(edited)} tests"
         notes.append(f"{which}: {EDITED}")
     lend_tags(source, notebook.cells)
+    keep_imports(notebook, notes)
     seen = set()
     for cell in notebook.cells:
         if cell.get("id") in seen or not re.fullmatch(r"[\w-]{1,64}", str(cell.get("id", ""))):

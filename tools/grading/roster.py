@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.grading.collect import File, moodle_name
+from tools.grading.collect import CANVAS, File, moodle_name
 
 # What platforms call the columns, and what we call them.
 COLUMNS = {
@@ -37,6 +37,7 @@ COLUMNS = {
     "grade": ("grade", "bewertung"),
     "handed": ("last modified (submission)", "zuletzt geändert (abgabe)"),
 }
+TEST_STUDENT = "Student, Test"  # Canvas', which is you in the view of a student
 OURS = {theirs: ours for ours, several in COLUMNS.items() for theirs in several}
 KEYS = ("canvas", "student", "number", "login", "email", "github")  # these say who somebody is
 NEEDED = (
@@ -122,8 +123,8 @@ class Person:
 class Roster:
     """The people of a course; `given` if it comes from a table and not only from the gradebook."""
 
-    def __init__(self, people: Iterable[Person], given: str = ""):
-        self.people, self.given = list(people), given
+    def __init__(self, people: Iterable[Person], given: str = "", tests: Iterable[str] = ()):
+        self.people, self.given, self.tests = list(people), given, set(tests)
         self.named: dict[str, list[Person]] = {}
         for person in self.people:
             self.named.setdefault(plain(person.name), []).append(person)
@@ -142,6 +143,7 @@ class Roster:
             return cls([])
         table = read_table(path)
         rows = [(line, table.ours(row)) for line, row in zip(table.lines, table.rows, strict=True)]
+        tests: list[str] = []
         columns = table.known
         if not {"sorted", "full"} & set(columns) and not {"first", "last"} <= set(columns):
             raise SystemExit(
@@ -149,7 +151,8 @@ class Roster:
                 f"needs {NEEDED}."
             )
         if "canvas" in columns:  # the first lines hold no people, the last perhaps a test student
-            rows = [(n, r) for n, r in rows if r["canvas"] and r["sorted"] != "Student, Test"]
+            tests = [r["canvas"] for _, r in rows if r["sorted"] == TEST_STUDENT]
+            rows = [(n, r) for n, r in rows if r["canvas"] and r["sorted"] != TEST_STUDENT]
         names = [name_in(row) for _, row in rows]
         key = next((k for k in ("canvas", "student") if k in columns), None)
         ways = [key] if key else [k for k in ("number", "login", "email") if k in columns]
@@ -169,7 +172,12 @@ class Roster:
                 "column ID number, Username or Email address that is filled in for everybody."
             )
         keys = [{row.get(k, "").casefold() for k in KEYS} - {""} for _, row in rows]
-        return cls(map(Person, ids, names, keys), str(path))
+        return cls(map(Person, ids, names, keys), str(path), tests)
+
+    def is_test_student(self, given: str, file: File) -> bool:
+        """Whether it is what somebody has handed in on Canvas in the view of a student."""
+        called = CANVAS.match(file.path) and file.name == "studenttest" and self.given
+        return given in self.tests or bool(called and given not in self.known)
 
     def in_row(self, row: dict[str, str]) -> Person | None:
         """Whose row of a platform's table it is, in the form that Table.ours gives."""
@@ -257,8 +265,13 @@ def owners(
 
 
 def two_of(name: str, sheet: Path) -> str:
-    return (
-        f"there are two people called {name}. To tell them apart, put the course's participants, "
-        f"with a column ID number, Username or Email address, into {sheet.with_name('roster.csv')} "
-        f"and this assignment's grading worksheet into {sheet}, and grade again"
-    )
+    roster, columns = sheet.with_name("roster.csv"), "a column ID number, Username or Email address"
+    needed = []
+    if not roster.is_file():
+        needed.append(f"put the course's participants, with {columns}, into {roster}")
+    if not sheet.is_file():
+        needed.append(f"put this assignment's grading worksheet into {sheet}")
+    if not needed:
+        needed.append(f"give {roster} {columns} that {sheet} has as well")
+    how = " and ".join(needed)
+    return f"there are two people called {name}. To tell them apart, {how}, and grade again"

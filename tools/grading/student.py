@@ -106,8 +106,41 @@ def settings() -> list:
     ]
 
 
+class Lines:
+    """Lines of a cell that begin with ! or %: nothing is installed here, and no command runs.
+
+    Such a line says so and does nothing more, so that the rest of its cell runs. Magics that only
+    time or show something work as they do in a notebook.
+    """
+
+    def __init__(self, shell: InteractiveShell):
+        self.ignored: list[str] = []
+        self.magic = shell.run_line_magic
+        shell.system = self.command
+        shell.getoutput = lambda text, *_, **__: self.command(text) or []
+        shell.run_line_magic = self.run_magic
+
+    def command(self, text, *_, **__) -> None:
+        self.leave_out(f"!{text}")
+
+    def leave_out(self, line: str) -> None:
+        self.ignored.append(line)
+        print(f"{line}\nThis line did nothing: no command runs while your work is graded.")
+
+    def run_magic(self, name, line, *arguments, **named):
+        if name in ("pip", "conda", "mamba", "uv", "micromamba"):
+            return self.leave_out(f"%{name} {line}")
+        try:
+            return self.magic(name, line, *arguments, **named)
+        except Exception:
+            if name in ("time", "timeit", "prun"):  # what they run has failed
+                raise
+            return self.leave_out(f"%{name} {line}".strip())
+
+
 class Worker:
     def __init__(self, shell: InteractiveShell):
+        self.lines = Lines(shell)
         self.shell, self.things, self.leaves = shell, [], {}
         self.run_cell = shell.run_cell
         self.limit, self.before = 30.0, 0.0
@@ -136,6 +169,7 @@ class Worker:
 
     def do_cell(self, source: str):
         """Run a cell; what it printed and displayed, and the error or None."""
+        self.lines.ignored.clear()
         with capture_output() as seen:
             result = self.run_cell(source)
         error = result.error_before_exec or result.error_in_exec
@@ -144,6 +178,7 @@ class Worker:
             "printed": [seen.stdout[:CHARACTERS], seen.stderr[:CHARACTERS]],
             "displayed": json.dumps(rich, default=str),
             "error": error and f"{type(error).__name__}: {error}"[:2000],
+            "ignored": [line[:200] for line in self.lines.ignored[:5]],
         }
 
     def do_definitions(self, source: str):
