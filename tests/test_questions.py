@@ -32,7 +32,7 @@ from helpers.lessons.published_weights import Vocabulary
 from helpers.masks import causal_mask, padding_mask
 from helpers.training import TrainingConfig, learning_rate_at
 from helpers.transformer import Transformer, TransformerConfig
-from tools import notebooks, questions
+from tools import notebooks, questions, talks
 
 BANK = questions.load()
 IDS = [question["id"] for question in BANK]
@@ -165,6 +165,7 @@ WRONG_FORMS = [
     ('level = "medium"', 'level = "mean"', "level must be one of"),
     ('right = ["A quarter', 'right = ["Both.", "A quarter', "one right answer"),
     ("goal = 1\n", "goal = 1\nanswer = 3\n", "which a single does not have"),
+    ("goal = 1\n", 'goal = 1\nshown = ["Quiz"]\n', "shown must be like"),
     ('why = "', 'because = "', "which a single does not have"),
     ('id = "00-row-below-one"', 'id = "00-read-a-map"', "the same id"),
     ('notebook = "00"', 'notebook = "0"', "two digits"),
@@ -450,19 +451,64 @@ def test_the_command_writes_all_three(tmp_path, capsys):
         questions.main(["gift", "--notebooks", "seven", "--out", str(gift)])
 
 
+def test_what_shows_a_question_exists():
+    titles = set()
+    for path in (questions.BANK.parent / "slides").glob("*.md"):
+        parts = talks.parts_of(path.read_text(encoding="utf8"))
+        titles |= {f"{path.name[:2]}: {talks.title_of(part)}" for part in parts}
+    text = "\n".join(c.source for path in notebooks.paths() for c in notebooks.read(path).cells)
+    exercises = {f"exercise {n}" for n in re.findall(r"^\*\*(\d+\.\d+) ·", text, re.MULTILINE)}
+    for question in BANK:
+        missing = set(question.get("shown", [])) - titles - exercises
+        assert not missing, f"{question['id']} is shown by {missing}, which isn't there"
+
+
+def test_the_fourteen_weeks_cover_what_their_exam_asks():
+    left_out = {q["id"] for q in BANK if not questions.covered(q)}
+    assert {"13-loss-of-the-whole", "15-rotary-across", "16-unheard-words"} <= left_out
+    assert all(name >= "13" for name in left_out), "12 and before are read by everybody"
+    for number in range(13, 18):  # enough for an exam and its second date
+        some = [q for q in BANK if q["notebook"] == str(number) and questions.covered(q)]
+        assert 3 <= len(some) <= 7, f"exam.md says otherwise of notebook {number}: {len(some)}"
+    shown = {"notebook": "13", "shown": ["13: Pull the plug", "exercise 13.2"]}
+    assert questions.covered(shown) and not questions.covered({"notebook": "13"})
+    for other in ("13: Ten tokens, two processes", "exercise 13.3"):
+        assert not questions.covered({**shown, "shown": [*shown["shown"], other]})
+
+
+def test_a_shorter_talk_takes_its_questions_with_it(monkeypatch, tmp_path):
+    """The table is what decides: with all of deck 13, its left-out slides may be asked about."""
+    longer = talks.SYLLABUS.read_text(encoding="utf8").replace("| 13 (40 min)", "| 13 (60 min)")
+    (tmp_path / "syllabus.md").write_text(longer, encoding="utf8")
+    (tmp_path / "slides").symlink_to(talks.SYLLABUS.parent / "slides")
+    monkeypatch.setattr(talks, "SYLLABUS", tmp_path / "syllabus.md")
+    (question,) = [q for q in BANK if q["id"] == "13-loss-of-the-whole"]
+    monkeypatch.setattr(talks, "met", talks.met.__wrapped__)
+    assert questions.covered(question)
+
+
+def test_the_command_draws_what_the_weeks_cover(tmp_path, capsys):
+    paper = tmp_path / "e.md"
+    questions.main(["exam", "--weeks", "--seed", "3", "--out", str(paper)])
+    said, key = capsys.readouterr().out, (tmp_path / "e_key.md").read_text(encoding="utf8")
+    asked = set(re.findall(r"points\) `([\w-]+)`", key))
+    assert asked == {q["id"] for q in BANK if q["id"] in asked and questions.covered(q)}
+    assert "left out: 13-loss-of-the-whole" in said
+
+
 def test_the_sample_exam_is_what_its_command_draws():
     course = questions.BANK.parent
     key = (course / "sample_exam_key.md").read_text(encoding="utf8")
     command = re.search(r"`python -m tools\.questions (.*?)`", key)[1]
-    seed, which = (
-        re.search(r"--seed (\d+)", command)[1],
-        re.search(r"--notebooks (\S+)", command)[1],
-    )
-    first, last = map(int, which.split("-"))
-    if not {f"{n:02d}" for n in range(first, last + 1)} <= {q["notebook"] for q in BANK}:
+    seed = int(re.search(r"--seed (\d+)", command)[1])
+    assert "--weeks" in command, "the sample is an exam of the fourteen weeks"
+    asked = set(re.findall(r"points\) `([\w-]+)`", key))
+    if not asked <= set(IDS) or len(notebooks.paths()) < 18:
         pytest.skip("a series without some of its notebooks draws another exam")
     paper, wanted = questions.exam(
-        questions.chosen(BANK, which), int(seed), command=f"python -m tools.questions {command}"
+        [q for q in BANK if questions.covered(q)],
+        seed,
+        command=f"python -m tools.questions {command}",
     )
     again = f"python -m tools.questions {command}, draw it again with this"
     # The goals are those of the notebooks today; they may be reworded without a new exam.

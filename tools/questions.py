@@ -6,9 +6,10 @@ python -m tools.questions exam --notebooks 01-07 --seed 3
                                    build/exam.md, and its key in build/exam_key.md
 
 The top of the bank explains what a question consists of. All three take --notebooks, such as 07 or
-00-03,07. With --seed, questions that have a `vary` get other values; without it, their first ones.
-An exam is drawn by its seed: the same seed draws the same exam. --without build/exam_key.md leaves
-out the questions of an earlier exam.
+00-03,07, and --weeks, which leaves out what the fourteen weeks of course/syllabus.md neither show
+nor give to read. With --seed, questions that have a `vary` get other values; without it, their
+first ones. An exam is drawn by its seed: the same seed draws the same exam. --without
+build/exam_key.md leaves out the questions of an earlier exam.
 
 The expressions of a bank are Python and are computed here, so use only a bank that you trust.
 """
@@ -25,6 +26,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from tools import talks
 from tools.notebooks import ROOT, paths, read
 
 BANK = ROOT / "course" / "questions.toml"
@@ -33,7 +35,7 @@ EXPLAIN_POINTS = 6
 MINUTES = 1.5  # for each point
 TITLE = "Understanding Transformers"
 
-EVERY = {"id", "notebook", "goal", "kind", "level", "text", "check", "vary"}
+EVERY = {"id", "notebook", "goal", "kind", "level", "text", "check", "vary", "shown"}
 CHOICES = {"right", "wrong", "why"}
 FIELDS = {
     "single": CHOICES,
@@ -43,7 +45,8 @@ FIELDS = {
     "short": {"accept", "why"},
     "explain": {"model", "marks"},
 }
-OPTIONAL = {"check", "vary"}
+OPTIONAL = {"check", "vary", "shown"}
+SHOWN = re.compile(r"\d\d: .+|exercise \d+\.\d+")
 
 Question = dict[str, Any]
 
@@ -85,6 +88,8 @@ def problem(question: Question) -> str:
         return f"notebook must be a number of two digits, got {question['notebook']!r}"
     if not re.fullmatch(r"[\w-]+", question["id"]):
         return "an id consists of letters, digits and hyphens"
+    if wrong := [s for s in question.get("shown", []) if not SHOWN.fullmatch(s)]:
+        return f'shown must be like "13: a slide" or "exercise 13.2", got {wrong[0]!r}'
     if any(len(pair) != 2 or not all(pair) for pair in question.get("wrong", [])):
         return "each wrong answer needs two texts: the answer, and why it is wrong"
     if kind == "single" and (len(question["right"]), len(question["wrong"]) > 1) != (1, True):
@@ -177,6 +182,12 @@ def chosen(questions: list[Question], notebooks: str = "") -> list[Question]:
     if not fits:
         raise ValueError(f"the bank has no question about the notebooks {notebooks}")
     return fits
+
+
+def covered(question: Question) -> bool:
+    """Whether everybody has met it in the fourteen weeks: read its notebook, or all of `shown`."""
+    shown = set(question.get("shown", []))
+    return question["notebook"] in talks.met() or bool(shown) and shown <= talks.met()
 
 
 # ---- Text ------------------------------------------------------------------------------------
@@ -559,6 +570,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("what", choices=("gift", "qti", "exam"))
     parser.add_argument("--notebooks", default="", help="such as 07 or 00-03,07; all by default")
     parser.add_argument(
+        "--weeks", action="store_true", help="only what the fourteen weeks show or give to read"
+    )
+    parser.add_argument(
         "--seed", type=int, help="draws an exam, and the values of varied questions"
     )
     parser.add_argument("--points", type=int, default=60, help="of an exam (default: 60)")
@@ -572,6 +586,10 @@ def main(argv: list[str] | None = None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         questions = chosen(load(given.bank), given.notebooks)
+        if given.weeks:
+            out_of = [question["id"] for question in questions if not covered(question)]
+            questions = [question for question in questions if covered(question)]
+            print(f"not covered by the fourteen weeks, left out: {', '.join(out_of) or 'none'}")
         if given.what == "exam":
             if given.without:
                 asked = set(

@@ -59,15 +59,41 @@ def named(text: str) -> list[Talk]:
     return [Talk(deck, part, int(minutes)) for deck, part, minutes in TALK.findall(text)]
 
 
+def weeks_table() -> list[str]:
+    """The lines of the syllabus with the table of the fourteen weeks."""
+    text = SYLLABUS.read_text(encoding="utf8")
+    return text.split("\n## Fourteen weeks")[1].split("\n### ")[0].splitlines()
+
+
 @functools.cache
 def lectures() -> dict[int, Lecture]:
     """{week: its lecture}, from the table of the fourteen weeks in course/syllabus.md."""
-    section = SYLLABUS.read_text(encoding="utf8").split("\n## Fourteen weeks")[1].split("\n### ")[0]
     found = {}
-    for line in section.splitlines():
+    for line in weeks_table():
         if row := re.match(r"\| week (\d+) \| (.+?) \| (\d+) \|", line):
             found[int(row[1])] = Lecture(int(row[1]), named(row[2]), int(row[3]))
     return found
+
+
+@functools.cache
+def met() -> frozenset[str]:
+    """What everybody has met after the fourteen weeks, as their table in course/syllabus.md says.
+
+    Notebooks to read ("07"), slides that the lectures show ("13: Pull the plug", with the number
+    of the deck) and exercises of the tutorials ("exercise 13.2").
+    """
+    found: set[str] = set()
+    for line in weeks_table():
+        if row := re.match(r"\| week \d+ \| (.+?) \| \d+ \| (.*?) \| .* \| (.+?) \|$", line):
+            lecture, read, exercises = row.groups()
+            if "one of" not in read:  # there everybody chooses another notebook
+                found |= set(re.findall(r"\d\d", read))
+            found |= {f"exercise {number}" for number in exercises.split(", ")}
+            for one in named(lecture):
+                for path in (SYLLABUS.parent / "slides").glob(f"{one.deck}_*.md"):
+                    titles = choices(path.read_text(encoding="utf8"))[one.part, one.minutes]
+                    found |= {f"{one.deck}: {title}" for title in titles}
+    return frozenset(found)
 
 
 # ---- A deck as its slides --------------------------------------------------------------------
