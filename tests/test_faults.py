@@ -523,7 +523,7 @@ def test_a_missing_name_says_which_cell_to_run():
     _, (error, advice), after = outputs_of([setup, cell, "print('not run')"], PATHS["08"])
     assert error.output_type == "error" and error.ename == "NameError" and not after
     assert "`model = Transformer(config)" in advice.text
-    assert "under 'The whole machine" in advice.text
+    assert "under 'Follow the data through" in advice.text
     assert "Run All Above Selected Cell" in advice.text
     *_, (error, advice) = outputs_of([LIGHT, LIGHT, cell])
     assert error.output_type == "error"
@@ -544,7 +544,8 @@ def test_a_typo_or_another_error_gets_no_advice():
 @pytest.mark.slow
 def test_interrupted_in_a_cell_then_run_all():
     """KeyboardInterrupt and how to go on; the model can be used; Run All works from the top."""
-    needed = {"data", "train_examples", "model", "uniform", "lowest", "settings", "history"}
+    needed = {"data", "train_examples", "model", "uniform", "lowest", "lowest_plain", "settings"}
+    needed |= {"first", "epsilon", "live", "history"}
     setup, imports, *others = cells_of("09")
     others = [c for c in others if tools.helper_names(c) or made_by(c.source) & needed]
     short = [cell.source for cell in (setup, imports, *others)]
