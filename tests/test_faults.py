@@ -564,7 +564,7 @@ def test_interrupted_in_a_cell_then_run_all():
         """The error that stopped it, as its traceback, or nothing."""
         for cell in short:
             shown = when_it_says_something if cell is short[-1] else lambda: None
-            hook = lambda m, shown=shown: m["msg_type"] == "display_data" and shown()
+            hook = lambda m, shown=shown: "display_data" in m["msg_type"] and shown()
             reply = kernel.execute_interactive(cell, timeout=120, output_hook=hook)["content"]
             if reply["status"] != "ok":
                 return "\n".join(reply["traceback"])
