@@ -7,8 +7,9 @@
 
 Each finished run is kept in build/experiment, so that an interrupted experiment goes on where it
 stopped; at the end the table in helpers/data is written from all finished runs. A run takes about
-a minute of one core. `--processes 2` runs two at a time with one thread each, which is faster at
-this size. Multi30k is left out if it is not available. A few of its translations are kept, too.
+a minute of one core, and of "multi30k longer" about four. `--processes 2` runs two at a time with
+one thread each, which is faster at this size. Multi30k is left out if it is not available. A few
+of its translations are kept, too.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import torch
 from helpers.corpora import multi30k
 from helpers.corpora.toy import splits
 from helpers.corpora.toy_nested import nested_splits
-from helpers.files import write_table
+from helpers.files import write_table, write_text
 from helpers.lessons.wiring_experiment import (
     RATE,
     RESULTS,
@@ -81,7 +82,7 @@ def one(work: tuple[Job, int]) -> str:
     rows = run(
         *(wiring, seed, task_of(task)),
         rate=rate,
-        keep=lambda said: translated(job).write_text("\n".join(said) + "\n", encoding="utf8"),
+        keep=lambda said: write_text(translated(job), "\n".join(said) + "\n"),
     )
     write_rows(finished(job), rows)
     scores = [f"{r.measure} {r.value:.4g}" for r in rows if r.at == "all"]

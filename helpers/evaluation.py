@@ -138,18 +138,6 @@ def pointing_accuracy(links: Collection[Link], gold: Collection[Link]) -> tuple[
     return sum(link in gold for link in asked), len(asked)
 
 
-def alignment_error_rate(links: Collection[Link], gold: Collection[Link]) -> float:
-    """1 - 2 |links ∩ gold| / (|links| + |gold|), 0 to 1, lower is better.
-
-    Och and Ney 2003, with every gold link counted as sure. Raises ValueError if both are empty,
-    TypeError unless both hold links.
-    """
-    links, gold = _links("links", links), _links("gold", gold)
-    if not links and not gold:
-        raise ValueError("links and gold must not both be empty")
-    return 1 - 2 * len(links & gold) / (len(links) + len(gold))
-
-
 def _links(name: str, links: Collection[Link]) -> set[Link]:
     """The links, each once. Raises TypeError if anything else is among them."""
     check_list(name, links)

@@ -225,7 +225,7 @@ def decoding_step(read: Sequence[str], writes: str, source: Sequence[str]) -> Fi
     new = left + (len(read) - 1) * cell
     axes.add_patch(Rectangle((new, y - cell / 2), cell, cell, fc=DECODER, ec=DECODER))
     draw_arrow(axes, (left - 0.04, y), (x + 1.16, y), DECODER, 1.8)
-    note = "K, V of the words so far:\none is added (filled)"
+    note = "each layer's K, V so far:\none is added (filled)"
     axes.text(left, y + 0.28, note, fontsize=9, va="bottom")
 
     # Left: what cross-attention keeps, and where it came from.
@@ -235,7 +235,10 @@ def decoding_step(read: Sequence[str], writes: str, source: Sequence[str]) -> Fi
     draw_cells(axes, start, y + small / 2, 1, len(source), CROSS, small)
     draw_arrow(axes, (right + 0.04, y), (x - 1.16, y), CROSS, 2.4)
     axes.text(
-        right, y + 0.28, "K, V of the memory,\nmade once", fontsize=9, va="bottom", ha="right"
+        *(right, y + 0.28, "each layer's K, V of\nthe memory, made once"),
+        fontsize=9,
+        va="bottom",
+        ha="right",
     )
     draw_box(axes, (0.25, 0.0, 2.25, 0.66), "encoder:\nran once, before", ENCODER, fontsize=9.5)
     draw_arrow(axes, (1.375, 0.66), (1.375, y - small / 2 - 0.03), CROSS, 2.4)
@@ -249,9 +252,9 @@ def decoding_step(read: Sequence[str], writes: str, source: Sequence[str]) -> Fi
     figure.alt = (
         f"One step of decoding. The last token, {read[-1]}, goes up through embedding, masked "
         f"self-attention, cross-attention and feed-forward, and {writes} comes out, which the next "
-        f"step reads. Self-attention's cache holds keys and values of {len(read)} words, one of "
-        f"them new. Cross-attention's holds those of the memory's {len(source)} vectors, made once "
-        "after the encoder ran."
+        f"step reads. In each layer, self-attention's cache holds keys and values of {len(read)} "
+        f"words, one of them new. Cross-attention's holds those of the memory's {len(source)} "
+        "vectors, made once after the encoder ran."
     )
     return figure
 
