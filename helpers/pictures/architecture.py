@@ -257,6 +257,62 @@ def pre_post_norm(first: str = "sub-layer", second: str = "sub-layer") -> Figure
 
 
 @in_house_style
+def decoder_layer() -> Figure:
+    """The pre-norm decoder layer: three sub-layers beside the residual, and where the norms sit."""
+    figure, axes = new_canvas(6.9, (0, 8.4), (-0.4, 6.5))
+    road, beside, wide, step = 7.1, 5.3, 2.0, 1.68
+    inside, top = 0.12, 5.22  # the frame of the layer
+    draw_panel(axes, (3.95, inside, 3.95, top - inside), DECODER)
+    title: dict[str, Any] = {"weight": "bold", "fontsize": 11}
+    axes.text(3.98, top + 0.15, "decoder layer  × N", color=DECODER, **title)
+    axes.text(road, -0.22, "y", ha="center", va="center", fontsize=11, style="italic")
+    axes.text(road + 0.13, 1.05, "residual", rotation=90, ha="left", va="center", fontsize=9)
+    stop = -0.08  # where the road has got to
+    parts = ("masked self-attention", "cross-attention", "feed-forward")
+    for i, name in enumerate(parts):
+        start = 0.3 + step * i
+        plus = start + 1.34
+        crossing = name == "cross-attention"
+        draw_arrow(axes, (road, stop), (road, plus - 0.14), INK, 3)
+        axes.text(road, plus, "+", ha="center", va="center", fontsize=15, weight="bold")
+        axes.plot([road, beside, beside], [start, start, plus], color=MUTED, lw=1.2, zorder=0)
+        draw_arrow(axes, (beside, plus), (road - 0.16, plus), MUTED, 1.2)
+        draw_box(axes, (beside - wide / 2, start + 0.17, wide, 0.34), "norm", MUTED, fontsize=9.5)
+        box = (beside - wide / 2, start + 0.69, wide, 0.42)
+        draw_box(axes, box, name, CROSS if crossing else DECODER, True, crossing, 9.5)
+        stop = plus + 0.14
+    last = top + 0.36  # the norm on top of the stack
+    draw_arrow(axes, (road, stop), (road, last - 0.01), INK, 3)
+    draw_box(
+        axes, (road - 0.65, last, 1.3, 0.38), "last norm", INK, True, fontsize=9.5, tint="white"
+    )
+    draw_arrow(axes, (road, last + 0.39), (road, 6.22), INK, 3)
+    axes.text(road, 6.36, "to the output", ha="center", va="center", fontsize=9.5)
+
+    across = 0.3 + step + 0.9  # the height of cross-attention
+    left = 1.4
+    draw_box(axes, (left - 0.85, across - 0.26, 1.7, 0.52), "memory", CROSS, True, True, 10.5)
+    draw_arrow(axes, (left + 0.87, across), (beside - wide / 2 - 0.03, across), CROSS, 3.2)
+    axes.text(left, -0.22, "x", ha="center", va="center", fontsize=11, style="italic")
+    draw_arrow(axes, (left, -0.08), (left, 0.29), INK, 3)
+    draw_box(axes, (left - 0.95, 0.3, 1.9, 0.85), "encoder layer  × N", ENCODER, True)
+    draw_arrow(axes, (left, 1.16), (left, 1.6), INK, 3)
+    draw_box(
+        axes, (left - 0.65, 1.61, 1.3, 0.38), "last norm", INK, True, fontsize=9.5, tint="white"
+    )
+    draw_arrow(axes, (left, 2.0), (left, across - 0.28), INK, 3)
+    figure.alt = (
+        "Left, the encoder: x, N layers, one norm on top, and the memory. Right, a pre-norm "
+        "decoder layer: beside a thick line, the residual, which runs from y to the top with "
+        "nothing on it but three plus signs, are masked self-attention, cross-attention and "
+        "feed-forward, each with a norm in front of it. An arrow carries the memory straight into "
+        "cross-attention, past the norm. On top of the N decoder layers, on the line itself, is "
+        "one more norm."
+    )
+    return figure
+
+
+@in_house_style
 def residual_road() -> Figure:
     """Three sub-layers on the road, and three beside it: how much of a gradient of 1 arrives."""
     figure, axes = new_canvas(3.9, (0, 8.4), (-0.25, 3.7))

@@ -56,6 +56,7 @@ FIGURES = {
     "next_word": lambda: mechanism.next_word(["<bos>", "the", "dog", "sleeps", ".", "<eos>"]),
     "next_word long": lambda: mechanism.next_word(["<bos>", *ENGLISH[2:], "<eos>"]),
     "pre_post_norm": lambda: architecture.pre_post_norm(),
+    "decoder_layer": lambda: architecture.decoder_layer(),
     "first_look": lambda: architecture.first_look(WORDS, ENGLISH[:3], ENGLISH[3]),
     "residual_road": lambda: architecture.residual_road(),
     "attention_map": lambda: pictures.attention_map(
