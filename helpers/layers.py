@@ -34,8 +34,7 @@ class AddNorm(nn.Module):
         x = add_norm(x, sublayer(h))
 
     is norm(x + sublayer(x)) in post-norm (the paper) and x + sublayer(norm(x)) in pre-norm
-    (norm_first). Dropout is applied to the sub-layer's output before it is added (section 5.4);
-    torch.nn's layers also apply it to the attention weights and inside the feed-forward.
+    (norm_first). Dropout is applied to what the sub-layer found (section 5.4).
     """
 
     def __init__(self, d_model: int, dropout: float, norm_first: bool):
