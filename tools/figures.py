@@ -107,6 +107,7 @@ FIGURES = {
     "masks": masks,
     "pre_and_post_norm": architecture.pre_post_norm,
     "residual_road": architecture.residual_road,
+    "decoder_layer": architecture.decoder_layer,
     "elsewhere": lambda: architecture.elsewhere("Flamingo"),
     "elsewhere_stable_diffusion": lambda: architecture.elsewhere("Stable Diffusion"),
     "elsewhere_perceiver": lambda: architecture.elsewhere("Perceiver"),
