@@ -80,7 +80,7 @@ def check_parameter_count(answer: Any) -> str:
 
 @exercise("8.3")
 def check_wiring_test(answer: Any) -> str:
-    """Break it: a test that tells a right wiring from layer-i-to-layer-i."""
+    """Write a test: one that tells a right wiring from layer-i-to-layer-i."""
     first, second, memory = torch.ones(1), torch.full((1,), 2.0), torch.zeros(1)
     cases = {
         "right": ([memory] * 3, memory, 3, True),

@@ -30,7 +30,7 @@ def check_key_counts(answer: Any) -> str:
     return "once for each sentence and layer, against once for each token and layer"
 
 
-@exercise("10.2")
+@exercise("10.4")
 def check_winners(answer: Any) -> str:
     """Predict: which of three finished hypotheses wins if the length penalty is 0, 1 and 2."""
     letters = "".join(words(answer))
@@ -51,7 +51,7 @@ def check_winners(answer: Any) -> str:
     return "the larger the so-called penalty, the longer the winner"
 
 
-@exercise("10.3")
+@exercise("10.5")
 def check_nucleus(answer: Any) -> str:
     """Implement top-p for one row of probabilities."""
 
@@ -117,7 +117,7 @@ def check_nucleus(answer: Any) -> str:
 
 
 check_quiz = choice(
-    "10.4",
+    "10.2",
     "c",
     {
         "a": "that is one layer's share, and each of the six keeps its own",
@@ -129,7 +129,7 @@ check_quiz = choice(
 
 # Seed of a model, and max_words; together they tell all of the mistakes apart.
 QUESTIONS = ((342, 6), (36, 6), (36, 2), (5, 6))
-WRITTEN = 40  # more words than any question of 10.5 allows
+WRITTEN = 40  # more words than any question of 10.6 allows
 
 
 def _written(got: Any) -> np.ndarray:
@@ -172,7 +172,7 @@ def _look_ahead(
     after_eos: bool = False,
     both: bool = False,
 ) -> np.ndarray:
-    """The answer to 10.5; the options make the usual mistakes."""
+    """The answer to 10.6; the options make the usual mistakes."""
     ids = [BOS]
     while len(ids) <= max_words:
         first = score(logits_after(ids))
@@ -189,7 +189,7 @@ def _look_ahead(
     return _written([i for i in ids[1 : max_words + 1] if i != EOS])
 
 
-@exercise("10.5")
+@exercise("10.6")
 def check_look_ahead(answer: Any) -> str:
     """Implement: greedy decoding that looks one word ahead."""
 

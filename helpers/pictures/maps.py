@@ -176,7 +176,7 @@ def grids(
     """Small matrices side by side with their numbers; colour shows sign and size.
 
     If the matrices hold different kinds of things, `alike=False` gives each a colour scale of its
-    own, and gives all their numbers two digits.
+    own, and gives shares two digits throughout.
     """
     arrays = {title: np.atleast_2d(as_array(m)) for title, m in matrices.items()}
     rows = max(len(a) for a in arrays.values())
@@ -191,7 +191,7 @@ def grids(
             limit = np.abs(array).max() or 1.0
         ax.imshow(array, cmap=_diverging(ROLES[role]), vmin=-limit, vmax=limit, aspect="auto")
         nothing_hidden = np.zeros(array.shape, dtype=bool)
-        _write_numbers(ax, array, nothing_hidden, "", whole=alike)
+        _write_numbers(ax, array, nothing_hidden, "", whole=alike or np.abs(array).max() > 1)
         names = column_labels if column_labels and len(column_labels) == array.shape[1] else None
         fits = row_labels and index == 0 and len(row_labels) == len(array)
         beside = row_labels if row_labels and fits else [""] * len(array)

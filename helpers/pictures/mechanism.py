@@ -199,62 +199,64 @@ def decoding_step(read: Sequence[str], writes: str, source: Sequence[str]) -> Fi
             f"read must have 1 to 8 tokens and source 1 to 12 to be drawn, "
             f"got {len(read)} and {len(source)}"
         )
-    figure, axes = new_canvas(5.3, (0, 8.4), (-0.1, 5.2))
-    x, cell = 4.2, 0.24
+    figure, axes = new_canvas(5.3, (0.7, 8.4), (-0.1, 5.2))
+    x, cell = 4.5, 0.2
     rows = {
         f"last token: {read[-1]}": (0.0, MUTED),
-        "embedding + position": (0.72, DECODER),
+        "embedding + position": (0.66, DECODER),
         "masked self-attention": (1.6, DECODER),
         "cross-attention": (2.48, CROSS),
         "feed-forward": (3.36, DECODER),
         "linear, the likeliest word": (4.2, DECODER),
     }
     for name, (y, role) in rows.items():
-        draw_box(axes, (x - 1.15, y, 2.3, 0.44), name, role, thick=role == CROSS, fontsize=9.5)
+        draw_box(axes, (x - 1.1, y, 2.2, 0.44), name, role, thick=role == CROSS, fontsize=9.5)
     bottoms = [y for y, _ in rows.values()]
     for lower, upper in pairwise(bottoms):
         draw_arrow(axes, (x, lower + 0.44), (x, upper - 0.01))
-    draw_panel(axes, (x - 1.35, 1.4, 2.7, 2.6), DECODER)
-    axes.text(x - 1.45, 3.85, "× N", color=DECODER, weight="bold", fontsize=10, ha="right")
+    draw_panel(axes, (0.95, 1.36, 6.8, 2.64), DECODER)
+    axes.text(1.1, 3.78, "× N", color=DECODER, weight="bold", fontsize=10, va="center")
     draw_arrow(axes, (x, 4.64), (x, 4.92))
     axes.text(x, 5.02, writes, ha="center", va="center", weight="bold", fontsize=10.5)
 
-    # Right: what self-attention keeps. All but the last cell were there before this step.
-    left, y = x + 1.65, 1.82
+    # Right, in the layer: what self-attention keeps. Only the last cell is new.
+    left, y = x + 1.55, 1.82
     draw_cells(axes, left, y + cell / 2, 1, len(read), DECODER, cell)
     new = left + (len(read) - 1) * cell
     axes.add_patch(Rectangle((new, y - cell / 2), cell, cell, fc=DECODER, ec=DECODER))
-    draw_arrow(axes, (left - 0.04, y), (x + 1.16, y), DECODER, 1.8)
-    note = "each layer's K, V so far:\none is added (filled)"
-    axes.text(left, y + 0.28, note, fontsize=9, va="bottom")
+    draw_arrow(axes, (left - 0.04, y), (x + 1.11, y), DECODER, 1.8)
+    note = "this layer's K, V so far:\none is added (filled)"
+    axes.text(left - 0.1, y + 0.22, note, fontsize=9, va="bottom")
 
-    # Left: what cross-attention keeps, and where it came from.
-    right, y = x - 1.7, 2.7
-    start = right - len(source) * min(cell, 2.3 / len(source))
-    small = min(cell, 2.3 / len(source))
+    # Left, in the layer: what cross-attention keeps. The layer makes it from the memory.
+    y, small = 2.7, min(cell, 2.0 / len(source))
+    right = x - 1.45
+    start = right - len(source) * small
+    middle = (start + right) / 2
     draw_cells(axes, start, y + small / 2, 1, len(source), CROSS, small)
-    draw_arrow(axes, (right + 0.04, y), (x - 1.16, y), CROSS, 2.4)
-    axes.text(
-        *(right, y + 0.28, "each layer's K, V of\nthe memory, made once"),
-        fontsize=9,
-        va="bottom",
-        ha="right",
+    draw_arrow(axes, (right + 0.04, y), (x - 1.11, y), CROSS, 2.4)
+    note = "this layer's K, V of\nthe memory, made once"
+    axes.text(middle, y + 0.2, note, fontsize=9, va="bottom", ha="center")
+    draw_box(axes, (middle - 0.72, 1.6, 1.44, 0.44), "own W_K, W_V", CROSS, fontsize=9.5)
+    draw_arrow(axes, (middle, 2.04), (middle, y - small / 2 - 0.03), CROSS, 2.4)
+    draw_box(
+        axes, (middle - 1.1, 0.0, 2.2, 0.6), "encoder:\nran once, before", ENCODER, fontsize=9.5
     )
-    draw_box(axes, (0.25, 0.0, 2.25, 0.66), "encoder:\nran once, before", ENCODER, fontsize=9.5)
-    draw_arrow(axes, (1.375, 0.66), (1.375, y - small / 2 - 0.03), CROSS, 2.4)
-    axes.text(1.5, 1.55, "memory", color=CROSS, weight="bold", fontsize=9.5, va="center")
+    draw_arrow(axes, (middle, 0.6), (middle, 1.58), CROSS, 2.4)
+    axes.text(middle + 0.12, 0.97, "memory", color=CROSS, weight="bold", fontsize=9.5, va="center")
 
     axes.plot([x + 0.75, 8.2, 8.2], [5.02, 5.02, 0.22], color=INK, lw=1.3)
-    draw_arrow(axes, (8.2, 0.22), (x + 1.17, 0.22))
+    draw_arrow(axes, (8.2, 0.22), (x + 1.12, 0.22))
     axes.text(
-        8.1, 3.6, "is read in the\nnext step", fontsize=9, ha="right", va="center", color=MUTED
+        8.1, 4.6, "is read in the\nnext step", fontsize=9, ha="right", va="center", color=MUTED
     )
     figure.alt = (
-        f"One step of decoding. The last token, {read[-1]}, goes up through embedding, masked "
-        f"self-attention, cross-attention and feed-forward, and {writes} comes out, which the next "
-        f"step reads. In each layer, self-attention's cache holds keys and values of {len(read)} "
-        f"words, one of them new. Cross-attention's holds those of the memory's {len(source)} "
-        "vectors, made once after the encoder ran."
+        f"One step of decoding. The last token, {read[-1]}, goes up through embedding and N layers "
+        "of masked self-attention, cross-attention and feed-forward, and "
+        f"{writes} comes out, which the next step reads. Inside each layer, self-attention's cache "
+        f"holds keys and values of {len(read)} words, one of them new. Cross-attention's holds "
+        f"those of the memory's {len(source)} vectors: the encoder hands over the memory, and the "
+        "layer's own W_K and W_V made them, once."
     )
     return figure
 
@@ -389,7 +391,7 @@ def beam_tree(
                     axes.plot(*ends, color=INK, linewidth=1.6, linestyle="--", zorder=1)
             text = f"{escape_dollars(tokens[-1])}\n{total:.2f}"
             box: dict[str, Any] = dict(boxstyle="round,pad=0.25", edgecolor=colour, linewidth=1.2)
-            if dashed and not on_path:
+            if dashed:
                 box |= dict(edgecolor=INK, linestyle="--", linewidth=1.6)
             box["facecolor"] = DECODER_TINT if on_path else "white"
             axes.text(column, -row, text, ha="center", va="center", fontsize=9, bbox=box)

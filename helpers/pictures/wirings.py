@@ -62,7 +62,7 @@ def _stacks(axes: Axes, x: float, y: float, name: str) -> None:
     start, end, bus = x + 1.05, x + 1.74, x + 1.42
     low, high = (y + bottom + 0.17 for bottom in LAYERS)
     if name == "none":
-        _note(axes, x + 1.95, y + 0.13, "looks at the target again")
+        _note(axes, x + 1.4, y + 0.73, "looks at\nthe target\nagain")
     else:
         straight = {"layer by layer": [low, high], "first only": []}.get(name, [high])
         for height in straight:
