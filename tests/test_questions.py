@@ -32,7 +32,7 @@ from helpers.lessons.published_weights import Vocabulary
 from helpers.masks import causal_mask, padding_mask
 from helpers.training import TrainingConfig, learning_rate_at
 from helpers.transformer import Transformer, TransformerConfig
-from tools import notebooks, questions, talks
+from tools import notebooks, questions, talks, wording
 
 BANK = questions.load()
 IDS = [question["id"] for question in BANK]
@@ -105,6 +105,16 @@ def test_every_notebook_has_its_questions():
 def test_question_belongs_to_a_goal(question):
     assert question["id"].startswith(question["notebook"])
     assert 1 <= question["goal"] <= len(questions.goals(question["notebook"]))
+
+
+def test_every_goal_is_asked_about_but_the_optional_ones():
+    """So nobody is asked about what they did not have to read, and no goal's number is off."""
+    asked = {(question["notebook"], question["goal"]) for question in BANK}
+    for path in notebooks.paths():
+        name = path.name[:2]
+        goals = enumerate(questions.goals(name), start=1)
+        wanted = {number for number, goal in goals if not goal.endswith(wording.OPTIONAL)}
+        assert {goal for notebook, goal in asked if notebook == name} == wanted, path.name
 
 
 @pytest.mark.parametrize("question", [q for q in BANK if "check" in q],

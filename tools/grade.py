@@ -29,19 +29,19 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import nbformat
 import torch
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 
 from tools.grading import alike, sandbox
 from tools.grading.changes import POINTS, Changes, add, note_in
 from tools.grading.collect import CANVAS, MOODLE, File, collect, moodle_name
-from tools.grading.examiner import Result, examine
+from tools.grading.examiner import Result, examine, of_nbgrader
 from tools.grading.final import final
 from tools.grading.record import (
     BY_HAND,
@@ -366,10 +366,37 @@ def write_stamp(row: Row, path: Path) -> None:
     path.write_text(stamp, encoding="utf8")
 
 
+def answers_of(path: Path) -> dict[str, str]:
+    """{question: the answer} of a graded notebook, for the questions that a person reads."""
+    if not path.is_file():
+        return {}
+    about = [(of_nbgrader(cell), cell.source) for cell in nbformat.read(path, 4).cells]
+    return {
+        one["grade_id"]: text for one, text in about if one.get("grade") and one.get("solution")
+    }
+
+
+def already_read(assignment: str, student: str, gradebook) -> set[str]:
+    """The questions whose answers a person has marked."""
+    with suppress(MissingEntry):
+        notebook = gradebook.find_submission_notebook(assignment, assignment, student)
+        marked = [one for one in notebook.grades if one.manual_score is not None]
+        return {one.name for one in marked if not one.needs_manual_grade}
+    return set()
+
+
 def record(row: Row, assignment: str, api) -> None:
-    """Put a submission into nbgrader's folders and its points into the gradebook."""
+    """Put a submission into nbgrader's folders and its points into the gradebook.
+
+    nbgrader wants each answer read again. One that is as it was when a person marked it needn't be.
+    """
     folder = Path(api.coursedir.root) / "submitted" / row.student / assignment
     folder.mkdir(parents=True, exist_ok=True)
+    graded = Path(api.coursedir.root) / "autograded" / row.student / assignment
+    graded = graded / f"{assignment}.ipynb"
+    before = answers_of(graded)
+    with api.gradebook as gradebook:
+        read_before = already_read(assignment, row.student, gradebook)
     nbformat.write(row.notebook, folder / f"{assignment}.ipynb")
     write_stamp(row, folder / "timestamp.txt")
     Apart.results[row.student, assignment] = row.result
@@ -380,7 +407,13 @@ def record(row: Row, assignment: str, api) -> None:
         last = (done.get("error") or done.get("log") or "").strip().splitlines()
         row.problem = f"nbgrader: {last[-1] if last else 'it does not say why'}"
         return
+    after = answers_of(graded)
     with api.gradebook as gradebook:
+        for question in read_before:
+            if after.get(question) == before.get(question):
+                found = gradebook.find_grade(question, assignment, assignment, row.student)
+                found.needs_manual_grade = False
+        gradebook.db.commit()
         student = gradebook.update_or_create_student(row.student)
         if name_of(student) != row.name:
             first, _, last = row.name.rpartition(" ")

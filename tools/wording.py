@@ -9,6 +9,7 @@ TIME = "**Time**"
 TO_READ, TO_RUN = "minutes to read", "to run"
 BEFORE = "**Before this**"
 GOALS = "You will"
+OPTIONAL = "(optional, at the end)"  # at the end of a goal that is practised under CURIOUS
 COLAB, DOWNLOAD = "Open in Colab", "Download"
 PREVIOUS, NEXT = "Previous:", "Next:"
 

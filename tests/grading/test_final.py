@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
+from tests.grading.support import put
 from tools import grade
 from tools.grading.final import final
 from tools.grading.record import COURSE, Policy
@@ -21,11 +22,6 @@ SHARES = {
 }
 EXAM = "student,points\n7,39\n8,23.5\n"
 EXPLAINED = "student\n7\n"
-
-
-def put(folder, name, text, encoding="utf8"):
-    (folder / name).write_text(text, encoding=encoding)
-    return folder / name
 
 
 @pytest.fixture

@@ -16,14 +16,12 @@ import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
-from nbgrader.api import Gradebook
-
+from tests.grading.support import new_gradebook, put
 from tools import grade
 from tools.grading.final import final
 from tools.grading.record import Policy, marks_and_shares
 from tools.grading.roster import Roster
 from tools.grading.times import Times, moment_of
-from tools.release import environment
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),  # nbgrader's
@@ -58,11 +56,6 @@ Teilnehmer/in9;Cy Twombly;102;Keine Abgabe;;-
 CELLS = ("packed_mask_seen", "packed_mask_batch", "join_two")
 
 
-def put(folder, name, text):
-    (folder / name).write_text(text, encoding="utf8")
-    return folder / name
-
-
 def table(path):
     with path.open(newline="", encoding="utf8") as file:
         return {row["student"]: row for row in csv.DictReader(file)}
@@ -72,30 +65,11 @@ def table(path):
 def made(tmp_path_factory):
     """Ada and Bo have ps1, worth 5 of 8 points; Bo has the capstone with 4 of 8."""
     path = tmp_path_factory.mktemp("made") / "gradebook.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", environment()["PATH"])  # a new gradebook calls alembic
-        with Gradebook(f"sqlite:///{path}") as book:
-            for name in ("ps1", "capstone"):
-                book.add_assignment(name)
-                book.add_notebook(name, name)
-            for cell, most in zip(CELLS, (2, 2, 4), strict=True):
-                book.add_grade_cell(cell, "ps1", "ps1", max_score=most, cell_type="code")
-            book.add_grade_cell("hear_ends", "capstone", "capstone", max_score=8, cell_type="code")
-            for student, first, last in (("100", "Ada", "Lovelace"), ("101", "Bo", "Diddley")):
-                book.add_student(student, first_name=first, last_name=last)
-            late = (DUE + 2 * DAY).astimezone(UTC).replace(tzinfo=None)
-            for name, student, points in (
-                ("ps1", "100", (2, 1, 2)),
-                ("ps1", "101", (2, 1, 2)),
-                ("capstone", "101", (4,)),
-            ):
-                book.add_submission(name, student, timestamp=late)
-                cells = CELLS if name == "ps1" else ("hear_ends",)
-                for cell, value in zip(cells, points, strict=True):
-                    one = book.find_grade(cell, name, name, student)
-                    one.auto_score, one.needs_manual_grade = value, False
-            book.db.commit()
-    return path
+    sets = {"ps1": dict(zip(CELLS, (2, 2, 4), strict=True)), "capstone": {"hear_ends": 8}}
+    late, of_ps1 = DUE + 2 * DAY, (2, 1, 2)
+    handed_in = [("ps1", "100", late, of_ps1), ("ps1", "101", late, of_ps1)]
+    handed_in.append(("capstone", "101", late, (4,)))
+    return new_gradebook(path, sets, {"100": "Ada Lovelace", "101": "Bo Diddley"}, handed_in)
 
 
 @pytest.fixture

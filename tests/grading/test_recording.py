@@ -18,6 +18,8 @@ import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
+from nbgrader.api import Gradebook
+
 from tools import grade, mark, notebooks, release
 from tools.grading.examiner import of_nbgrader
 from tools.grading.repair import released
@@ -182,3 +184,27 @@ def test_points_are_entered_in_a_fresh_browser(formgrader, browser):
         points.blur()
     assert put.value.json()["manual_score"] == 4
     page.close()
+
+
+def test_only_an_answer_that_has_changed_is_read_again(course):
+    """Whoever has a late submission or a repaired test grades everybody again."""
+    collected = course / "submitted" / "666" / "ps1" / "ps1.ipynb"
+
+    def to_read() -> tuple[str, float]:
+        grade.main(["ps1", str(course / "submitted")])
+        grade.main(["marks"])
+        row = next(row for row in rows_of(course / "marks.csv") if row["student"] == "666")
+        return row["ps1 to read"], float(row["ps1"])
+
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        one = book.find_grade("too_late", "ps1", "ps1", "666")
+        one.manual_score, one.needs_manual_grade = 3, False
+        book.db.commit()
+    read, points = to_read()
+    assert (read, points >= 3) == ("", True)
+    notebook = notebooks.read(collected)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(ANSWER, "Nothing is wrong.")
+    nbformat.write(notebook, collected)
+    assert to_read() == ("yes", points)  # the marks stay until somebody has read it
+    assert to_read()[0] == "yes"

@@ -9,8 +9,7 @@ import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
-from nbgrader.api import Gradebook
-
+from tests.grading.support import new_gradebook, put
 from tools import grade
 from tools.grading.collect import collect
 from tools.grading.record import (
@@ -23,7 +22,6 @@ from tools.grading.record import (
 )
 from tools.grading.repair import released
 from tools.grading.roster import Roster, owners
-from tools.release import environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's
 
@@ -48,11 +46,6 @@ Teilnehmer/in51901,Ada Lovelace,103,other.ada@uni.example,Abgegeben,,"30,00"
 Teilnehmer/in51877,Ada Lovelace,100,ada@uni.example,Abgegeben,,"30,00"
 Teilnehmer/in51870,Síle O'Neill,102,sile@uni.example,-,,"30,00"
 """
-
-
-def put(folder, name, text):
-    (folder / name).write_text(text, encoding="utf8")
-    return folder / name
 
 
 def released_ps1() -> str:
@@ -151,19 +144,8 @@ def test_a_roster_that_says_too_little_is_an_error(tmp_path, text, complaint):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     path = tmp_path_factory.mktemp("made") / "gradebook.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", environment()["PATH"])  # a new gradebook calls alembic
-        with Gradebook(f"sqlite:///{path}") as book:
-            for name in ("ps1", "ps2"):
-                book.add_assignment(name)
-                book.add_notebook(name, name)
-                book.add_grade_cell("test", name, name, max_score=10, cell_type="code")
-            book.add_student("100", first_name="Ada", last_name="Lovelace")
-            book.add_submission("ps1", "100")
-            one = book.find_grade("test", "ps1", "ps1", "100")
-            one.manual_score, one.needs_manual_grade = 8, False
-            book.db.commit()
-    return path
+    sets = {"ps1": {"test": 10}, "ps2": {"test": 10}}
+    return new_gradebook(path, sets, {"100": "Ada Lovelace"}, [("ps1", "100", None, (8,))])
 
 
 @pytest.fixture

@@ -6,12 +6,10 @@ import pytest
 
 pytest.importorskip("nbgrader.api", reason="requirements-teach.lock")
 
-from nbgrader.api import Gradebook
-
+from tests.grading.support import new_gradebook
 from tools.grading.final import final
 from tools.grading.record import COURSE, Policy, fill, marks, marks_and_shares
 from tools.grading.roster import Roster
-from tools.release import environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's
 
@@ -21,28 +19,13 @@ TEAMS = {"capstone": [["ada", "bo", "cy"], ["di"]]}
 
 
 @pytest.fixture
-def database(tmp_path, monkeypatch):
+def database(tmp_path):
     """Ada has handed in ps1, and Bo the capstone, a day late, after an earlier try by Cy."""
-    monkeypatch.setenv("PATH", environment()["PATH"])  # a new gradebook calls alembic
-    address = f"sqlite:///{tmp_path / 'gradebook.db'}"
-    with Gradebook(address) as book:
-        for name in ("ps1", "capstone"):
-            book.add_assignment(name)
-            book.add_notebook(name, name)
-            book.add_grade_cell("test", name, name, max_score=10, cell_type="code")
-        for student in ("ada", "bo", "cy", "di"):
-            book.add_student(student)
-        for name, student, time, points in (
-            ("ps1", "ada", DUE, 8),
-            ("capstone", "cy", DUE, 2),
-            ("capstone", "bo", DUE + DAY, 6),
-        ):
-            book.add_submission(name, student, timestamp=time.replace(tzinfo=None))
-            grade = book.find_grade("test", name, name, student)
-            grade.manual_score = points
-            grade.needs_manual_grade = False
-            book.db.commit()
-    return address
+    sets = {"ps1": {"test": 10}, "capstone": {"test": 10}}
+    handed_in = [("ps1", "ada", DUE, (8,)), ("capstone", "cy", DUE, (2,))]
+    handed_in.append(("capstone", "bo", DUE + DAY, (6,)))
+    people = dict.fromkeys(("ada", "bo", "cy", "di"), "")
+    return f"sqlite:///{new_gradebook(tmp_path / 'gradebook.db', sets, people, handed_in)}"
 
 
 def test_all_members_get_the_last_submission_of_their_team(database, tmp_path):
