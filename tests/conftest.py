@@ -7,16 +7,22 @@ import pytest
 SLOW_FIXTURES = {"browser", "book", "speakers"}  # a browser, a built book, models that are taught
 
 
-# These take minutes. They begin first, so that one process does not wait for the other at the end.
+# These take half a minute to minutes. They begin first, the longest of them at the front, so that
+# one process does not wait for the other at the end.
 LONGEST = (
     "13_real_language",
     "test_problem_sets",
     "test_command",
     "09_training_a_translator",
+    "test_slides",
+    "test_faults",
     "11_why_cross_attention",
     "15_cross_attention_everywhere",
+    "test_attacks",
     "test_book",
     "test_compile",
+    "test_setup_cell",
+    "test_engines",
 )
 
 
@@ -25,7 +31,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):  # a notebook's cell has none
             item.add_marker("slow")
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else 9)
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="module")
