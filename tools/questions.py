@@ -484,7 +484,11 @@ def select(
         if sum(map(points, picked)) == total:
             order = {question["id"]: i for i, question in enumerate(questions)}
             return sorted(picked, key=lambda q: (q["kind"] == "explain", order[q["id"]]))
-    raise ValueError(f"no choice of these {len(questions)} questions has exactly {total} points")
+    together = sum(map(points, questions))
+    raise ValueError(
+        f"no choice of these {len(questions)} questions has exactly {total} points and at most a "
+        f"fifth of true or false; all of them together have {together} points"
+    )
 
 
 def asked_and_answered(question: Question, draw: random.Random) -> tuple[list[str], list[str]]:

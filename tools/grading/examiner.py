@@ -275,7 +275,8 @@ def names_in(source: str) -> list[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append(node.name)
         targets = node.targets if isinstance(node, ast.Assign) else []
-        found += [t.id for t in targets if isinstance(t, ast.Name)]
+        parts = [part for target in targets for part in ast.walk(target)]  # as in "a, b = …"
+        found += [p.id for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store)]
     return found
 
 
