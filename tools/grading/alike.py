@@ -294,7 +294,8 @@ def known_names(source: NotebookNode) -> set[str]:
     for cell in source.cells:
         if cell.cell_type != "code" or is_test(cell):
             continue
-        known |= set(names_in(cell.source))
+        if "setup" not in cell.metadata.get("tags", []):  # nobody uses its `found` and `why`
+            known |= set(names_in(cell.source))
         for node in parsed(cell.source):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 known |= {(a.asname or a.name).split(".")[0] for a in node.names}
