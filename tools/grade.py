@@ -844,11 +844,14 @@ def main(argv: list[str] | None = None) -> None:
             for row in rows:
                 if row.get(BY_HAND):
                     print(printable(f"{row['name']}: {row[BY_HAND]}"))
-            for name in sets:
-                if waiting := [one["name"] for one in not_graded(not_graded_file(name))]:
+            ungraded = {name: not_graded(not_graded_file(name)) for name in sets}
+            for name, files in ungraded.items():
+                if waiting := [one["name"] for one in files]:
                     said = f"{name}: handed in and NOT GRADED, {len(waiting)}: {', '.join(waiting)}"
                     print(printable(said))
-            if never := [row["name"] for row in rows if not shares[row["student"]]]:
+            seen = {who for who, reached in shares.items() if reached}
+            seen |= {one["student"] for files in ungraded.values() for one in files}
+            if never := [row["name"] for row in rows if row["student"] not in seen]:
                 print(printable(f"Nothing handed in, {len(never)}: {', '.join(never)}"))
             if arguments.exam or arguments.explained or arguments.project:
                 final_marks(rows, shares, policy, arguments)

@@ -323,6 +323,7 @@ def test_nothing_is_exported_while_somebodys_work_is_not_graded(room, capsys):
     run(room, "marks")
     said = capsys.readouterr().out
     assert "ps1: handed in and NOT GRADED, 2: Cy Twombly, Ada Lovelace" in said
+    assert "Nothing handed in, 1: Jürgen Müller-Lüdenscheidt\n" in said  # Cy has, a broken file
     run(room, "export", "ps1", sheet, "--ungraded")
     assert "3 students filled in" in capsys.readouterr().out
     # Graded again: Cy by his id, and Ada by the number that the platform has for her.
