@@ -32,6 +32,7 @@ from helpers.distributed import DataParallelWorker
 from helpers.trainer.engines import (
     ENGINES,
     batches_of_few_shapes,
+    inputs_of,
     loss_at_every_position,
     loss_for,
     ready_for,
@@ -94,7 +95,7 @@ def one_shape(model: nn.Module, engine: str, batch: Batch) -> Step:
 
     def loss(m: nn.Module, b: Batch) -> torch.Tensor:
         torch.compiler.cudagraph_mark_step_begin()
-        return value(m, b.source_ids, b.target_ids, SMOOTHING).clone()
+        return value(m, *inputs_of(b), SMOOTHING).clone()
 
     return lambda: training_step(model, optimizer, loss, batch, "bfloat16")
 

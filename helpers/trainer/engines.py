@@ -32,23 +32,35 @@ ENGINES = {"eager": None, "compiled": "default", "graphs": "reduce-overhead"}
 
 
 def loss_at_every_position(
-    model: nn.Module, source_ids: Tensor, target_ids: Tensor, label_smoothing: float = 0.0
+    model: nn.Module,
+    source_ids: Tensor,
+    target_input: Tensor,
+    target_labels: Tensor,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """The value of `translation_loss`, with logits computed at padding as well, but not counted.
 
     That is more work. But nothing asks for the number of real tokens, so the CPU need not wait
     until a GPU has counted them. If there is no real token, the loss is 0.
+
+    The two parts of a batch's target, (batch, target) each, are cut before this is called. If it
+    cut them itself, a compiled graph for every shape would contain a length of s - 1, at which
+    torch 2.11 gives up on a GPU (github.com/pytorch/pytorch/issues/181563).
     """
-    logits = model(source_ids, target_ids[:, :-1])  # (batch, target, vocab_size)
-    labels = target_ids[:, 1:]  # (batch, target)
+    logits = model(source_ids, target_input)  # (batch, target, vocab_size)
     total = F.cross_entropy(
         logits.flatten(0, 1).float(),
-        labels.flatten(),
+        target_labels.flatten(),
         ignore_index=PAD,
         label_smoothing=label_smoothing,
         reduction="sum",
     )
-    return total / (labels != PAD).sum().clamp(min=1)
+    return total / (target_labels != PAD).sum().clamp(min=1)
+
+
+def inputs_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """What `loss_at_every_position` takes of a batch, as tensors that share no memory."""
+    return batch.source_ids, batch.target_input.contiguous(), batch.target_labels.contiguous()
 
 
 def loss_for(engine: str, device: torch.device, label_smoothing: float) -> Loss:
@@ -67,7 +79,7 @@ def loss_for(engine: str, device: torch.device, label_smoothing: float) -> Loss:
     def loss(model: Transformer, batch: Batch) -> Tensor:
         torch.compiler.cudagraph_mark_step_begin()
         # The next step's graph writes into the same memory, so what is kept has to be a copy.
-        return value(model, batch.source_ids, batch.target_ids, label_smoothing).clone()
+        return value(model, *inputs_of(batch), label_smoothing).clone()
 
     return loss
 
