@@ -1,9 +1,11 @@
 """benchmarks/: the arithmetic behind the figures, and the page that keeps them."""
 
+from threading import Thread
+
 import pytest
 import torch
 
-from benchmarks import timing, training_step
+from benchmarks import gpu, timing, training_step
 from benchmarks.baselines import Marian, TorchTransformer, count_parameters, with_nn_dropout
 from helpers.dropout import Dropout
 from helpers.transformer import Transformer, TransformerConfig
@@ -58,3 +60,28 @@ def test_ours_with_nn_dropout_has_no_other():
     assert not any(isinstance(module, Dropout) for module in model.modules())
     rates = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
     assert len(rates) == 2 + 2 + 2 * 3 and set(rates) == {CONFIG.dropout}
+
+
+class Ended:
+    """A contender's process that is gone."""
+
+    def recv(self):
+        raise EOFError
+
+
+def test_a_gpu_contender_that_fails_is_printed_and_the_others_are_measured(monkeypatch, capsys):
+    def started(name, engine, *what):
+        if name == "Marian":
+            return Ended()
+        here, there = gpu.SPAWN.Pipe()
+        engine = "no such engine" if name == "ours, trainer" else engine
+        Thread(target=gpu.contender, args=(there, name, engine, *what)).start()
+        return here
+
+    monkeypatch.setattr(gpu, "started", started)
+    found = gpu.measured("eager", CONFIG, 60, torch.device("cpu"), 2)
+    assert set(found) == {"ours", "nn.Transformer"}
+    assert all(per_second > 0 and ready > 0 for per_second, ready in found.values())
+    printed = capsys.readouterr().out
+    assert "| Marian | eager | its process ended without a word | | |" in printed
+    assert "| ours, trainer | eager | KeyError: 'no such engine' | | |" in printed
