@@ -17,7 +17,9 @@ from helpers.transformer import Transformer
 
 RESERVE = 1.2  # a test of seconds runs faster than minutes do, which make a machine hot and busy
 KERNELS = {"fused": fused_attention, "formula": attention}  # what --kernel may name
-COMPILING_PAYS = 300  # seconds: for shorter training, nothing is compiled
+# Seconds: for shorter training, nothing is compiled. The paper's base model takes more than a
+# minute to compile, for each engine that is tried and once more for the training itself.
+COMPILING_PAYS = 600
 WARM_UP = 1 / 3  # of the steps that are measured
 WorkerFor = Callable[[Transformer, str], DataParallelWorker]
 
@@ -143,10 +145,12 @@ def compiled_paces(
     found = {}
     for engine in engines:
         given = of_one_shape(list(islice(batches(0, engine), 24)), 18)
+        say(f"  {engine}: compiling, which may take a few minutes")
         try:
             found[engine] = measure(*kind, engine, given)
         except RuntimeError as error:  # no compiler, a card that is too old, no memory left
-            say(f"  {engine}: does not work here ({type(error).__name__})")
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            say(f"  {engine}: does not work here ({reason})")
         finally:
             torch._dynamo.reset()  # lets go of the graphs and their memory
     return found
