@@ -155,7 +155,7 @@ check_quiz = choice(
     "b",
     {
         "a": "perhaps, but its neighbours in the memory may know the same; only hiding it tells",
-        "b": "that, and no more: what is mixed in isn't yet what is needed",
+        "b": "that, and no more: even how much came out of it depends on how large the value is",
         "c": "often, but a map shows where the model looked, not what that means",
         "d": "a mean of 0.9 says that most do; single heads may differ",
     },

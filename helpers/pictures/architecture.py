@@ -113,27 +113,29 @@ def transformer(norm_first: bool = False) -> Figure:
     draw_box(
         axes, (left - 1.05, above, 2.1, 0.5), "memory  (B, S, d_model)", CROSS, True, fontsize=9
     )
-    draw_arrow(axes, (left, encoded), (left, above - 0.02))
     draw_box(axes, (right - 1.05, decoder_top + 0.75, 2.1, 0.44), "linear + softmax", DECODER)
-    draw_arrow(axes, (right, decoded), (right, decoder_top + 0.74))
     draw_arrow(axes, (right, decoder_top + 1.19), (right, decoder_top + 1.55))
     probabilities = "next-token probabilities  (B, T, vocab)"
     axes.text(right, decoder_top + 1.66, probabilities, ha="center", fontsize=9.5)
-    if norm_first:
-        for x, y, side in ((left, encoder_top, 0.12), (right, decoder_top, -0.12)):
-            align = "left" if side > 0 else "right"
-            axes.text(x + side, y + 0.45, "norm", fontsize=9, color=MUTED, ha=align)
+    for x, start, top in ((left, encoded, encoder_top), (right, decoded, decoder_top)):
+        if norm_first:  # one more norm on top of each stack
+            draw_arrow(axes, (x, start), (x, top + 0.36))
+            start = top + 0.61
+            bounds = (x - 0.65, start - 0.24, 1.3, 0.24)
+            draw_box(axes, bounds, "last norm", INK, fontsize=8.8, tint="white")
+        draw_arrow(axes, (x, start), (x, top + 0.73))
     cross = _base(1, norm_first, step) + 0.26
     path = ([left + 1.05, 4.0, 4.0], [above + 0.25, above + 0.25, cross])
     axes.plot(*path, color=CROSS, lw=3.2, solid_joinstyle="miter")
     draw_arrow(axes, (3.98, cross), (right - 1.22, cross), CROSS, 3.2)
     order = "pre-norm" if norm_first else "post-norm, as in the paper"
+    last = "On top of each stack is one last norm. " if norm_first else ""
     figure.alt = (
         f"The Transformer ({order}). Left, the encoder: source tokens, embedding and position, "
         "then N times self-attention and feed-forward, giving the memory. Right, the decoder: "
         "target tokens, embedding and position, then N times masked self-attention, "
-        "cross-attention and feed-forward, then linear and softmax. A thick line carries the "
-        "memory into cross-attention, where W_K and W_V make keys and values of it."
+        f"cross-attention and feed-forward, then linear and softmax. {last}A thick line carries "
+        "the memory into cross-attention, where W_K and W_V make keys and values of it."
     )
     return figure
 
