@@ -137,7 +137,7 @@ def paired_bars(
 ) -> Figure:
     """Panels side by side, with two shares from 0 to 1 in each row: {title: {row: (one, other)}}.
 
-    The rows are those of the first panel; where another panel lacks one, its place stays empty.
+    The rows are those of the first panel; where another panel lacks one, there is a dash.
     `names` says what the two bars are, and is written beside the first pair. The first bar has the
     colour of `role`, such as "encoder", if there is one.
     """
@@ -156,6 +156,9 @@ def paired_bars(
                 axes.barh(height, share, color=colour, height=0.34)
                 name = f"  {names[bar]}" if place == 0 else ""
                 axes.text(share + 0.02, height, f"{share:.0%}{name}", va="center", fontsize=9)
+        for row in rows:
+            if row not in panel:
+                axes.text(0.02, rows.index(row), "–", va="center", fontsize=9)
         axes.set(title=title, xlim=(0, 1.25), xticks=[], ylim=(len(rows) - 0.5, -0.5))
         axes.spines["bottom"].set_visible(False)
         axes.set_yticks(range(len(rows)), rows)

@@ -142,9 +142,11 @@ def test_pairs_have_their_rows_colours_and_values():
         paired_bars(panels | {"form": {"article": (1, 1)}}, ("encoder", "neighbours"))
 
 
-def test_a_panel_may_lack_a_row_and_leaves_its_place_empty():
+def test_a_panel_may_lack_a_row_and_has_a_dash_in_its_place():
     panels = {"word": {"verb": (0.18, 0.04), "noun": (0.2, 0.14)}, "form": {"noun": (1, 0.5)}}
     figure = paired_bars(panels, ("encoder", "neighbours"))
     middles = [bar.get_y() + bar.get_height() / 2 for bar in figure.axes[1].patches]
     assert [round(middle, 2) for middle in middles] == [0.81, 1.19]
+    (dash,) = (text for text in figure.axes[1].texts if text.get_text() == "–")
+    assert dash.get_position()[1] == 0
     assert figure.alt.endswith("form: noun 100% and 50%.")
