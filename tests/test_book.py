@@ -99,6 +99,7 @@ def test_links_lead_to_pages_or_to_the_repository():
     assert (
         page_text("[h](../helpers/masks.py)") == f"[h]({repository()}/blob/main/helpers/masks.py)"
     )
+    assert page_text("see [the leak](#leak).") == 'see <a href="#leak">the leak</a>.'
     assert page_text("[01](01_self_attention.ipynb)") == "[01](01_self_attention.ipynb)"
 
 

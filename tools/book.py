@@ -29,6 +29,7 @@ LARGEST_PAGE = 3_000_000  # bytes, with everything that the page brings along
 BADGE = re.compile(rf"\[!\[{wording.COLAB}\]\([^)]*\)\]\(([^)]*)\)")
 DOWNLOAD = re.compile(rf"\[{wording.DOWNLOAD}\]\(https://[^)]*/(notebooks/[^)/]*\.ipynb)\)")
 LIVE = re.compile(r"\[([^]]*)\]\(https://[\w-]+\.github\.io/[\w.-]+/(live\.html[^)]*)\)")
+SAME_PAGE = re.compile(r"\[([^]]*)\]\((#[^)]*)\)")
 LINK_OUT = re.compile(r"\]\(\.\./([^)#\s]+)")
 
 # Cells that a reader of pages seldom needs: tag -> (how myst-nb folds it, the words on the fold).
@@ -84,6 +85,8 @@ def page_text(text: str) -> str:
     text = DOWNLOAD.sub(download, text)
     # The live page is in the book.
     text = LIVE.sub(r'<a href="../\2">\1</a>', text)
+    # Sphinx would look for the anchor among its own targets.
+    text = SAME_PAGE.sub(r'<a href="\2">\1</a>', text)
     # Files that are not pages are in the repository.
     return LINK_OUT.sub(rf"]({repository()}/blob/{branch()}/\1", text)
 
