@@ -29,12 +29,13 @@ def test(here: Environment) -> None:
     notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
     nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=900"]
     # A file's tests run in one process and in their order, as a notebook's cells must.
-    two = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
-    # The long files first: the short ones then fill both processes to the end.
+    # Three of them on two cores, because one often waits: for a browser, a server or a limit.
+    three = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=10"]
+    # The long files first: the short ones then fill all processes to the end.
     places = [*(f"notebooks/{p.name}" for p in notebooks if here.notebook in p.name), "tests"]
     if len(places) == 1:
         raise SystemExit(f"No notebook in notebooks/ has {here.notebook!r} in its name.")
-    here.teach("pytest", "-q", *two, *nbval, *places, **ONE_THREAD)
+    here.teach("pytest", "-q", *three, *nbval, *places, **ONE_THREAD)
 
 
 def test_real(here: Environment) -> None:

@@ -174,8 +174,9 @@ def test_a_submission_is_opened_and_marked_in_formgrader(formgrader, course, tmp
 def test_points_are_entered_in_a_fresh_browser(formgrader, browser):
     """From the list of submissions to a saved mark, with no cookie from before."""
     page = browser.new_page()
+    page.set_default_timeout(120_000)  # formgrader converts the notebook first, on a busy machine
     page.goto(formgrader)
-    page.get_by_role("link", name="Submission #1").click(timeout=60_000)
+    page.get_by_role("link", name="Submission #1").click()
     points = page.locator("input.score#too_late")
     with page.expect_response(
         lambda r: "/api/grade/" in r.url and r.request.method == "PUT"
