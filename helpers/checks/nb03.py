@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, ask, choice, exercise, shown
+from helpers.checks import Wrong, ask, choice, close, exercise, shown
 from helpers.checks.reading import numbers, pair, verdict, words
 from helpers.masks import causal_mask
 
@@ -125,6 +125,86 @@ check_quiz = choice(
 
 
 @exercise("3.5")
+def check_step(answer: Any) -> str:
+    """By hand: (loss, gradient, w after a step) for w = 5, input 3, answer 11, rate 0.05."""
+    loss, gradient, after = numbers(answer, "loss", "gradient", "w after the step")
+    if (loss, gradient) == (24, 16):
+        raise Wrong("the other way round: the loss comes first, then its gradient")
+    if loss == 15:
+        raise Wrong("15 is the prediction; the loss is the square of how far it is from 11")
+    if abs(loss) == 4:
+        raise Wrong("the prediction is 4 too large; the loss is the square of that")
+    if loss == 8:
+        raise Wrong("the loss is the whole square, 4 · 4, and neither 2 · 4 nor half of the square")
+    if not close(loss, 16, 1e-3):
+        raise Wrong("the loss: predict 3 · 5, take the difference from 11, and square it")
+    if close(gradient, -24, 4e-3):
+        raise Wrong("the gradient's sign: the prediction is too large already, so a larger w "
+                    "makes the loss grow")  # fmt: skip
+    if gradient == 12:
+        raise Wrong("the gradient lacks a factor of 2: the slope of a square d² is 2 · d")
+    if gradient == 8:
+        raise Wrong("8 is the gradient of the prediction; w was multiplied by 3 on the way "
+                    "forward, so on the way back its gradient is, too")  # fmt: skip
+    if gradient == 4:
+        raise Wrong("the gradient lacks two factors: the slope of a square d² is 2 · d, and w "
+                    "was multiplied by 3")  # fmt: skip
+    if close(gradient, 0.024, 1e-3):
+        raise Wrong("0.024 is how much the loss grows; divide it by how much w has grown")
+    if not close(gradient, 24, 4e-3):  # making w 0.01 larger gives 24.09
+        raise Wrong("the gradient: make w 0.001 larger; how many times as much does the loss grow?")
+    wrong_steps = {
+        6.2: "the step's sign: it goes against the gradient, to a smaller loss",
+        -19: "the learning rate is missing: multiply the gradient by 0.05 before you subtract it",
+        29: "multiply the gradient by the learning rate, and subtract it: w has to become smaller",
+        1.2: "1.2 is the length of the step; subtract it from w",
+        -1.2: "that is the step alone; add it to w",
+        4.2: "that is a step along the loss; it is the gradient that is multiplied by the rate",
+        4.95: "that subtracts the learning rate alone; multiply it by the gradient first",
+    }
+    for wrong, message in wrong_steps.items():
+        if close(after, wrong, 1e-3):
+            raise Wrong(message)
+    if not close(after, 3.8, 2e-3):
+        raise Wrong("w after the step: subtract the learning rate times the gradient from 5")
+    return "a step against the gradient, and the loss falls from 16 to 0.16"
+
+
+@exercise("3.6")
+def check_losses(answer: Any) -> str:
+    """By hand: the loss of a blind guess among 1,000 words; of a text with p = 0.5 and 0.125."""
+    blind, text = numbers(answer, "of a blind guess", "on the text")
+
+    def is_about(got: float, value: float) -> bool:
+        return abs(got - value) < 0.02
+
+    if is_about(blind, 1.386) and is_about(text, 6.908):
+        raise Wrong("the other way round: first the blind guess, then the text")
+    if is_about(blind, -6.908) or is_about(text, -1.386):
+        raise Wrong("the minus sign is missing: log p is negative, so −log p is positive")
+    if is_about(blind, 3) or is_about(text, 0.602):
+        raise Wrong("that is the logarithm to the base 10; use the natural one, math.log")
+    if is_about(blind, 9.966) or is_about(text, 2):
+        raise Wrong("that is the logarithm to the base 2; use the natural one, math.log")
+    if blind in (0.001, 0.1, 1000):
+        raise Wrong("a blind guess gives each word a probability of 1/1000; what is −log of that?")
+    if not is_about(blind, 6.908):
+        raise Wrong("the blind guess: its probability for the right word is 1/1000; take −log")
+    if is_about(text, 2.773):
+        raise Wrong("2.77 is the sum over both words; the loss of a text is their average")
+    if is_about(text, 1.163):
+        raise Wrong("that is −log of the average probability; take the two −log first, "
+                    "then their average")  # fmt: skip
+    if is_about(text, 0.693) or is_about(text, 2.079):
+        raise Wrong("that is the loss of one of the words; the text's is the average of both")
+    if text in (0.3125, 0.0625):
+        raise Wrong("that is still a probability; the loss of each word is −log of its own")
+    if not is_about(text, 1.386):
+        raise Wrong("the text: take −log of each of the two probabilities, then the average")
+    return "a blind guess costs 6.91; after 1.39, it is like choosing among 4 words"
+
+
+@exercise("3.8")
 def check_for_torch(answer: Any) -> str:
     """Translate: (key_padding_mask, attn_mask) of a decoder's ids, as torch wants them."""
     for ids in _IDS:

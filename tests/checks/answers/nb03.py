@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import torch
 
@@ -59,6 +61,21 @@ RIGHT = {
         lambda f: torch.tensor(every_place(f)),
         lambda f: np.bool_(every_place(f)),
     ],
+    "check_step": [
+        [16.0, 24.0, 3.8],
+        (16, 24.009, 3.79955),  # w made 0.001 larger
+        (16, 24.09, 3.7955),  # and 0.01
+        "16, 24, 3.8",
+        np.array([16, 24, 3.8]),
+        (torch.tensor(16.0), "24", 5 - 0.05 * 24),
+    ],
+    "check_losses": [
+        (6.91, 1.39),
+        (6.9, 1.4),
+        "6.908, 1.386",
+        (-math.log(1 / 1000), math.log(4)),
+        -torch.tensor([1 / 1000, 0.25]).log(),
+    ],
     "check_for_torch": [
         lambda ids: [ids.eq(0), ~causal_mask(ids.shape[1])],
         lambda ids: (
@@ -104,6 +121,50 @@ WRONG = {
         (lambda f: last_changed(f, slice(None, -1)), "EVERY later token"),
         (lambda f: f(torch.ones(2, 6)) != 1, "one True or False"),
         (lambda f: "leaks", "the text"),
+    ],
+    "check_step": [
+        ((24, 16, 3.8), "other way round"),
+        ((15, 24, 3.8), "15 is the prediction"),
+        ((4, 24, 3.8), "square of that"),
+        ((-4, 24, 3.8), "square of that"),
+        ((8, 24, 3.8), "the whole square"),
+        ((36, 24, 3.8), "predict 3 · 5"),
+        ((16, -24, 6.2), "gradient's sign"),
+        ((16, -24.009, 3.8), "gradient's sign"),
+        ((16, 12, 4.4), "lacks a factor of 2"),
+        ((16, 8, 4.6), "gradient of the prediction"),
+        ((16, 4, 4.8), "lacks two factors"),
+        ((16, 0.024, 3.8), "divide it by"),
+        ((16, 30, 3.5), "how many times"),
+        ((16, 24, 6.2), "against the gradient"),
+        ((16, 24, -19), "learning rate is missing"),
+        ((16, 24, 29), "subtract it: w has to become smaller"),
+        ((16, 24, 1.2), "subtract it from w"),
+        ((16, 24, -1.2), "step alone"),
+        ((16, 24, 4.2), "along the loss"),
+        ((16, 24, 4.95), "learning rate alone"),
+        ((16, 24, 4.4), "w after the step"),
+        ((16, 24), "3 numbers are needed"),
+        ((16, 24, ...), "not attempted"),
+    ],
+    "check_losses": [
+        ((1.39, 6.91), "other way round"),
+        ((-6.91, 1.39), "minus sign"),
+        ((6.91, -1.39), "minus sign"),
+        ((3, 0.6), "base 10"),
+        ((math.log2(1000), 2), "base 2"),
+        ((6.91, 2), "base 2"),
+        ((0.001, 1.39), "what is −log of that"),
+        ((1000, 1.39), "what is −log of that"),
+        ((5, 1.39), "probability for the right word"),
+        ((6.91, 2.77), "the sum over both"),
+        ((6.91, -math.log(0.3125)), "average probability"),
+        ((6.91, 0.69), "one of the words"),
+        ((6.91, 2.08), "one of the words"),
+        ((6.91, 0.3125), "still a probability"),
+        ((6.91, 1.0), "of each of the two"),
+        (6.91, "2 numbers are needed"),
+        ((..., 1.39), "not attempted"),
     ],
     "check_for_torch": [
         (lambda ids: (ids != 0, ~causal_mask(ids.size(1))), "where there is padding"),
