@@ -7,10 +7,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helpers.checks import Wrong, choice, exercise, expect_like, shown, to_array
-from helpers.checks.reading import numbers, several, words
+from helpers.cache import Cache, KeysValues
+from helpers.checks import (
+    Wrong,
+    ask,
+    choice,
+    close,
+    exercise,
+    expect,
+    expect_like,
+    shown,
+    to_array,
+)
+from helpers.checks.reading import numbers, pair, several, words
 from helpers.decoding import nucleus
 from helpers.special_ids import BOS, EOS, PAD
+from helpers.transformer import Transformer, TransformerConfig
 
 
 @exercise("10.1")
@@ -28,6 +40,103 @@ def check_key_counts(answer: Any) -> str:
     if counts != (6, 72):
         raise Wrong("count layers times how often each one asks W_K for keys of the memory")
     return "once for each sentence and layer, against once for each token and layer"
+
+
+class _Asking:
+    """A cache that asks the learner's function, and compares with computing everything again."""
+
+    def __init__(self, answer: Any, grows: bool):
+        self.answer, self.grows = answer, grows
+        self.read: list[Tensor] = []  # the contexts so far
+        self.kept: KeysValues | None = None
+
+    def update(self, keys_values: Callable[[Tensor], KeysValues], context: Tensor) -> KeysValues:
+        calls = 0
+
+        def counted(context: Tensor) -> KeysValues:
+            nonlocal calls
+            calls += 1
+            return keys_values(context)
+
+        got = pair(ask(self.answer, self.kept, counted, context, self.grows), "(keys, values)")
+        arrays = [to_array(part) for part in got]
+        if any(array is None for array in arrays):
+            raise Wrong("the keys and the values that you return are a tensor each")
+        self.read = [*self.read, context] if self.grows else [context]
+        wanted = keys_values(torch.cat(self.read, dim=1))
+        _compare(arrays, wanted, self.kept, keys_values(context), self.grows)
+        if self.kept is not None and not self.grows and calls:
+            raise Wrong("right, but the memory's keys and values are computed again in every "
+                        "step: keep those of the first")  # fmt: skip
+        self.kept = wanted
+        return wanted
+
+
+def _compare(
+    got: list, wanted: KeysValues, old: KeysValues | None, new: KeysValues, grows: bool
+) -> None:
+    """Raise Wrong unless the learner's keys and values are those that are wanted."""
+
+    def same(keys_values: Any) -> bool:
+        return all(close(mine, right) for mine, right in zip(got, keys_values, strict=True))
+
+    def joined(first: KeysValues, then: KeysValues, dim: int = 2) -> list[Tensor]:
+        return [torch.cat(both, dim) for both in zip(first, then, strict=True)]
+
+    if same(wanted):
+        return
+    if same(wanted[::-1]):
+        raise Wrong("the other way round: return the keys first, then the values")
+    if old is None:
+        otherwise = "in the first step, the keys and values are those of the context"
+    elif not grows:
+        if same(joined(old, new)):
+            raise Wrong("where grows is False, nothing is appended: the memory stays as it is")
+        otherwise = "where grows is False, return what was kept in the first step"
+    else:
+        if same(new):
+            raise Wrong("only the newest word's keys and values come back: append them to those "
+                        "that were kept")  # fmt: skip
+        if same(old):
+            raise Wrong("the newest word's keys and values are missing: where grows is True, "
+                        "append them to those that were kept")  # fmt: skip
+        if same(joined(new, old)):
+            raise Wrong("the order: append the newest word behind those that were kept")
+        # Along the batch or the heads they fit only in the second step; that is where it is seen.
+        if any(same(joined(old, new, dim)) for dim in (0, 1, 3) if old[0].shape == new[0].shape):
+            raise Wrong("that is another dimension: the words are along dim=2, the length")
+        if close(got[0], wanted[0]):
+            raise Wrong("the keys are right; the values have to be appended as well")
+        if close(got[1], wanted[1]):
+            raise Wrong("the values are right; the keys have to be appended as well")
+        otherwise = "keep the old ones as they were, and append the newest word's along dim=2"
+    for mine, right in zip(got, wanted, strict=True):
+        expect(mine, right, otherwise)
+
+
+@exercise("10.3")
+def check_update(answer: Any) -> str:
+    """Implement: one function for both caches, tried in a decoder that reads word by word."""
+    torch.manual_seed(0)
+    model = Transformer(
+        TransformerConfig(
+            vocab_size=20,
+            d_model=12,
+            num_heads=2,
+            d_ff=8,
+            num_encoder_layers=1,
+            num_decoder_layers=2,
+            dropout=0.0,
+        )
+    )
+    ids = torch.randint(EOS + 1, 20, (3, 4))
+    with torch.no_grad():
+        memory, source_mask = model.encode(torch.randint(EOS + 1, 20, (3, 5)))
+        cache: Any = Cache(0)
+        cache.layers = [(_Asking(answer, True), _Asking(answer, False)) for _ in range(2)]
+        for word in ids.split(1, dim=1):
+            model.decode(word, memory, source_mask, cache)
+    return "word by word, the keys and values that a decoder without a cache computes"
 
 
 @exercise("10.4")

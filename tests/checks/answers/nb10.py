@@ -92,8 +92,48 @@ def never_appends(ask, limit):
     return ids[1:]
 
 
+def updates(append=lambda old, new: torch.cat([old, new], 2), grow=True, recompute=False):
+    """The update of a cache; the options are mistakes."""
+
+    def update(kept, keys_values, context, grows):
+        if kept is None or (recompute and not grows):
+            return keys_values(context)
+        if grows if grow is True else grow == "always":
+            return [append(old, new) for old, new in zip(kept, keys_values(context), strict=True)]
+        return kept
+
+    return update
+
+
+def in_numpy(kept, keys_values, context, grows):
+    if kept is not None and not grows:
+        return [part.numpy() for part in kept]
+    new = [part.numpy() for part in keys_values(context)]
+    return (
+        new if kept is None else [np.concatenate(both, 2) for both in zip(kept, new, strict=True)]
+    )
+
+
+def one_by_one(kept, keys_values, context, grows):
+    """Asks for the keys and for the values separately, and begins with nothing."""
+    if kept and not grows:
+        return kept
+    keys, values = keys_values(context)[0], keys_values(context)[1]
+    old_keys, old_values = kept or (keys[:, :, :0], values[:, :, :0])
+    return torch.cat((old_keys, keys), -2), torch.cat((old_values, values), -2)
+
+
+def only_keys(kept, keys_values, context, grows, part=0):
+    if kept is None or not grows:
+        return kept or keys_values(context)
+    got = list(keys_values(context))
+    got[part] = torch.cat([kept[part], got[part]], 2)
+    return got
+
+
 RIGHT = {
     "check_key_counts": [(6, 72), [6, 72], np.array([6.0, 72.0]), "6, 72"],
+    "check_update": [updates(), in_numpy, one_by_one],
     "check_winners": ["bca", "b, c, a", ("b", "c", "a"), ["B", "C", "A"]],
     "check_nucleus": [
         sorted_nucleus,
@@ -122,6 +162,32 @@ WRONG = {
         ((6, 12), "count layers"),
         (72, "2 numbers are needed"),
         ((..., 72), "not attempted"),
+    ],
+    "check_update": [
+        (updates(lambda old, new: new), "only the newest word's"),
+        (lambda kept, keys_values, context, grows: keys_values(context), "only the newest word's"),
+        (updates(grow="never"), "newest word's keys and values are missing"),
+        (lambda kept, f, c, grows: updates()(kept, f, c, not grows), "missing"),
+        (updates(grow="always"), "nothing is appended"),
+        (updates(recompute=True), "computed again in every step"),
+        (updates(lambda old, new: torch.cat([new, old], 2)), "the order"),
+        (updates(lambda old, new: torch.cat([old, new], 0)), "another dimension"),
+        (updates(lambda old, new: torch.cat([old, new], 1)), "another dimension"),
+        (updates(lambda old, new: torch.cat([old, new], -1)), "another dimension"),
+        (updates(lambda old, new: torch.cat([old[:, :, :1], new], 2)), "keep the old ones|shape"),
+        (updates(lambda old, new: old + new), "append the newest word's|shape"),
+        (only_keys, "the values have to be appended"),
+        (lambda *args: only_keys(*args, part=1), "the keys have to be appended"),
+        (lambda *args: updates()(*args)[::-1], "keys first"),
+        (lambda kept, f, c, grows: [x * 2 for x in f(c)], "in the first step"),
+        (
+            lambda kept, f, c, grows: f(c) if kept is None else None,
+            "not attempted yet, or a return is missing",
+        ),
+        (lambda kept, f, c, grows: torch.cat([kept[0], f(c)[0]]), "TypeError"),
+        (lambda kept, f, c, grows: torch.stack(f(c)), "return a pair"),
+        (lambda kept, f, c, grows: f(c)[0], "return a pair"),
+        (lambda kept, f, c, grows: ("keys", "values"), "a tensor each"),
     ],
     "check_winners": [
         ("acb", "other way round"),
