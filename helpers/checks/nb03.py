@@ -148,34 +148,3 @@ def check_for_torch(answer: Any) -> str:
         if not torch.equal(second, future):
             raise Wrong("attn_mask should be True above the diagonal, and only there")
     return "the same two facts, said the other way round"
-
-
-@exercise("3.6")
-def check_one_step(answer: Any) -> str:
-    """Predict: loss, gradient and next w of (2w - 6)² at w = 4, rate 0.1; p at 0.69 more loss."""
-    loss, gradient, after, times = numbers(
-        answer, "the loss", "the gradient", "w after the step", "how many times smaller"
-    )
-    if abs(loss - 2) < 1e-6:
-        raise Wrong("2 is how far off the prediction is; the loss is the square of that")
-    if abs(loss - 4) > 1e-6:
-        raise Wrong("the loss: the prediction is 2 · 4, the right answer is 6")
-    if abs(gradient - 4) < 1e-6:
-        raise Wrong("the gradient: when w grows by 0.001, the prediction grows by 0.002")
-    if abs(gradient + 8) < 1e-6:
-        raise Wrong("the sign of the gradient: does a larger w raise the loss or lower it?")
-    if abs(gradient - 8) > 0.05:
-        raise Wrong(
-            "the gradient: make w larger by 0.001; by how many times that does the loss grow?"
-        )
-    if abs(after - 4.8) < 0.01:
-        raise Wrong("the step goes in the direction OPPOSITE to the gradient")
-    if abs(after + 4) < 0.01:
-        raise Wrong("the step is the learning rate, 0.1, times the gradient")
-    if abs(after - 3.2) > 0.01:
-        raise Wrong("w after the step: take 0.1 times the gradient away from 4")
-    if abs(times - 0.5) < 0.05:
-        raise Wrong("it has become half as large; how many times smaller is that?")
-    if abs(times - 2) > 0.05:
-        raise Wrong("the loss is -log p; which number has the logarithm 0.69?")
-    return "one step is all there is to training; the rest is repeating it"
