@@ -81,7 +81,7 @@ FIGURES = {
     "map_connection": lambda: architecture.minimap(("memory", "cross-attention")),
     "map_decoding": lambda: architecture.minimap(("decoder", "cross-attention")),
     "first_look": lambda: architecture.first_look(
-        RUNNING.source, RUNNING.target[:3], RUNNING.target[3]
+        [*RUNNING.source, "<eos>"], RUNNING.target[:3], RUNNING.target[3]
     ),
     "transformer_post_norm": architecture.transformer,
     "transformer_pre_norm": lambda: architecture.transformer(norm_first=True),

@@ -237,7 +237,7 @@ def decoding_step(read: Sequence[str], writes: str, source: Sequence[str]) -> Fi
     draw_arrow(axes, (right + 0.04, y), (x - 1.11, y), CROSS, 2.4)
     note = "this layer's K, V of\nthe memory, made once"
     axes.text(middle, y + 0.2, note, fontsize=9, va="bottom", ha="center")
-    draw_box(axes, (middle - 0.72, 1.6, 1.44, 0.44), "own W_K, W_V", CROSS, fontsize=9.5)
+    draw_box(axes, (middle - 0.72, 1.6, 1.44, 0.44), "own W_K, W_V", DECODER, fontsize=9.5)
     draw_arrow(axes, (middle, 2.04), (middle, y - small / 2 - 0.03), CROSS, 2.4)
     draw_box(
         axes, (middle - 1.1, 0.0, 2.2, 0.6), "encoder:\nran once, before", ENCODER, fontsize=9.5
