@@ -545,7 +545,7 @@ def test_a_typo_or_another_error_gets_no_advice():
 def test_interrupted_in_a_cell_then_run_all():
     """KeyboardInterrupt and how to go on; the model can be used; Run All works from the top."""
     needed = {"data", "train_examples", "model", "uniform", "lowest", "lowest_plain", "settings"}
-    needed |= {"first", "epsilon", "live", "history"}
+    needed |= {"bare_loss", "first", "epsilon", "live", "history"}
     setup, imports, *others = cells_of("09")
     others = [c for c in others if tools.helper_names(c) or made_by(c.source) & needed]
     short = [cell.source for cell in (setup, imports, *others)]
