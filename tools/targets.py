@@ -10,7 +10,7 @@ import subprocess
 
 from tools.environment import READER, ROOT, TEACHER, Environment
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # two processes on two cores, not two times two threads
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # processes share the cores, and threads would crowd them
 
 
 def lab(here: Environment) -> None:
